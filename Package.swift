@@ -1,0 +1,50 @@
+// swift-tools-version: 6.2
+// 6.2 or later: below it SwiftPM refuses unsafeFlags in a dependency that is imported by a tag.
+import PackageDescription
+
+/// Debian and Ubuntu name LLVM's OpenMP runtime libomp5.so; elsewhere set MAXLINEAR_OPENMP_LIBRARY=omp.
+let openMP = Context.environment["MAXLINEAR_OPENMP_LIBRARY"] ?? "omp5"
+let root = Context.packageDirectory
+
+let package = Package(
+  name: "maxlinear",
+  products: [
+    .library(name: "MaxLinear", targets: ["MaxLinear"]),
+    .library(name: "maxlinear", type: .dynamic, targets: ["MaxLinearDylib"]),
+    .executable(name: "maxlinear-cli", targets: ["maxlinear-cli"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
+  ],
+  targets: [
+    .target(
+      name: "CMaxLinear", path: ".", sources: ["Sources/CMaxLinear"], publicHeadersPath: "include",
+      cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-std=c11"])]),
+    .target(name: "CHandles", dependencies: ["CMaxLinear"]),
+    .target(
+      name: "Kernels", dependencies: ["CMaxLinear"],
+      cSettings: [
+        .headerSearchPath("."),
+        .unsafeFlags(["-O3", "-std=c11", "-fopenmp", "-ffp-contract=off", "-fno-math-errno", "-Wall", "-Wextra"]),
+      ],
+      linkerSettings: [.linkedLibrary(openMP)]),
+    .target(name: "MaxLinear", dependencies: ["CMaxLinear", "Kernels"]),
+    .target(name: "MaxLinearC", dependencies: ["CHandles", "MaxLinear"]),
+    .target(
+      name: "MaxLinearDylib", dependencies: ["MaxLinearC"],
+      linkerSettings: [
+        .unsafeFlags(
+          [
+            "-static-stdlib", "-Xlinker", "--version-script=\(root)/abi/libmaxlinear.map", "-Xlinker", "-soname",
+            "-Xlinker", "libmaxlinear.so.0", "-Xlinker", "-z", "-Xlinker", "nodelete",
+          ], .when(platforms: [.linux]))
+      ]),
+    .executableTarget(
+      name: "maxlinear-cli",
+      dependencies: ["MaxLinear", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+    .testTarget(name: "MaxLinearTests", dependencies: ["MaxLinear", "Kernels"]),
+    .testTarget(name: "KernelTests", dependencies: ["Kernels"]),
+  ],
+  swiftLanguageModes: [.v6],
+  cLanguageStandard: .c11
+)

@@ -1,0 +1,53 @@
+/* Holds the public structs to the layout that clients were compiled against, on 64-bit machines. */
+#include "maxlinear.h"
+
+#include <assert.h>
+
+#define FIELD(type, field, offset) static_assert(offsetof(type, field) == (offset), #type "." #field " moved")
+#define SIZE(type, size) static_assert(sizeof(type) == (size), #type " changed size")
+
+SIZE(mxl_status, 4);
+SIZE(mxl_error, 512);
+FIELD(mxl_error, status, 4);
+FIELD(mxl_error, message, 8);
+
+SIZE(mxl_device, 8);
+SIZE(mxl_tensor, 40);
+FIELD(mxl_tensor, dtype, 8);
+FIELD(mxl_tensor, rank, 12);
+FIELD(mxl_tensor, device, 16);
+FIELD(mxl_tensor, shape, 24);
+FIELD(mxl_tensor, strides, 32);
+
+SIZE(mxl_entry, 80);
+FIELD(mxl_entry, encoding, 8);
+FIELD(mxl_entry, tensor, 16);
+FIELD(mxl_entry, storage, 56);
+FIELD(mxl_entry, release, 64);
+FIELD(mxl_entry, owner, 72);
+
+FIELD(mxl_linear_options, dtype, 4);
+FIELD(mxl_linear_options, in_dim, 8);
+FIELD(mxl_linear_options, out_dim, 16);
+FIELD(mxl_linear_options, has_bias, 24);
+FIELD(mxl_linear_options, device, 28);
+FIELD(mxl_linear_options, encoding, 40);
+FIELD(mxl_linear_options, name, 48);
+FIELD(mxl_linear_options, clip_weight, 56);
+
+FIELD(mxl_linear_v1_options, dtype, 4);
+FIELD(mxl_linear_v1_options, weight, 8);
+FIELD(mxl_linear_v1_options, bias, 16);
+FIELD(mxl_linear_v1_options, in_features, 24);
+FIELD(mxl_linear_v1_options, out_features, 32);
+FIELD(mxl_linear_v1_options, encoding, 40);
+
+FIELD(mxl_prepare_options, compute, 4);
+FIELD(mxl_prepare_options, pack, 8);
+FIELD(mxl_prepare_options, threads, 12);
+FIELD(mxl_run_options, threads, 4);
+FIELD(mxl_run_options, accumulate, 8);
+
+FIELD(mxl_memory, packed, 8);
+FIELD(mxl_memory, source, 16);
+FIELD(mxl_memory, mapped, 24);

@@ -1,0 +1,93 @@
+/* What the Swift core sees of the C kernels. Internal to the library: nothing here is exported.
+ *
+ * No function aborts, prints or allocates outside mxlk_allocate. Functions that can fail return an mxl_status, and
+ * say in their comment which; the Swift core has checked all shapes, pointers and products before it calls. */
+#ifndef MXLK_KERNELS_H
+#define MXLK_KERNELS_H
+
+#include "maxlinear.h"
+
+/* cpu.c: what the CPU and the operating system can run. */
+
+/* A CPU variant: a name for MAXLINEAR_ISA and the features it allows. Ordered from weakest to strongest. */
+typedef struct mxlk_isa {
+  const char *name;
+  uint64_t features;
+} mxlk_isa;
+
+uint64_t mxlk_cpu_features(void);             /* MXL_CPU_* of this machine */
+const char *mxlk_cpu_feature_name(uint32_t bit); /* "avx2", ...; NULL past the last bit */
+const char *mxlk_cpu_model(void);             /* CPUID's brand string; "" where there is none */
+size_t mxlk_isa_count(void);
+const mxlk_isa *mxlk_isa_at(size_t index);    /* NULL past the end */
+/* The features that MAXLINEAR_ISA leaves of mxlk_cpu_features(), read anew at each call; all of them when it is unset or
+ * empty. False when it names no known variant. */
+int mxlk_allowed_features(uint64_t *features);
+
+/* registry.c: plugins' encodings and rows; plugin zero is built in. */
+
+size_t mxlk_encoding_count(void);
+const mxl_encoding *mxlk_encoding_at(size_t index);        /* NULL past the end */
+const mxl_encoding *mxlk_encoding_find(const char *name);  /* NULL when unknown */
+size_t mxlk_row_count(void);
+const mxl_kernel_row *mxlk_row_at(size_t index);           /* NULL past the end */
+/* The row of highest rank that these features can run; NULL when there is none. */
+const mxl_kernel_row *mxlk_row_find(int32_t op, const char *encoding, int32_t compute, uint64_t features);
+
+/* memory.c: the one fallible allocator. */
+
+/* 64-byte aligned, 2 MiB aligned with huge pages advised from 4 MiB on; contents undefined; NULL when refused or when
+ * bytes is 0. */
+void *mxlk_allocate(size_t bytes);
+void mxlk_free(void *memory); /* NULL is fine */
+/* Gives back the whole pages inside a read-only file mapping: the next read faults them in again. */
+void mxlk_release_pages(const void *data, size_t bytes);
+/* Bytes of the pages of [data, data + bytes) that are in memory now. */
+uint64_t mxlk_resident_bytes(const void *data, size_t bytes);
+
+/* parallel.c: threads. */
+
+/* MAXLINEAR_NUM_THREADS, else the affinity mask's CPUs, at most the cgroup's (v1, v2) CPU quota rounded up; >= 1. */
+int32_t mxlk_default_threads(void);
+int32_t mxlk_threads(void);
+void mxlk_set_threads(int32_t threads);
+
+/* linear.c: the loops around a row. */
+
+/* Weights ready to run. packed: panels one after the other, each mxlk_panel_bytes(row, in_dim); NULL means that the rows
+ * are packed from source superblock by superblock at each call (MXL_PACK_NEVER). */
+typedef struct mxlk_linear_weights {
+  const mxl_kernel_row *row;
+  mxl_source source; /* in_dim and out_dim always; data only when packed is NULL */
+  const void *packed;
+  const float *bias; /* out_dim values or NULL, any 4-byte alignment */
+} mxlk_linear_weights;
+
+/* The rows of x and y: dimensions with their strides in elements, outermost first, the last dimension left out.
+ * The number of rows is the product of shape. */
+typedef struct mxlk_rows {
+  int32_t rank; /* 0 to MXL_MAX_RANK - 1; 0 is one row */
+  int64_t shape[MXL_MAX_RANK];
+  int64_t x_strides[MXL_MAX_RANK];
+  int64_t y_strides[MXL_MAX_RANK];
+} mxlk_rows;
+
+typedef struct mxlk_linear_job {
+  const mxlk_linear_weights *weights;
+  const void *x; /* float32, any alignment */
+  void *y;       /* float32, any alignment */
+  mxlk_rows rows;
+  int32_t accumulate; /* y = y + (x W^T + bias) instead of y = x W^T + bias */
+  int32_t threads;    /* the most to use, >= 1; the process-wide budget and the amount of work lower it */
+} mxlk_linear_job;
+
+size_t mxlk_panel_bytes(const mxl_kernel_row *row, int64_t in_dim);
+int64_t mxlk_panel_count(const mxl_kernel_row *row, int64_t out_dim);
+/* Packs all panels of source into packed (panel_count * panel_bytes, from mxlk_allocate). */
+void mxlk_linear_pack(const mxl_kernel_row *row, const mxl_source *source, void *packed, int32_t threads);
+/* The inverse, into destination's data. */
+void mxlk_linear_unpack(const mxl_kernel_row *row, const void *packed, const mxl_source *destination, int32_t threads);
+/* MXL_OK or MXL_OUT_OF_MEMORY (scratch); y is untouched when it fails. */
+mxl_status mxlk_linear_run(const mxlk_linear_job *job);
+
+#endif
