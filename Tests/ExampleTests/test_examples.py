@@ -1,0 +1,80 @@
+"""Every example is built and run as a user would, and every code block of README.md is one of them, to the letter."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+LIBRARY = ROOT / "build" / "lib"
+NUMBERS = [16.0, 35.0]
+
+
+def run(command, **keywords):
+    result = subprocess.run(command, capture_output=True, text=True, timeout=900, **keywords)
+    assert result.returncode == 0, f"{command}\n{result.stdout}{result.stderr}"
+    return result.stdout
+
+
+def numbers(text):
+    return [float(number) for number in re.findall(r"[-+]?\d+\.?\d*", text)]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["gcc", "-std=c11", "examples/c/linear.c"], ["g++", "-std=c++20", "examples/cpp/linear.cpp"]],
+    ids=["c", "cpp"],
+)
+def test_c_and_cpp(command, tmp_path):
+    flags = ["-Wall", "-Wextra", "-Werror", "-Wno-missing-field-initializers", f"-I{ROOT / 'include'}"]
+    link = [f"-L{LIBRARY}", f"-Wl,-rpath,{LIBRARY}", "-lmaxlinear", "-o", str(tmp_path / "linear")]
+    run([*command, *flags, *link], cwd=ROOT)
+    assert numbers(run([str(tmp_path / "linear")])) == NUMBERS
+
+
+def test_swift():
+    scratch = ROOT / "build" / "example-swift"
+    package = ["--package-path", str(ROOT / "examples" / "swift"), "--scratch-path", str(scratch)]
+    assert numbers(run(["swift", "run", *package])) == NUMBERS
+
+
+def test_python():
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "bindings" / "python" / "src")}
+    environment.setdefault("MAXLINEAR_LIBRARY", str(LIBRARY / "libmaxlinear.so"))
+    assert numbers(run([sys.executable, str(ROOT / "examples" / "python" / "linear.py")], env=environment)) == NUMBERS
+
+
+FILES = {
+    "c": "examples/c/linear.c",
+    "cpp": "examples/cpp/linear.cpp",
+    "swift": "examples/swift/Sources/linear/main.swift",
+    "python": "examples/python/linear.py",
+}
+
+
+@pytest.mark.parametrize("language", FILES)
+def test_readme_block_is_in_the_example(language):
+    blocks = re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    assert blocks, f"README.md has no {language} block"
+    source = (ROOT / FILES[language]).read_text()
+    for block in blocks:
+        lines = [line.strip() for line in block.splitlines() if line.strip() not in ("", "...", "// ...", "# ...")]
+        position = 0
+        for line in lines:
+            found = source.find(line, position)
+            assert found >= 0, f"not in {FILES[language]}, or not in this order: {line}"
+            position = found + len(line)
+
+
+def test_readme_paths_exist():
+    for path in re.findall(r"\]\((?!http)([^)#]+)\)", (ROOT / "README.md").read_text()):
+        assert (ROOT / path).exists(), f"README.md links to {path}"
+
+
+def test_readme_make_targets_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    for target in set(re.findall(r"\bmake ([a-z-]+)", (ROOT / "README.md").read_text())):
+        assert re.search(rf"^{target}:", makefile, re.M), f"README.md names make {target}"
