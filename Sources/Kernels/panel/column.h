@@ -1,0 +1,44 @@
+/* What all block encodings have in common once a block's bits are taken apart: unsigned codes and scales. An encoding says how its
+ * blocks become a column and back; packing, unpacking and expanding panels is shared. */
+#ifndef MXLK_PANEL_COLUMN_H
+#define MXLK_PANEL_COLUMN_H
+
+#include "kernels.h"
+
+/* How scales apply to a superblock of 256 codes. */
+typedef enum mxlk_scheme {
+  MXLK_SCHEME_BLOCK32,      /* w = d_b (code - zero), one d for 32 codes: Q4_0, Q8_0 */
+  MXLK_SCHEME_SUPER32,      /* w = d sc_b code - dmin m_b, unsigned bytes sc and m for 32 codes: Q4_K, Q5_K */
+  MXLK_SCHEME_SUPER16       /* w = d sc_b (code - zero), a signed byte sc for 16 codes: Q6_K */
+} mxlk_scheme;
+
+/* One output's superblock: up to 256 codes and their scales. */
+typedef struct mxlk_column {
+  uint8_t codes[MXL_SUPERBLOCK];
+  uint8_t scales[16]; /* SUPER32: sc_b in 0..7; SUPER16: sc_b, two's complement */
+  uint8_t minima[8];  /* SUPER32: m_b */
+  uint16_t d[8];      /* halves. BLOCK32: d_b; SUPER32: d, dmin; SUPER16: d */
+} mxlk_column;
+
+/* The facts of a block encoding that packing and the tiles need. */
+typedef struct mxlk_block_format {
+  const mxl_encoding *encoding;
+  mxlk_scheme scheme;
+  int32_t code_bits; /* 4, 5, 6 or 8 */
+  int32_t zero;      /* the code that means 0 */
+  /* Takes k codes (a multiple of the block's elements, at most 256) of one stored row apart. */
+  void (*column_from_blocks)(const uint8_t *blocks, int64_t k, mxlk_column *column);
+  /* The inverse, byte for byte. */
+  void (*blocks_from_column)(const mxlk_column *column, int64_t k, uint8_t *blocks);
+} mxlk_block_format;
+
+/* The float32 values of a multiple of the block's elements: BLOCK32 d (code - zero); SUPER32 (d sc) code - (dmin m); SUPER16
+ * (d sc) (code - zero), each product and difference rounded on its own. */
+void mxlk_block_dequantize(const mxlk_block_format *format, const uint8_t *blocks, int64_t elements, float *values);
+
+/* The values of one column. */
+void mxlk_column_dequantize(const mxlk_block_format *format, const mxlk_column *column, int64_t k, float *values);
+
+extern const mxlk_block_format mxlk_format_q4_0, mxlk_format_q8_0, mxlk_format_q4_k, mxlk_format_q5_k, mxlk_format_q6_k;
+
+#endif

@@ -1,0 +1,81 @@
+/* From a packed superblock to an expanded one (panel.h). Written as plain loops over whole vectors: each file of tiles/ includes this
+ * under its own target attribute, and the compiler vectorizes it for that CPU variant. `columns` is a constant there. */
+#ifndef MXLK_PANEL_EXPAND_H
+#define MXLK_PANEL_EXPAND_H
+
+#include "float16.h"
+#include "panel/panel.h"
+
+#define MXLK_INLINE static inline __attribute__((always_inline))
+
+MXLK_INLINE void mxlk_expand_codes(const uint8_t *restrict packed, const uint8_t *restrict high, int code_bits, int columns,
+                                   int64_t k, uint8_t *restrict codes) {
+  const int width = 4 * columns;
+  for (int64_t pair = 0; pair < k / 8; pair++) {
+    const uint8_t *low = packed + pair * width;
+    uint8_t *first = codes + 2 * pair * width, *second = first + width;
+    if (code_bits == 4) {
+      for (int i = 0; i < width; i++) {
+        first[i] = low[i] & 15;
+        second[i] = low[i] >> 4;
+      }
+    } else if (code_bits == 5) {
+      const uint8_t *bits = high + pair / 4 * width;
+      int shift = (int)(2 * (pair % 4));
+      for (int i = 0; i < width; i++) {
+        uint8_t moved = bits[i] >> shift;
+        first[i] = (uint8_t)((low[i] & 15) | (moved & 1) << 4);
+        second[i] = (uint8_t)(low[i] >> 4 | (moved & 2) << 3);
+      }
+    } else {
+      const uint8_t *bits = high + pair / 2 * width;
+      int shift = (int)(4 * (pair % 2));
+      for (int i = 0; i < width; i++) {
+        uint8_t moved = bits[i] >> shift;
+        first[i] = (uint8_t)((low[i] & 15) | (moved & 3) << 4);
+        second[i] = (uint8_t)(low[i] >> 4 | (moved & 12) << 2);
+      }
+    }
+  }
+}
+
+MXLK_INLINE void mxlk_expand_halves(const uint8_t *restrict halves, int64_t count, float *restrict values) {
+  for (int64_t i = 0; i < count; i++) values[i] = mxlk_float_from_half((uint16_t)(halves[2 * i] | halves[2 * i + 1] << 8));
+}
+
+/* Scales of one superblock into `scales`, the area behind the codes. */
+MXLK_INLINE void mxlk_expand_scales(const mxlk_block_format *format, const mxlk_panel_layout *layout,
+                                    const uint8_t *restrict packed, int columns, int64_t k, void *restrict scales) {
+  int32_t *integers = scales;
+  if (format->scheme == MXLK_SCHEME_BLOCK32) {
+    mxlk_expand_halves(packed + layout->d, k / 32 * columns, scales);
+  } else if (format->scheme == MXLK_SCHEME_SUPER32) {
+    for (int i = 0; i < 8 * columns; i++) integers[i] = packed[layout->scales + i];
+    int16_t *pairs = (int16_t *)(integers + 8 * columns);
+    const uint8_t *minima = packed + layout->minima;
+    for (int p = 0; p < 4; p++)
+      for (int i = 0; i < columns; i++) {
+        pairs[2 * (p * columns + i)] = minima[2 * p * columns + i];
+        pairs[2 * (p * columns + i) + 1] = minima[(2 * p + 1) * columns + i];
+      }
+    mxlk_expand_halves(packed + layout->d, 2 * columns, (float *)(integers + 12 * columns));
+  } else {
+    for (int i = 0; i < 16 * columns; i++) integers[i] = (int8_t)packed[layout->scales + i];
+    mxlk_expand_halves(packed + layout->d, columns, (float *)(integers + 16 * columns));
+  }
+}
+
+/* The whole of it: codes, then scales. */
+MXLK_INLINE void mxlk_expand(const mxlk_block_format *format, const uint8_t *restrict packed, int columns, int64_t k,
+                             uint8_t *restrict expanded) {
+  mxlk_panel_layout layout = mxlk_panel_layout_of(format, columns, k);
+  switch (format->code_bits) {
+    case 4: mxlk_expand_codes(packed, packed + layout.high, 4, columns, k, expanded); break;
+    case 5: mxlk_expand_codes(packed, packed + layout.high, 5, columns, k, expanded); break;
+    case 6: mxlk_expand_codes(packed, packed + layout.high, 6, columns, k, expanded); break;
+    default: memcpy(expanded, packed, (size_t)(k * columns)); break;
+  }
+  mxlk_expand_scales(format, &layout, packed, columns, k, expanded + MXL_SUPERBLOCK * columns);
+}
+
+#endif

@@ -1,0 +1,42 @@
+/* Panels of block encodings: `columns` outputs side by side, superblock after superblock.
+ *
+ * Four consecutive codes of one output lie together, the outputs of the panel follow one another: a group of 4 k is
+ * 4 * columns bytes, lane = 4 * output + k % 4. That is what vpdpbusd and vpmaddubsw want: one broadcast of 4 activations meets
+ * the codes of 16 (512 bits) or 8 (256 bits) outputs.
+ *
+ * Packed superblock, g counts groups of 4 k:
+ *
+ *   low      code_bits < 8: byte [g / 2][lane] = low nibble of group 2 (g / 2) | of group 2 (g / 2) + 1 << 4
+ *            code_bits = 8: byte [g][lane]
+ *   high     5 bits: byte [g / 8][lane], bit g % 8;  6 bits: byte [g / 4][lane], bits 2 (g % 4)
+ *   scales   bytes [b][output];  minima likewise
+ *   d        halves [b][output]
+ *
+ * Expanded superblock, in a thread's cache while all rows of x pass over it:
+ *
+ *   codes    byte [g][lane], room for 256 k
+ *   then     BLOCK32: float d[8][output]
+ *            SUPER32: int32 sc[8][output], int16 m[4][output][2], float d[output], float dmin[output]
+ *            SUPER16: int32 sc[16][output], float d[output]
+ */
+#ifndef MXLK_PANEL_PANEL_H
+#define MXLK_PANEL_PANEL_H
+
+#include "panel/column.h"
+
+/* Byte offsets in a packed superblock; the codes begin at 0. */
+typedef struct mxlk_panel_layout {
+  int64_t high, scales, minima, d, bytes;
+} mxlk_panel_layout;
+
+mxlk_panel_layout mxlk_panel_layout_of(const mxlk_block_format *format, int64_t columns, int64_t k);
+
+void mxlk_panel_pack(const mxlk_block_format *format, int64_t columns, const mxl_source *source, int64_t panel,
+                     int64_t k_begin, int64_t k, uint8_t *packed);
+void mxlk_panel_unpack(const mxlk_block_format *format, int64_t columns, const uint8_t *packed, int64_t panel,
+                       int64_t k_begin, int64_t k, const mxl_source *destination);
+
+/* Bytes of an expanded superblock of any scheme: codes, and at most 68 bytes of scales an output. */
+#define MXLK_EXPANDED_BYTES(columns) ((MXL_SUPERBLOCK + 68) * (columns))
+
+#endif

@@ -1,0 +1,49 @@
+#include "layout.h"
+#include "panel/column.h"
+
+#include <string.h>
+
+static void column_from_blocks(const uint8_t *blocks, int64_t k, mxlk_column *column) {
+  mxlk_q4_k_block block;
+  (void)k; /* one block is one superblock */
+  memcpy(&block, blocks, sizeof block);
+  column->d[0] = block.d;
+  column->d[1] = block.dmin;
+  mxlk_q4_k_unpack_scales(block.scales, column->scales, column->minima);
+  for (int c = 0; c < 4; c++)
+    for (int i = 0; i < 32; i++) {
+      column->codes[64 * c + i] = block.codes[32 * c + i] & 15;
+      column->codes[64 * c + 32 + i] = block.codes[32 * c + i] >> 4;
+    }
+}
+
+static void blocks_from_column(const mxlk_column *column, int64_t k, uint8_t *blocks) {
+  mxlk_q4_k_block block = {.d = column->d[0], .dmin = column->d[1]};
+  (void)k;
+  mxlk_q4_k_pack_scales(column->scales, column->minima, block.scales);
+  for (int c = 0; c < 4; c++)
+    for (int i = 0; i < 32; i++)
+      block.codes[32 * c + i] = (uint8_t)(column->codes[64 * c + 32 + i] << 4 | column->codes[64 * c + i]);
+  memcpy(blocks, &block, sizeof block);
+}
+
+static void dequantize(const void *blocks, int64_t elements, float *values) {
+  mxlk_block_dequantize(&mxlk_format_q4_k, blocks, elements, values);
+}
+
+const mxl_encoding mxlk_encoding_q4_k = {
+    .struct_size = sizeof(mxl_encoding),
+    .dtype = MXL_UINT8,
+    .name = "Q4_K",
+    .elements_per_block = MXL_SUPERBLOCK,
+    .block_size = sizeof(mxlk_q4_k_block),
+    .dequantize = dequantize,
+};
+
+const mxlk_block_format mxlk_format_q4_k = {
+    .encoding = &mxlk_encoding_q4_k,
+    .scheme = MXLK_SCHEME_SUPER32,
+    .code_bits = 4,
+    .column_from_blocks = column_from_blocks,
+    .blocks_from_column = blocks_from_column,
+};
