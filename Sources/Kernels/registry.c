@@ -8,7 +8,7 @@ static const mxl_encoding *const encodings[] = {&mxlk_encoding_f32};
 
 static const mxl_kernel_row *const rows[] = {
     &mxlk_row_dense_f32__scalar,
-#ifdef NOTYET
+#ifdef __x86_64__
     &mxlk_row_dense_f32__avx2,
     &mxlk_row_dense_f32__avx512,
 #endif
