@@ -27,7 +27,7 @@ let package = Package(
         .headerSearchPath("."),
         .unsafeFlags(["-O3", "-std=c11", "-fopenmp", "-ffp-contract=off", "-fno-math-errno", "-Wall", "-Wextra"]),
       ],
-      linkerSettings: [.linkedLibrary(openMP)]),
+      linkerSettings: [.linkedLibrary(openMP), .linkedLibrary("m", .when(platforms: [.linux]))]),
     .target(name: "MaxLinear", dependencies: ["CMaxLinear", "Kernels"]),
     .target(name: "MaxLinearC", dependencies: ["CHandles", "MaxLinear"]),
     .target(

@@ -70,7 +70,8 @@ typedef struct mxl_source {
  * y        float32 accumulators, read and written: y[row * panel_columns + column]. Aligned to 64 bytes.
  * rows     1 to the row's tile_rows
  * k        >= 1, begins at a multiple of MXL_SUPERBLOCK
- * next     weights that the thread will read after these, to prefetch; NULL for none. Never dereferenced. */
+ * next     weights that the thread will read after these, and how many bytes of them this call may spread prefetches
+ *          over; NULL and 0 for none. Never dereferenced. */
 typedef struct mxl_tile {
   uint32_t struct_size;
   int32_t rows;
@@ -79,6 +80,7 @@ typedef struct mxl_tile {
   float *y;
   int64_t k;
   const void *next;
+  int64_t next_bytes;
 } mxl_tile;
 
 /* One tile kernel and its facts. */

@@ -1,0 +1,30 @@
+/* Threads for the loops of the library: one parallel region at a time per caller, never nested. */
+#ifndef MXLK_PARALLEL_H
+#define MXLK_PARALLEL_H
+
+#include <stdint.h>
+
+/* A thread's place in its team. */
+typedef struct mxlk_team {
+  int32_t thread; /* 0 to count - 1 */
+  int32_t count;
+} mxlk_team;
+
+typedef void (*mxlk_body)(void *context, const mxlk_team *team);
+
+/* Runs body once on each of at most `threads` threads, the caller among them, and returns when all have. The process-wide
+ * budget lowers the number, to the caller alone when it is spent. All run with round to nearest, masked exceptions and
+ * denormals kept; the caller's control word is restored. */
+void mxlk_parallel(int32_t threads, mxlk_body body, void *context);
+
+/* Waits until all threads of the team have come here. Called by all of them or by none. */
+void mxlk_barrier(const mxlk_team *team);
+
+/* [*begin, *end): the share of this thread in count pieces of work, in order, sizes differing by one at most. */
+static inline void mxlk_share(const mxlk_team *team, int64_t count, int64_t *begin, int64_t *end) {
+  int64_t each = count / team->count, more = count % team->count, thread = team->thread;
+  *begin = thread * each + (thread < more ? thread : more);
+  *end = *begin + each + (thread < more ? 1 : 0);
+}
+
+#endif

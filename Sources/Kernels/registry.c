@@ -1,0 +1,54 @@
+/* Plugin zero, and the search among its encodings and rows. */
+#include "dense/dense.h"
+#include "kernels.h"
+
+#include <string.h>
+
+static const mxl_encoding *const encodings[] = {&mxlk_encoding_f32};
+
+static const mxl_kernel_row *const rows[] = {
+    &mxlk_row_dense_f32__scalar,
+#ifdef __x86_64__
+    &mxlk_row_dense_f32__avx2,
+    &mxlk_row_dense_f32__avx512,
+#endif
+};
+
+static const mxl_plugin built_in = {
+    .struct_size = sizeof(mxl_plugin),
+    .abi_major = MXL_PLUGIN_ABI_MAJOR,
+    .abi_minor = MXL_PLUGIN_ABI_MINOR,
+    .name = "maxlinear",
+    .encodings = encodings,
+    .encoding_count = sizeof encodings / sizeof *encodings,
+    .rows = rows,
+    .row_count = sizeof rows / sizeof *rows,
+};
+
+size_t mxlk_encoding_count(void) { return built_in.encoding_count; }
+
+const mxl_encoding *mxlk_encoding_at(size_t index) {
+  return index < built_in.encoding_count ? built_in.encodings[index] : NULL;
+}
+
+const mxl_encoding *mxlk_encoding_find(const char *name) {
+  for (size_t i = 0; name != NULL && i < built_in.encoding_count; i++) {
+    if (strcmp(built_in.encodings[i]->name, name) == 0) return built_in.encodings[i];
+  }
+  return NULL;
+}
+
+size_t mxlk_row_count(void) { return built_in.row_count; }
+
+const mxl_kernel_row *mxlk_row_at(size_t index) { return index < built_in.row_count ? built_in.rows[index] : NULL; }
+
+const mxl_kernel_row *mxlk_row_find(int32_t op, const char *encoding, int32_t compute, uint64_t features) {
+  const mxl_kernel_row *best = NULL;
+  for (size_t i = 0; encoding != NULL && i < built_in.row_count; i++) {
+    const mxl_kernel_row *row = built_in.rows[i];
+    if (row->op != op || row->compute != compute || strcmp(row->encoding, encoding) != 0) continue;
+    if ((row->cpu_features & ~features) != 0) continue;
+    if (best == NULL || row->rank > best->rank) best = row;
+  }
+  return best;
+}
