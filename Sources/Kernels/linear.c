@@ -7,7 +7,7 @@
  *     panel meet all tiles of the block. The accumulators live in the thread's scratch until the unit ends and are then
  *     stored with the bias.
  * Neither the split nor the order of units touches the bits: a row of y is computed by the same operations everywhere. */
-#include "activation/rows.h"
+#include "activation/activation.h"
 #include "contract.h"
 #include "kernels.h"
 #include "parallel.h"
@@ -42,10 +42,11 @@ typedef struct plan {
   /* The chunk of rows at hand, its tiles, blocks of tiles and groups of panels. */
   int64_t chunk_begin, chunk_rows;
   int64_t tiles, blocks, groups;
-  const float *x_direct; /* one aligned row, used in place; else NULL */
-  float *x_packed;
-  char *scratch; /* per thread: accumulators of a unit, then one packed superblock */
-  size_t scratch_each, accumulator_bytes;
+  int64_t x_row_bytes;    /* of packed x, one row, all superblocks */
+  const float *x_direct; /* one aligned float32 row, used in place; else NULL */
+  char *x_packed;
+  char *scratch; /* per thread: accumulators of a unit, then one packed superblock, then an expanded one */
+  size_t scratch_each, accumulator_bytes, packed_bytes;
   _Atomic int64_t next_unit;
 } plan;
 
@@ -58,9 +59,9 @@ static int64_t superblock_k(int64_t in_dim, int64_t superblock) {
 }
 
 size_t mxlk_panel_bytes(const mxl_kernel_row *row, int64_t in_dim) {
-  size_t whole = (size_t)(in_dim / MXL_SUPERBLOCK) * row->packed_size(MXL_SUPERBLOCK);
+  size_t whole = (size_t)(in_dim / MXL_SUPERBLOCK) * row->packed_size(row, MXL_SUPERBLOCK);
   int64_t rest = in_dim % MXL_SUPERBLOCK;
-  return mxlk_align_up(whole + (rest == 0 ? 0 : row->packed_size(rest)));
+  return mxlk_align_up(whole + (rest == 0 ? 0 : row->packed_size(row, rest)));
 }
 
 int64_t mxlk_panel_count(const mxl_kernel_row *row, int64_t out_dim) { return divide_up(out_dim, row->panel_columns); }
@@ -71,15 +72,17 @@ static int64_t block_tile(const plan *p, int64_t block) { return block * p->tile
 static int64_t group_panel(const plan *p, int64_t group) { return group * p->panels / p->groups; }
 
 /* Where the packed x of a tile and superblock begins. */
-static float *packed_x_at(const plan *p, int64_t block, int64_t tile, int64_t superblock) {
+static char *packed_x_at(const plan *p, int64_t block, int64_t tile, int64_t superblock) {
   int64_t first = tile_row(p, block_tile(p, block)), end = tile_row(p, block_tile(p, block + 1));
-  return p->x_packed + first * p->in_dim + (end - first) * superblock * MXL_SUPERBLOCK +
-         (tile_row(p, tile) - first) * superblock_k(p->in_dim, superblock);
+  int64_t whole = mxlk_activation_bytes(p->row, MXL_SUPERBLOCK);
+  return p->x_packed + first * p->x_row_bytes + (end - first) * superblock * whole +
+         (tile_row(p, tile) - first) * mxlk_activation_bytes(p->row, superblock_k(p->in_dim, superblock));
 }
 
 /* What a tile kernel reads of x. */
-static const float *x_at(const plan *p, int64_t block, int64_t tile, int64_t superblock) {
-  return p->x_direct != NULL ? p->x_direct + superblock * MXL_SUPERBLOCK : packed_x_at(p, block, tile, superblock);
+static const void *x_at(const plan *p, int64_t block, int64_t tile, int64_t superblock) {
+  if (p->x_direct != NULL) return p->x_direct + superblock * MXL_SUPERBLOCK;
+  return packed_x_at(p, block, tile, superblock);
 }
 
 static void pack_x(plan *p, const mxlk_team *team) {
@@ -90,9 +93,9 @@ static void pack_x(plan *p, const mxlk_team *team) {
     int64_t tile = piece / p->superblocks, superblock = piece % p->superblocks;
     while (tile >= block_tile(p, block + 1)) block++;
     int64_t first = tile_row(p, tile);
-    mxlk_pack_rows_f32(p->job->x, &p->rows, p->chunk_begin + first, tile_row(p, tile + 1) - first,
-                       superblock * MXL_SUPERBLOCK, superblock_k(p->in_dim, superblock),
-                       packed_x_at(p, block, tile, superblock));
+    mxlk_activate(p->row, p->job->x, &p->rows, p->chunk_begin + first, tile_row(p, tile + 1) - first,
+                  superblock * MXL_SUPERBLOCK, superblock_k(p->in_dim, superblock),
+                  packed_x_at(p, block, tile, superblock));
   }
 }
 
@@ -143,7 +146,7 @@ static void run_superblock(const plan *p, int64_t block, int64_t superblock, con
         .next = next == NULL ? NULL : next + (tile - first_tile) * share,
         .next_bytes = share,
     };
-    p->row->run(&one);
+    p->row->run(p->row, &one);
   }
 }
 
@@ -161,10 +164,10 @@ static void run_single_tile(const plan *p, int64_t block, int64_t panel, float *
       .next = weights + PREFETCH_AHEAD,
       .next_bytes = (int64_t)p->panel_bytes,
   };
-  p->row->run(&one);
+  p->row->run(p->row, &one);
 }
 
-static void run_unit(const plan *p, int64_t unit, float *accumulators, char *packed) {
+static void run_unit(const plan *p, int64_t unit, float *accumulators, char *packed, char *expanded) {
   int64_t block = unit % p->blocks, group = unit / p->blocks;
   int64_t first_panel = group_panel(p, group), end_panel = group_panel(p, group + 1);
   int64_t first_tile = block_tile(p, block), end_tile = block_tile(p, block + 1);
@@ -173,7 +176,7 @@ static void run_unit(const plan *p, int64_t unit, float *accumulators, char *pac
   const mxlk_linear_weights *weights = p->job->weights;
 
   memset(accumulators, 0, (size_t)(panel_accumulators * (end_panel - first_panel)) * 4);
-  if (end_tile - first_tile == 1 && weights->packed != NULL) {
+  if (end_tile - first_tile == 1 && weights->packed != NULL && p->row->expand == NULL) {
     for (int64_t panel = first_panel; panel < end_panel; panel++)
       run_single_tile(p, block, panel, accumulators + (panel - first_panel) * panel_accumulators);
   } else {
@@ -186,8 +189,12 @@ static void run_unit(const plan *p, int64_t unit, float *accumulators, char *pac
           next = panel + 1 < end_panel ? at + p->panel_bytes
                                        : origin + (size_t)first_panel * p->panel_bytes + p->superblock_bytes;
         } else {
-          p->row->pack(&weights->source, panel, superblock * MXL_SUPERBLOCK, superblock_k(p->in_dim, superblock),
+          p->row->pack(p->row, &weights->source, panel, superblock * MXL_SUPERBLOCK, superblock_k(p->in_dim, superblock),
                        packed);
+        }
+        if (p->row->expand != NULL) {
+          p->row->expand(p->row, at, superblock_k(p->in_dim, superblock), expanded);
+          at = expanded;
         }
         run_superblock(p, block, superblock, at, next, accumulators + (panel - first_panel) * panel_accumulators);
       }
@@ -204,11 +211,12 @@ static void run_thread(void *context, const mxlk_team *team) {
     mxlk_barrier(team);
   }
   char *scratch = p->scratch + (size_t)team->thread * p->scratch_each;
+  char *packed = scratch + p->accumulator_bytes;
   int64_t units = p->blocks * p->groups;
   for (;;) {
     int64_t unit = atomic_fetch_add_explicit(&p->next_unit, 1, memory_order_relaxed);
     if (unit >= units) return;
-    run_unit(p, unit, (float *)(void *)scratch, scratch + p->accumulator_bytes);
+    run_unit(p, unit, (float *)(void *)scratch, packed, packed + p->packed_bytes);
   }
 }
 
@@ -245,28 +253,29 @@ mxl_status mxlk_linear_run(const mxlk_linear_job *job) {
       .rows = mxlk_rows_collapsed(&job->rows),
       .in_dim = weights->source.in_dim,
       .out_dim = weights->source.out_dim,
+      .x_row_bytes = mxlk_activation_row_bytes(row, weights->source.in_dim),
       .superblocks = divide_up(weights->source.in_dim, MXL_SUPERBLOCK),
       .panels = mxlk_panel_count(row, weights->source.out_dim),
       .panel_columns = row->panel_columns,
       .panel_bytes = mxlk_panel_bytes(row, weights->source.in_dim),
-      .superblock_bytes = row->packed_size(least(weights->source.in_dim, MXL_SUPERBLOCK)),
+      .superblock_bytes = row->packed_size(row, least(weights->source.in_dim, MXL_SUPERBLOCK)),
   };
   int32_t threads = useful_threads(&p, rows, job->threads);
 
-  int64_t most_rows = most(CHUNK_BYTES / 4 / p.in_dim, row->tile_rows);
+  int64_t most_rows = most(CHUNK_BYTES / p.x_row_bytes, row->tile_rows);
   int64_t chunks = divide_up(rows, most_rows);
   most_rows = divide_up(rows, chunks);
-  int direct = rows == 1 && (uintptr_t)job->x % 4 == 0;
+  int direct = rows == 1 && row->compute == MXL_COMPUTE_FLOAT32 && (uintptr_t)job->x % 4 == 0;
   /* A block has at most BLOCK_ROWS rows and one tile and a row more, a group at most GROUP_PANELS panels. */
   int64_t block_rows = least(most_rows, BLOCK_ROWS + row->tile_rows + 1);
   p.accumulator_bytes = mxlk_align_up((size_t)(block_rows * GROUP_PANELS * p.panel_columns) * 4);
-  p.scratch_each = p.accumulator_bytes;
-  if (weights->packed == NULL) p.scratch_each += mxlk_align_up(p.superblock_bytes);
-  size_t x_bytes = direct ? 0 : mxlk_align_up((size_t)most_rows * (size_t)p.in_dim * 4);
+  p.packed_bytes = weights->packed == NULL ? mxlk_align_up(p.superblock_bytes) : 0;
+  p.scratch_each = p.accumulator_bytes + p.packed_bytes + mxlk_align_up(row->expanded_size);
+  size_t x_bytes = direct ? 0 : mxlk_align_up((size_t)most_rows * (size_t)p.x_row_bytes);
   mxlk_arena arena;
   if (!mxlk_arena_take(x_bytes + p.scratch_each * (size_t)threads, &arena)) return MXL_OUT_OF_MEMORY;
 
-  p.x_packed = (float *)(void *)arena.memory;
+  p.x_packed = arena.memory;
   p.scratch = arena.memory + x_bytes;
   if (direct) p.x_direct = job->x;
   for (int64_t chunk = 0; chunk < chunks; chunk++) {

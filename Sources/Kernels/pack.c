@@ -13,7 +13,7 @@ static void run_thread(void *context, const mxlk_team *team) {
   const pack_job *job = context;
   const mxl_kernel_row *row = job->row;
   int64_t in_dim = job->source->in_dim;
-  size_t panel_bytes = mxlk_panel_bytes(row, in_dim), superblock_bytes = row->packed_size(MXL_SUPERBLOCK);
+  size_t panel_bytes = mxlk_panel_bytes(row, in_dim), superblock_bytes = row->packed_size(row, MXL_SUPERBLOCK);
   int64_t begin, end;
   mxlk_share(team, mxlk_panel_count(row, job->source->out_dim), &begin, &end);
   for (int64_t panel = begin; panel < end; panel++) {
@@ -21,9 +21,9 @@ static void run_thread(void *context, const mxlk_team *team) {
     for (int64_t k_begin = 0; k_begin < in_dim; k_begin += MXL_SUPERBLOCK) {
       int64_t k = in_dim - k_begin < MXL_SUPERBLOCK ? in_dim - k_begin : MXL_SUPERBLOCK;
       if (job->unpack) {
-        row->unpack(packed, panel, k_begin, k, job->source);
+        row->unpack(row, packed, panel, k_begin, k, job->source);
       } else {
-        row->pack(job->source, panel, k_begin, k, packed);
+        row->pack(row, job->source, panel, k_begin, k, packed);
       }
       packed += superblock_bytes;
     }

@@ -1,10 +1,14 @@
 /* Plugin zero, and the search among its encodings and rows. */
 #include "dense/dense.h"
 #include "kernels.h"
+#include "panel/rows.h"
 
 #include <string.h>
 
-static const mxl_encoding *const encodings[] = {&mxlk_encoding_f32};
+static const mxl_encoding *const encodings[] = {
+    &mxlk_encoding_f32,  &mxlk_encoding_q4_0, &mxlk_encoding_q8_0,
+    &mxlk_encoding_q4_k, &mxlk_encoding_q5_k, &mxlk_encoding_q6_k,
+};
 
 static const mxl_kernel_row *const rows[] = {
     &mxlk_row_dense_f32__scalar,
@@ -12,6 +16,11 @@ static const mxl_kernel_row *const rows[] = {
     &mxlk_row_dense_f32__avx2,
     &mxlk_row_dense_f32__avx512,
 #endif
+    MXLK_BLOCK_ROWS_OF(mxlk_rows_q4_0),
+    MXLK_BLOCK_ROWS_OF(mxlk_rows_q8_0),
+    MXLK_BLOCK_ROWS_OF(mxlk_rows_q4_k),
+    MXLK_BLOCK_ROWS_OF(mxlk_rows_q5_k),
+    MXLK_BLOCK_ROWS_OF(mxlk_rows_q6_k),
 };
 
 static const mxl_plugin built_in = {

@@ -11,7 +11,7 @@
 
 enum { columns = 16 };
 
-static size_t packed_size(int64_t k) { return mxlk_dense_packed_size(k, columns); }
+static size_t packed_size(const mxl_kernel_row *row, int64_t k) { return mxlk_dense_packed_size(k, row->panel_columns); }
 
 /* v[i][j] becomes v[j][i]: 4x4 blocks within 128-bit lanes, then the lanes. */
 static inline __attribute__((always_inline)) void transpose(__m256 v[8]) {
@@ -37,7 +37,9 @@ static inline __m256i first_lanes(int64_t count) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(count < 8 ? (int)count : 8), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
 
-static void pack(const mxl_source *source, int64_t panel, int64_t k_begin, int64_t k, void *packed) {
+static void pack(const mxl_kernel_row *row, const mxl_source *source, int64_t panel, int64_t k_begin, int64_t k,
+                 void *packed) {
+  (void)row;
   float *lines = packed;
   int64_t valid = mxlk_dense_valid_columns(source, panel, columns);
   __m256 high = _mm256_set1_ps(source->clip), low = _mm256_set1_ps(-source->clip);
@@ -59,7 +61,9 @@ static void pack(const mxl_source *source, int64_t panel, int64_t k_begin, int64
   }
 }
 
-static void unpack(const void *packed, int64_t panel, int64_t k_begin, int64_t k, const mxl_source *destination) {
+static void unpack(const mxl_kernel_row *row, const void *packed, int64_t panel, int64_t k_begin, int64_t k,
+                   const mxl_source *destination) {
+  (void)row;
   const float *lines = packed;
   int64_t valid = mxlk_dense_valid_columns(destination, panel, columns);
   for (int64_t half = 0; half < valid; half += 8) {

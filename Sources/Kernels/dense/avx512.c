@@ -11,7 +11,7 @@
 
 enum { columns = 32 };
 
-static size_t packed_size(int64_t k) { return mxlk_dense_packed_size(k, columns); }
+static size_t packed_size(const mxl_kernel_row *row, int64_t k) { return mxlk_dense_packed_size(k, row->panel_columns); }
 
 /* v[i][j] becomes v[j][i]: 4x4 blocks within 128-bit lanes, then the lanes. */
 static inline __attribute__((always_inline)) void transpose(__m512 v[16]) {
@@ -40,7 +40,9 @@ static inline __attribute__((always_inline)) void transpose(__m512 v[16]) {
 
 static inline __mmask16 first_lanes(int64_t count) { return (__mmask16)(count >= 16 ? 0xffff : (1 << count) - 1); }
 
-static void pack(const mxl_source *source, int64_t panel, int64_t k_begin, int64_t k, void *packed) {
+static void pack(const mxl_kernel_row *row, const mxl_source *source, int64_t panel, int64_t k_begin, int64_t k,
+                 void *packed) {
+  (void)row;
   float *lines = packed;
   int64_t valid = mxlk_dense_valid_columns(source, panel, columns);
   __m512 high = _mm512_set1_ps(source->clip), low = _mm512_set1_ps(-source->clip);
@@ -61,7 +63,9 @@ static void pack(const mxl_source *source, int64_t panel, int64_t k_begin, int64
   }
 }
 
-static void unpack(const void *packed, int64_t panel, int64_t k_begin, int64_t k, const mxl_source *destination) {
+static void unpack(const mxl_kernel_row *row, const void *packed, int64_t panel, int64_t k_begin, int64_t k,
+                   const mxl_source *destination) {
+  (void)row;
   const float *lines = packed;
   int64_t valid = mxlk_dense_valid_columns(destination, panel, columns);
   for (int64_t half = 0; half < valid; half += 16) {

@@ -18,9 +18,11 @@ const mxl_encoding mxlk_encoding_f32 = {
     .dequantize = dequantize,
 };
 
-static size_t packed_size(int64_t k) { return mxlk_dense_packed_size(k, columns); }
+static size_t packed_size(const mxl_kernel_row *row, int64_t k) { return mxlk_dense_packed_size(k, row->panel_columns); }
 
-static void pack(const mxl_source *source, int64_t panel, int64_t k_begin, int64_t k, void *packed) {
+static void pack(const mxl_kernel_row *row, const mxl_source *source, int64_t panel, int64_t k_begin, int64_t k,
+                 void *packed) {
+  (void)row;
   uint32_t *lines = packed;
   int64_t valid = mxlk_dense_valid_columns(source, panel, columns);
   for (int64_t column = 0; column < valid; column++) {
@@ -36,7 +38,9 @@ static void pack(const mxl_source *source, int64_t panel, int64_t k_begin, int64
   }
 }
 
-static void unpack(const void *packed, int64_t panel, int64_t k_begin, int64_t k, const mxl_source *destination) {
+static void unpack(const mxl_kernel_row *row, const void *packed, int64_t panel, int64_t k_begin, int64_t k,
+                   const mxl_source *destination) {
+  (void)row;
   const uint32_t *lines = packed;
   int64_t valid = mxlk_dense_valid_columns(destination, panel, columns);
   for (int64_t column = 0; column < valid; column++) {

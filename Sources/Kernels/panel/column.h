@@ -39,6 +39,9 @@ void mxlk_block_dequantize(const mxlk_block_format *format, const uint8_t *block
 /* The values of one column. */
 void mxlk_column_dequantize(const mxlk_block_format *format, const mxlk_column *column, int64_t k, float *values);
 
+extern const mxl_encoding mxlk_encoding_q4_0, mxlk_encoding_q8_0;
+extern const mxl_encoding mxlk_encoding_q4_k, mxlk_encoding_q5_k, mxlk_encoding_q6_k;
+
 extern const mxlk_block_format mxlk_format_q4_0, mxlk_format_q8_0, mxlk_format_q4_k, mxlk_format_q5_k, mxlk_format_q6_k;
 
 #endif

@@ -45,7 +45,8 @@ static inline __attribute__((always_inline)) void run_rows(const mxl_tile *tile,
   }
 }
 
-void mxlk_linear_f32_f32_14x32__avx512(const mxl_tile *tile) {
+void mxlk_linear_f32_f32_14x32__avx512(const mxl_kernel_row *row, const mxl_tile *tile) {
+  (void)row;
   switch (tile->rows) {
     case 1: run_rows(tile, 1); break;
     case 2: run_rows(tile, 2); break;

@@ -5,7 +5,8 @@
 
 enum { columns = 16 };
 
-void mxlk_linear_f32_f32_4x16__scalar(const mxl_tile *tile) {
+void mxlk_linear_f32_f32_4x16__scalar(const mxl_kernel_row *row, const mxl_tile *tile) {
+  (void)row;
   const float *x = tile->x;
   const float *weights = tile->weights;
   int64_t rows = tile->rows;

@@ -1,0 +1,13 @@
+#include "panel/float32.h"
+
+#ifdef __x86_64__
+#pragma clang attribute push(__attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl"))), apply_to = function)
+
+#include "panel/lines.h"
+
+void mxlk_expand_float32_32__avx512(const mxl_kernel_row *row, const void *packed, int64_t k, void *expanded) {
+  mxlk_expand_lines(row->context, packed, 32, k, expanded);
+}
+
+#pragma clang attribute pop
+#endif

@@ -1,0 +1,57 @@
+/* Rows of block encodings. What a row of a scheme is differs by CPU variant only; an encoding lists its rows with these, its name and
+ * format written out. All share pack and unpack; compute float32 expands to the lines of dense/layout.h and runs the dense tiles. */
+#ifndef MXLK_PANEL_ROWS_H
+#define MXLK_PANEL_ROWS_H
+
+#include "panel/float32.h"
+#include "panel/panel.h"
+#include "tiles/int8.h"
+#include "tiles/tiles.h"
+
+size_t mxlk_block_packed_size(const mxl_kernel_row *row, int64_t k);
+void mxlk_block_pack(const mxl_kernel_row *row, const mxl_source *source, int64_t panel, int64_t k_begin, int64_t k,
+                     void *packed);
+void mxlk_block_unpack(const mxl_kernel_row *row, const void *packed, int64_t panel, int64_t k_begin, int64_t k,
+                       const mxl_source *destination);
+
+/* Rows of a block encoding: int8 and float32 for each CPU variant. */
+#ifdef __x86_64__
+#define MXLK_BLOCK_ROWS 6
+#define MXLK_BLOCK_ROWS_OF(rows) &rows[0], &rows[1], &rows[2], &rows[3], &rows[4], &rows[5]
+#else
+#define MXLK_BLOCK_ROWS 2
+#define MXLK_BLOCK_ROWS_OF(rows) &rows[0], &rows[1]
+#endif
+
+extern const mxl_kernel_row mxlk_rows_q4_0[MXLK_BLOCK_ROWS], mxlk_rows_q8_0[MXLK_BLOCK_ROWS];
+extern const mxl_kernel_row mxlk_rows_q4_k[MXLK_BLOCK_ROWS], mxlk_rows_q5_k[MXLK_BLOCK_ROWS], mxlk_rows_q6_k[MXLK_BLOCK_ROWS];
+
+#define MXLK_BLOCK_ROW(name_, encoding_, format_, compute_, rank_, features_, rows_, columns_, expand_, size_, run_)         \
+  {                                                                                                                         \
+      .struct_size = sizeof(mxl_kernel_row), .op = MXL_OP_LINEAR, .compute = compute_, .rank = rank_,                         \
+      .cpu_features = features_, .name = name_, .encoding = encoding_, .tile_rows = rows_, .panel_columns = columns_,         \
+      .packed_size = mxlk_block_packed_size, .pack = mxlk_block_pack, .unpack = mxlk_block_unpack, .run = run_,              \
+      .expand = expand_, .expanded_size = size_, .context = format_                                                          \
+  }
+
+#define MXLK_INT8_SCALAR(name, encoding, format, run)                                                                       \
+  MXLK_BLOCK_ROW(name, encoding, format, MXL_COMPUTE_INT8, 0, 0, 4, 16, mxlk_expand_int8_16__scalar,                         \
+                 MXLK_EXPANDED_BYTES(16), run)
+#define MXLK_INT8_AVX2(name, encoding, format, run)                                                                         \
+  MXLK_BLOCK_ROW(name, encoding, format, MXL_COMPUTE_INT8, 10, MXL_CPU_AVX2, 4, 16, mxlk_expand_int8_16__avx2,               \
+                 MXLK_EXPANDED_BYTES(16), run)
+#define MXLK_INT8_AVX512VNNI(name, encoding, format, run)                                                                   \
+  MXLK_BLOCK_ROW(name, encoding, format, MXL_COMPUTE_INT8, 30, MXL_CPU_AVX2 | MXL_CPU_AVX512 | MXL_CPU_AVX512_VNNI, 6, 32,   \
+                 mxlk_expand_int8_32__avx512vnni, MXLK_EXPANDED_BYTES(32), run)
+
+#define MXLK_FLOAT32_SCALAR(name, encoding, format)                                                                         \
+  MXLK_BLOCK_ROW(name, encoding, format, MXL_COMPUTE_FLOAT32, 0, 0, 4, 16, mxlk_expand_float32_16__scalar,                   \
+                 MXL_SUPERBLOCK * 16 * 4, mxlk_linear_f32_f32_4x16__scalar)
+#define MXLK_FLOAT32_AVX2(name, encoding, format)                                                                           \
+  MXLK_BLOCK_ROW(name, encoding, format, MXL_COMPUTE_FLOAT32, 10, MXL_CPU_AVX2, 6, 16, mxlk_expand_float32_16__avx2,         \
+                 MXL_SUPERBLOCK * 16 * 4, mxlk_linear_f32_f32_6x16__avx2)
+#define MXLK_FLOAT32_AVX512(name, encoding, format)                                                                         \
+  MXLK_BLOCK_ROW(name, encoding, format, MXL_COMPUTE_FLOAT32, 20, MXL_CPU_AVX2 | MXL_CPU_AVX512, 14, 32,                     \
+                 mxlk_expand_float32_32__avx512, MXL_SUPERBLOCK * 32 * 4, mxlk_linear_f32_f32_14x32__avx512)
+
+#endif
