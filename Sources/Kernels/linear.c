@@ -150,6 +150,11 @@ static void run_superblock(const plan *p, int64_t block, int64_t superblock, con
   }
 }
 
+/* What runs whole panels of packed weights; NULL when the row must expand them. */
+static void (*single_tile(const mxl_kernel_row *row))(const mxl_kernel_row *, const mxl_tile *) {
+  return row->expand == NULL ? row->run : row->run_packed;
+}
+
 /* A unit whose block is one tile, on packed weights: whole panels, one after the other as they lie in memory. */
 static void run_single_tile(const plan *p, int64_t block, int64_t panel, float *accumulators) {
   int64_t tile = block_tile(p, block);
@@ -162,9 +167,29 @@ static void run_single_tile(const plan *p, int64_t block, int64_t panel, float *
       .y = accumulators,
       .k = p->in_dim,
       .next = weights + PREFETCH_AHEAD,
-      .next_bytes = (int64_t)p->panel_bytes,
+      .next_bytes = p->row->expand == NULL ? (int64_t)p->panel_bytes : (int64_t)p->superblock_bytes,
   };
-  p->row->run(p->row, &one);
+  single_tile(p->row)(p->row, &one);
+}
+
+/* One superblock of one panel, packed on the way when the weights are not, expanded when the row wants it. */
+static void run_panel_superblock(const plan *p, int64_t block, int64_t panel, int64_t superblock, const char *next,
+                                 char *packed, char *expanded, float *accumulators) {
+  const mxlk_linear_weights *weights = p->job->weights;
+  int64_t k = superblock_k(p->in_dim, superblock);
+  const char *at = packed;
+  if (weights->packed != NULL) {
+    at = (const char *)weights->packed + (size_t)panel * p->panel_bytes + (size_t)superblock * p->superblock_bytes;
+    if (next == NULL) next = at + PREFETCH_AHEAD;
+  } else {
+    p->row->pack(p->row, &weights->source, panel, superblock * MXL_SUPERBLOCK, k, packed);
+    next = NULL;
+  }
+  if (p->row->expand != NULL) {
+    p->row->expand(p->row, at, k, expanded);
+    at = expanded;
+  }
+  run_superblock(p, block, superblock, at, next, accumulators);
 }
 
 static void run_unit(const plan *p, int64_t unit, float *accumulators, char *packed, char *expanded) {
@@ -176,29 +201,24 @@ static void run_unit(const plan *p, int64_t unit, float *accumulators, char *pac
   const mxlk_linear_weights *weights = p->job->weights;
 
   memset(accumulators, 0, (size_t)(panel_accumulators * (end_panel - first_panel)) * 4);
-  if (end_tile - first_tile == 1 && weights->packed != NULL && p->row->expand == NULL) {
+  if (end_tile - first_tile == 1 && weights->packed != NULL && single_tile(p->row) != NULL) {
     for (int64_t panel = first_panel; panel < end_panel; panel++)
       run_single_tile(p, block, panel, accumulators + (panel - first_panel) * panel_accumulators);
+  } else if (end_tile - first_tile == 1) {
+    /* Each superblock of x is used once a panel: the weights come in the order in which they lie in memory. */
+    for (int64_t panel = first_panel; panel < end_panel; panel++)
+      for (int64_t superblock = 0; superblock < p->superblocks; superblock++)
+        run_panel_superblock(p, block, panel, superblock, NULL, packed, expanded,
+                             accumulators + (panel - first_panel) * panel_accumulators);
   } else {
-    for (int64_t superblock = 0; superblock < p->superblocks; superblock++) {
+    for (int64_t superblock = 0; superblock < p->superblocks; superblock++)
       for (int64_t panel = first_panel; panel < end_panel; panel++) {
-        const char *at = packed, *next = NULL;
-        if (weights->packed != NULL) {
-          const char *origin = (const char *)weights->packed + (size_t)superblock * p->superblock_bytes;
-          at = origin + (size_t)panel * p->panel_bytes;
-          next = panel + 1 < end_panel ? at + p->panel_bytes
-                                       : origin + (size_t)first_panel * p->panel_bytes + p->superblock_bytes;
-        } else {
-          p->row->pack(p->row, &weights->source, panel, superblock * MXL_SUPERBLOCK, superblock_k(p->in_dim, superblock),
-                       packed);
-        }
-        if (p->row->expand != NULL) {
-          p->row->expand(p->row, at, superblock_k(p->in_dim, superblock), expanded);
-          at = expanded;
-        }
-        run_superblock(p, block, superblock, at, next, accumulators + (panel - first_panel) * panel_accumulators);
+        int64_t next_panel = panel + 1 < end_panel ? panel + 1 : first_panel;
+        const char *next = (const char *)weights->packed + (size_t)next_panel * p->panel_bytes +
+                           (size_t)(superblock + (next_panel == first_panel)) * p->superblock_bytes;
+        run_panel_superblock(p, block, panel, superblock, next, packed, expanded,
+                             accumulators + (panel - first_panel) * panel_accumulators);
       }
-    }
   }
   for (int64_t panel = first_panel; panel < end_panel; panel++)
     store(p, accumulators + (panel - first_panel) * panel_accumulators, first, count, panel);

@@ -118,6 +118,9 @@ struct mxl_kernel_row {
    * aligned to 64. */
   void (*expand)(const mxl_kernel_row *row, const void *packed, int64_t k, void *expanded);
   size_t expanded_size;
+  /* NULL, or as run but on packed weights of one or more superblocks: used when a panel meets a single tile of x, where expanding
+   * would not pay. */
+  void (*run_packed)(const mxl_kernel_row *row, const mxl_tile *tile);
   const void *context; /* the row's own */
 };
 

@@ -29,5 +29,6 @@ void mxlk_activate_int8__avx512vnni(const float *x, int64_t k, mxlk_activation *
 void mxlk_linear_block32_int8_6x32__avx512vnni(const mxl_kernel_row *row, const mxl_tile *tile);
 void mxlk_linear_super32_int8_6x32__avx512vnni(const mxl_kernel_row *row, const mxl_tile *tile);
 void mxlk_linear_super16_int8_6x32__avx512vnni(const mxl_kernel_row *row, const mxl_tile *tile);
+void mxlk_linear_packed_int8_6x32__avx512vnni(const mxl_kernel_row *row, const mxl_tile *tile);
 
 #endif
