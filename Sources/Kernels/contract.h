@@ -22,6 +22,9 @@
 /* Alignment of packed weights, accumulators and scratch, bytes. */
 #define MXLK_ALIGNMENT 64
 
+/* The most panel_columns a row may have. */
+#define MXLK_MOST_PANEL_COLUMNS 64
+
 /* bytes rounded up to a multiple of MXLK_ALIGNMENT. */
 static inline size_t mxlk_align_up(size_t bytes) { return (bytes + MXLK_ALIGNMENT - 1) & ~(size_t)(MXLK_ALIGNMENT - 1); }
 

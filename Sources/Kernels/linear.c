@@ -8,6 +8,7 @@
  *     stored with the bias.
  * Neither the split nor the order of units touches the bits: a row of y is computed by the same operations everywhere. */
 #include "activation/activation.h"
+#include "activation/convert.h"
 #include "contract.h"
 #include "kernels.h"
 #include "parallel.h"
@@ -93,36 +94,30 @@ static void pack_x(plan *p, const mxlk_team *team) {
     int64_t tile = piece / p->superblocks, superblock = piece % p->superblocks;
     while (tile >= block_tile(p, block + 1)) block++;
     int64_t first = tile_row(p, tile);
-    mxlk_activate(p->row, p->job->x, &p->rows, p->chunk_begin + first, tile_row(p, tile + 1) - first,
+    mxlk_activate(p->row, p->job->x_dtype, p->job->x, &p->rows, p->chunk_begin + first, tile_row(p, tile + 1) - first,
                   superblock * MXL_SUPERBLOCK, superblock_k(p->in_dim, superblock),
                   packed_x_at(p, block, tile, superblock));
   }
 }
 
-/* One row of a panel's outputs: bias, accumulation onto y, store. y and its old value have any alignment. */
-static void store_row(const float *restrict from, const float *restrict bias, int64_t count, int accumulate,
-                      char *restrict y) {
-  for (int64_t i = 0; i < count; i++) {
-    float value = from[i];
-    if (bias != NULL) value = value + bias[i];
-    if (accumulate) {
-      float old;
-      memcpy(&old, y + 4 * i, 4);
-      value = old + value;
-    }
-    memcpy(y + 4 * i, &value, 4);
-  }
-}
-
+/* The outputs of one panel: bias, accumulation onto y, rounding to y's dtype. */
 static void store(const plan *p, const float *accumulators, int64_t first, int64_t count, int64_t panel) {
+  const mxlk_linear_job *job = p->job;
   int64_t column = panel * p->panel_columns;
   int64_t valid = least(p->out_dim - column, p->panel_columns);
-  const float *bias = p->job->weights->bias;
+  const float *bias = job->weights->bias;
   if (bias != NULL) bias += column;
   for (int64_t row = 0; row < count; row++) {
     int64_t offset = mxlk_rows_offset(&p->rows, p->rows.y_strides, p->chunk_begin + first + row) + column;
-    store_row(accumulators + row * p->panel_columns, bias, valid, p->job->accumulate != 0,
-              (char *)p->job->y + offset * 4);
+    char *y = (char *)job->y + offset * mxlk_element_bytes(job->y_dtype);
+    float values[MXLK_MOST_PANEL_COLUMNS], old[MXLK_MOST_PANEL_COLUMNS];
+    const float *from = accumulators + row * p->panel_columns;
+    for (int64_t i = 0; i < valid; i++) values[i] = bias == NULL ? from[i] : from[i] + bias[i];
+    if (job->accumulate) {
+      mxlk_floats_load(p->row->cpu_features, job->y_dtype, y, valid, old);
+      for (int64_t i = 0; i < valid; i++) values[i] = old[i] + values[i];
+    }
+    mxlk_floats_store(p->row->cpu_features, job->y_dtype, values, valid, y);
   }
 }
 
@@ -167,7 +162,7 @@ static void run_single_tile(const plan *p, int64_t block, int64_t panel, float *
       .y = accumulators,
       .k = p->in_dim,
       .next = weights + PREFETCH_AHEAD,
-      .next_bytes = p->row->expand == NULL ? (int64_t)p->panel_bytes : (int64_t)p->superblock_bytes,
+      .next_bytes = (int64_t)p->panel_bytes,
   };
   single_tile(p->row)(p->row, &one);
 }
@@ -266,7 +261,7 @@ mxl_status mxlk_linear_run(const mxlk_linear_job *job) {
   int64_t rows = mxlk_rows_count(&job->rows);
   if (rows == 0) return MXL_OK;
   const mxlk_linear_weights *weights = job->weights;
-  const mxl_kernel_row *row = weights->row;
+  const mxl_kernel_row *row = job->x_dtype == MXL_BFLOAT16 && weights->bfloat16_row != NULL ? weights->bfloat16_row : weights->row;
   plan p = {
       .job = job,
       .row = row,
@@ -285,7 +280,8 @@ mxl_status mxlk_linear_run(const mxlk_linear_job *job) {
   int64_t most_rows = most(CHUNK_BYTES / p.x_row_bytes, row->tile_rows);
   int64_t chunks = divide_up(rows, most_rows);
   most_rows = divide_up(rows, chunks);
-  int direct = rows == 1 && row->compute == MXL_COMPUTE_FLOAT32 && (uintptr_t)job->x % 4 == 0;
+  int direct = rows == 1 && row->compute == MXL_COMPUTE_FLOAT32 && job->x_dtype == MXL_FLOAT32 &&
+               (uintptr_t)job->x % 4 == 0;
   /* A block has at most BLOCK_ROWS rows and one tile and a row more, a group at most GROUP_PANELS panels. */
   int64_t block_rows = least(most_rows, BLOCK_ROWS + row->tile_rows + 1);
   p.accumulator_bytes = mxlk_align_up((size_t)(block_rows * GROUP_PANELS * p.panel_columns) * 4);

@@ -1,12 +1,13 @@
 /* Plugin zero, and the search among its encodings and rows. */
 #include "dense/dense.h"
+#include "dense/pairs.h"
 #include "kernels.h"
 #include "panel/rows.h"
 
 #include <string.h>
 
 static const mxl_encoding *const encodings[] = {
-    &mxlk_encoding_f32,  &mxlk_encoding_q4_0, &mxlk_encoding_q8_0,
+    &mxlk_encoding_f32,  &mxlk_encoding_f16,  &mxlk_encoding_bf16, &mxlk_encoding_q4_0, &mxlk_encoding_q8_0,
     &mxlk_encoding_q4_k, &mxlk_encoding_q5_k, &mxlk_encoding_q6_k,
 };
 
@@ -16,6 +17,8 @@ static const mxl_kernel_row *const rows[] = {
     &mxlk_row_dense_f32__avx2,
     &mxlk_row_dense_f32__avx512,
 #endif
+    MXLK_F16_ROWS_OF(mxlk_rows_f16),
+    MXLK_BF16_ROWS_OF(mxlk_rows_bf16),
     MXLK_BLOCK_ROWS_OF(mxlk_rows_q4_0),
     MXLK_BLOCK_ROWS_OF(mxlk_rows_q8_0),
     MXLK_BLOCK_ROWS_OF(mxlk_rows_q4_k),

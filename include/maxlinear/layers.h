@@ -55,6 +55,7 @@ typedef enum mxl_compute {
   MXL_COMPUTE_DEFAULT = 0, /* float32 for dense weights */
   MXL_COMPUTE_FLOAT32 = 1, /* float32 activations, float32 accumulation */
   MXL_COMPUTE_INT8 = 2,    /* activations quantized to 8 bits: encoded weights only */
+  MXL_COMPUTE_BFLOAT16 = 3, /* bfloat16 weights and activations, float32 accumulation: chosen where both are bfloat16 */
   MXL_COMPUTE_INT32 = INT32_MIN
 } mxl_compute;
 

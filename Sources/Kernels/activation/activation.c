@@ -1,5 +1,6 @@
 #include "activation/activation.h"
 
+#include "activation/convert.h"
 #include "tiles/int8.h"
 
 #include <string.h>
@@ -20,16 +21,35 @@ static void quantize(const mxl_kernel_row *kernel, const float *x, int64_t k, mx
   mxlk_activate_int8__scalar(x, k, record);
 }
 
-void mxlk_activate(const mxl_kernel_row *kernel, const void *x, const mxlk_rows *rows, int64_t row_begin, int64_t count,
-                   int64_t k_begin, int64_t k, void *packed) {
-  if (kernel->compute != MXL_COMPUTE_INT8) {
-    mxlk_pack_rows_f32(x, rows, row_begin, count, k_begin, k, packed);
+/* Pairs of bfloat16, the tile's rows side by side: packed[k / 2 * count + row]; behind an odd k a zero. */
+static void pair_up(const void *x, const mxlk_rows *rows, int64_t row_begin, int64_t count, int64_t k_begin, int64_t k,
+                    uint32_t *packed) {
+  for (int64_t row = 0; row < count; row++) {
+    int64_t offset = mxlk_rows_offset(rows, rows->x_strides, row_begin + row) + k_begin;
+    const char *from = (const char *)x + 2 * offset;
+    for (int64_t j = 0; j < k; j += 2) {
+      uint32_t pair = 0;
+      memcpy(&pair, from + 2 * j, j + 1 < k ? 4 : 2); /* little-endian: the first is the low half */
+      packed[j / 2 * count + row] = pair;
+    }
+  }
+}
+
+void mxlk_activate(const mxl_kernel_row *kernel, int32_t dtype, const void *x, const mxlk_rows *rows, int64_t row_begin,
+                   int64_t count, int64_t k_begin, int64_t k, void *packed) {
+  float values[MXL_SUPERBLOCK];
+  if (kernel->compute == MXL_COMPUTE_BFLOAT16) {
+    pair_up(x, rows, row_begin, count, k_begin, k, packed);
     return;
   }
   for (int64_t row = 0; row < count; row++) {
-    float values[MXL_SUPERBLOCK];
     int64_t offset = mxlk_rows_offset(rows, rows->x_strides, row_begin + row) + k_begin;
-    memcpy(values, (const char *)x + 4 * offset, (size_t)k * 4);
-    quantize(kernel, values, k, (mxlk_activation *)packed + row);
+    mxlk_floats_load(kernel->cpu_features, dtype, (const char *)x + mxlk_element_bytes(dtype) * offset, k, values);
+    if (kernel->compute == MXL_COMPUTE_INT8) {
+      quantize(kernel, values, k, (mxlk_activation *)packed + row);
+    } else {
+      float *side_by_side = packed;
+      for (int64_t j = 0; j < k; j++) side_by_side[j * count + row] = values[j];
+    }
   }
 }

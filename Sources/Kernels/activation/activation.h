@@ -6,7 +6,8 @@
 
 /* Bytes that k <= 256 columns of one row take. */
 static inline int64_t mxlk_activation_bytes(const mxl_kernel_row *row, int64_t k) {
-  return row->compute == MXL_COMPUTE_INT8 ? 320 : 4 * k;
+  if (row->compute == MXL_COMPUTE_INT8) return 320;
+  return 4 * (row->compute == MXL_COMPUTE_BFLOAT16 ? (k + 1) / 2 : k);
 }
 
 /* Bytes that all columns of one row take. */
@@ -18,7 +19,7 @@ static inline int64_t mxlk_activation_row_bytes(const mxl_kernel_row *row, int64
 
 /* Prepares rows [row_begin, row_begin + count) x columns [k_begin, k_begin + k) of x, one superblock, for a tile of `count` rows of
  * this kernel row. MXL_COMPUTE_INT8 takes k a multiple of 32. x has any alignment. */
-void mxlk_activate(const mxl_kernel_row *kernel, const void *x, const mxlk_rows *rows, int64_t row_begin, int64_t count,
+void mxlk_activate(const mxl_kernel_row *kernel, int32_t dtype, const void *x, const mxlk_rows *rows, int64_t row_begin, int64_t count,
                    int64_t k_begin, int64_t k, void *packed);
 
 #endif

@@ -1,7 +1,5 @@
-/* Rows of x and y, and packing of float32 activations. */
+/* Rows of x and y. */
 #include "rows.h"
-
-#include <string.h>
 
 int64_t mxlk_rows_count(const mxlk_rows *rows) {
   int64_t count = 1;
@@ -25,12 +23,4 @@ mxlk_rows mxlk_rows_collapsed(const mxlk_rows *rows) {
     result.y_strides[last] = rows->y_strides[i];
   }
   return result;
-}
-
-void mxlk_pack_rows_f32(const void *x, const mxlk_rows *rows, int64_t row_begin, int64_t count, int64_t k_begin,
-                        int64_t k, float *packed) {
-  for (int64_t row = 0; row < count; row++) {
-    const char *from = (const char *)x + (mxlk_rows_offset(rows, rows->x_strides, row_begin + row) + k_begin) * 4;
-    for (int64_t j = 0; j < k; j++) memcpy(&packed[j * count + row], from + 4 * j, 4);
-  }
 }

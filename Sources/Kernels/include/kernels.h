@@ -58,6 +58,7 @@ void mxlk_set_threads(int32_t threads);
  * are packed from source superblock by superblock at each call (MXL_PACK_NEVER). */
 typedef struct mxlk_linear_weights {
   const mxl_kernel_row *row;
+  const mxl_kernel_row *bfloat16_row; /* what runs instead when x is bfloat16, on the same packed weights; or NULL */
   mxl_source source; /* in_dim and out_dim always; data only when packed is NULL */
   const void *packed;
   const float *bias; /* out_dim values or NULL, any 4-byte alignment */
@@ -74,8 +75,9 @@ typedef struct mxlk_rows {
 
 typedef struct mxlk_linear_job {
   const mxlk_linear_weights *weights;
-  const void *x; /* float32, any alignment */
-  void *y;       /* float32, any alignment */
+  const void *x; /* any alignment */
+  void *y;       /* any alignment */
+  int32_t x_dtype, y_dtype; /* MXL_FLOAT32, MXL_FLOAT16, MXL_BFLOAT16 */
   mxlk_rows rows;
   int32_t accumulate; /* y = y + (x W^T + bias) instead of y = x W^T + bias */
   int32_t threads;    /* the most to use, >= 1; the process-wide budget and the amount of work lower it */

@@ -35,7 +35,7 @@ typedef struct weights {
 
 MXLK_INLINE weights weights_of(const mxl_kernel_row *row, const int bits, const mxl_tile *tile, const uint8_t *at, int64_t k) {
   weights w = {.bits = bits, .codes = at, .high = at, .next = tile->next == NULL ? (const char *)at : tile->next};
-  w.step = tile->next == NULL ? 0 : tile->next_bytes / 64;
+  w.step = tile->next == NULL ? 0 : tile->next_bytes / (tile->k / 4);
   const mxlk_block_format *format = row->context;
   if (bits != 0) {
     mxlk_panel_layout layout = mxlk_panel_layout_of(format, columns, k);

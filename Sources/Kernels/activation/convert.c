@@ -1,0 +1,72 @@
+#include "activation/convert.h"
+
+#include "float16.h"
+
+static uint16_t bfloat16_from_float(float value) {
+  uint32_t bits = mxlk_bits_from_float(value);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return (uint16_t)(bits >> 16 | 0x40);
+  return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+static uint16_t half_at(const void *from, int64_t index) {
+  uint16_t half;
+  memcpy(&half, (const char *)from + 2 * index, 2);
+  return half;
+}
+
+#ifdef __x86_64__
+#include <immintrin.h>
+
+#pragma clang attribute push(__attribute__((target("avx2,f16c"))), apply_to = function)
+
+/* Whole vectors of 8 halves; returns how many values those were. */
+static int64_t halves_load__avx2(const void *from, int64_t count, float *to) {
+  int64_t i = 0;
+  for (; i + 8 <= count; i += 8)
+    _mm256_storeu_ps(to + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)((const char *)from + 2 * i))));
+  return i;
+}
+
+static int64_t halves_store__avx2(const float *from, int64_t count, void *to) {
+  int64_t i = 0;
+  for (; i + 8 <= count; i += 8)
+    _mm_storeu_si128((__m128i *)(void *)((char *)to + 2 * i),
+                     _mm256_cvtps_ph(_mm256_loadu_ps(from + i), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+  return i;
+}
+
+#pragma clang attribute pop
+#endif
+
+void mxlk_floats_load(uint64_t features, int32_t dtype, const void *from, int64_t count, float *to) {
+  int64_t i = 0;
+  if (dtype == MXL_FLOAT32) {
+    memcpy(to, from, (size_t)count * 4);
+    return;
+  }
+  if (dtype == MXL_BFLOAT16) {
+    for (; i < count; i++) to[i] = mxlk_float_from_bits((uint32_t)half_at(from, i) << 16);
+    return;
+  }
+#ifdef __x86_64__
+  if (features & MXL_CPU_AVX2) i = halves_load__avx2(from, count, to);
+#endif
+  (void)features;
+  for (; i < count; i++) to[i] = mxlk_float_from_half(half_at(from, i));
+}
+
+void mxlk_floats_store(uint64_t features, int32_t dtype, const float *from, int64_t count, void *to) {
+  int64_t i = 0;
+  if (dtype == MXL_FLOAT32) {
+    memcpy(to, from, (size_t)count * 4);
+    return;
+  }
+#ifdef __x86_64__
+  if (dtype == MXL_FLOAT16 && (features & MXL_CPU_AVX2)) i = halves_store__avx2(from, count, to);
+#endif
+  (void)features;
+  for (; i < count; i++) {
+    uint16_t bits = dtype == MXL_FLOAT16 ? mxlk_half_from_float(from[i]) : bfloat16_from_float(from[i]);
+    memcpy((char *)to + 2 * i, &bits, 2);
+  }
+}

@@ -1,0 +1,135 @@
+#include "dense/pairs.h"
+
+#include "activation/convert.h"
+#include "contract.h"
+#include "dense/layout.h"
+#include "float16.h"
+#include "tiles/pairs.h"
+#include "tiles/tiles.h"
+
+size_t mxlk_pairs_packed_size(const mxl_kernel_row *row, int64_t k) {
+  return (size_t)((k + 1) / 2 * row->panel_columns) * 4;
+}
+
+static uint16_t clipped(const mxl_kernel_row *row, uint16_t bits, float clip) {
+  if (!(clip < __builtin_inff())) return bits;
+  int32_t dtype = row->context == &mxlk_encoding_bf16 ? MXL_BFLOAT16 : MXL_FLOAT16;
+  float value;
+  mxlk_floats_load(0, dtype, &bits, 1, &value);
+  uint32_t kept = mxlk_dense_clipped(mxlk_bits_from_float(value), clip);
+  if (kept == mxlk_bits_from_float(value)) return bits;
+  value = mxlk_float_from_bits(kept);
+  mxlk_floats_store(0, dtype, &value, 1, &bits);
+  return bits;
+}
+
+void mxlk_pairs_pack(const mxl_kernel_row *row, const mxl_source *source, int64_t panel, int64_t k_begin, int64_t k,
+                     void *packed) {
+  uint16_t *pairs = packed;
+  int64_t columns = row->panel_columns, valid = mxlk_dense_valid_columns(source, panel, columns);
+  if (valid < columns || k % 2 != 0) memset(packed, 0, mxlk_pairs_packed_size(row, k));
+  for (int64_t c = 0; c < valid; c++) {
+    const char *from = (const char *)source->data + (panel * columns + c) * source->row_stride + k_begin * 2;
+    for (int64_t j = 0; j < k; j++) {
+      uint16_t bits;
+      memcpy(&bits, from + 2 * j, 2);
+      pairs[(j / 2 * columns + c) * 2 + j % 2] = clipped(row, bits, source->clip);
+    }
+  }
+}
+
+void mxlk_pairs_unpack(const mxl_kernel_row *row, const void *packed, int64_t panel, int64_t k_begin, int64_t k,
+                       const mxl_source *destination) {
+  const uint16_t *pairs = packed;
+  int64_t columns = row->panel_columns, valid = mxlk_dense_valid_columns(destination, panel, columns);
+  for (int64_t c = 0; c < valid; c++) {
+    char *to = (char *)destination->data + (panel * columns + c) * destination->row_stride + k_begin * 2;
+    for (int64_t j = 0; j < k; j++) memcpy(to + 2 * j, &pairs[(j / 2 * columns + c) * 2 + j % 2], 2);
+  }
+}
+
+static void expand(const mxl_kernel_row *row, int32_t dtype, const uint16_t *pairs, int64_t k, float *lines) {
+  int64_t columns = row->panel_columns;
+  float values[2 * MXLK_MOST_PANEL_COLUMNS];
+  for (int64_t j = 0; j < k; j += 2) {
+    mxlk_floats_load(row->cpu_features, dtype, pairs + j * columns, 2 * columns, values);
+    for (int64_t c = 0; c < columns; c++) lines[j * columns + c] = values[2 * c];
+    if (j + 1 < k)
+      for (int64_t c = 0; c < columns; c++) lines[(j + 1) * columns + c] = values[2 * c + 1];
+  }
+}
+
+void mxlk_pairs_expand_f16(const mxl_kernel_row *row, const void *packed, int64_t k, void *expanded) {
+  expand(row, MXL_FLOAT16, packed, k, expanded);
+}
+
+void mxlk_pairs_expand_bf16(const mxl_kernel_row *row, const void *packed, int64_t k, void *expanded) {
+  expand(row, MXL_BFLOAT16, packed, k, expanded);
+}
+
+static void dequantize_f16(const void *blocks, int64_t elements, float *values) {
+  mxlk_floats_load(0, MXL_FLOAT16, blocks, elements, values);
+}
+
+static void dequantize_bf16(const void *blocks, int64_t elements, float *values) {
+  mxlk_floats_load(0, MXL_BFLOAT16, blocks, elements, values);
+}
+
+const mxl_encoding mxlk_encoding_f16 = {
+    .struct_size = sizeof(mxl_encoding),
+    .dtype = MXL_FLOAT16,
+    .name = "F16",
+    .elements_per_block = 1,
+    .block_size = 2,
+    .dequantize = dequantize_f16,
+};
+
+const mxl_encoding mxlk_encoding_bf16 = {
+    .struct_size = sizeof(mxl_encoding),
+    .dtype = MXL_BFLOAT16,
+    .name = "BF16",
+    .elements_per_block = 1,
+    .block_size = 2,
+    .dequantize = dequantize_bf16,
+};
+
+#define MXLK_PAIRS_ROW(name_, encoding_, context_, compute_, rank_, features_, rows_, columns_, expand_, size_, run_, one_)  \
+  {                                                                                                                        \
+      .struct_size = sizeof(mxl_kernel_row), .op = MXL_OP_LINEAR, .compute = compute_, .rank = rank_,                        \
+      .cpu_features = features_, .name = name_, .encoding = encoding_, .tile_rows = rows_, .panel_columns = columns_,        \
+      .packed_size = mxlk_pairs_packed_size, .pack = mxlk_pairs_pack, .unpack = mxlk_pairs_unpack, .run = run_,             \
+      .expand = expand_, .expanded_size = size_, .run_packed = one_, .context = context_                                    \
+  }
+
+const mxl_kernel_row mxlk_rows_f16[MXLK_F16_ROWS] = {
+    MXLK_PAIRS_ROW("mxlk_linear_f16_f32_4x16__scalar", "F16", &mxlk_encoding_f16, MXL_COMPUTE_FLOAT32, 0, 0, 4, 16,
+                   mxlk_pairs_expand_f16, 16 * MXL_SUPERBLOCK * 4, mxlk_linear_f32_f32_4x16__scalar, NULL),
+#ifdef __x86_64__
+    MXLK_PAIRS_ROW("mxlk_linear_f16_f32_6x16__avx2", "F16", &mxlk_encoding_f16, MXL_COMPUTE_FLOAT32, 10, MXL_CPU_AVX2, 6, 16,
+                   mxlk_pairs_expand_f16, 16 * MXL_SUPERBLOCK * 4, mxlk_linear_f32_f32_6x16__avx2, NULL),
+    MXLK_PAIRS_ROW("mxlk_linear_f16_f32_14x32__avx512", "F16", &mxlk_encoding_f16, MXL_COMPUTE_FLOAT32, 20,
+                   MXL_CPU_AVX2 | MXL_CPU_AVX512, 14, 32, mxlk_pairs_expand_f16, 32 * MXL_SUPERBLOCK * 4,
+                   mxlk_linear_f32_f32_14x32__avx512, mxlk_linear_f16_f32_14x32__avx512),
+#endif
+};
+
+const mxl_kernel_row mxlk_rows_bf16[MXLK_BF16_ROWS] = {
+    MXLK_PAIRS_ROW("mxlk_linear_bf16_f32_4x16__scalar", "BF16", &mxlk_encoding_bf16, MXL_COMPUTE_FLOAT32, 0, 0, 4, 16,
+                   mxlk_pairs_expand_bf16, 16 * MXL_SUPERBLOCK * 4, mxlk_linear_f32_f32_4x16__scalar, NULL),
+    MXLK_PAIRS_ROW("mxlk_linear_bf16_bf16_4x16__scalar", "BF16", &mxlk_encoding_bf16, MXL_COMPUTE_BFLOAT16, 0, 0, 4, 16, NULL, 0,
+                   mxlk_linear_bf16_bf16_4x16__scalar, NULL),
+#ifdef __x86_64__
+    MXLK_PAIRS_ROW("mxlk_linear_bf16_f32_6x16__avx2", "BF16", &mxlk_encoding_bf16, MXL_COMPUTE_FLOAT32, 10, MXL_CPU_AVX2, 6, 16,
+                   mxlk_pairs_expand_bf16, 16 * MXL_SUPERBLOCK * 4, mxlk_linear_f32_f32_6x16__avx2, NULL),
+    MXLK_PAIRS_ROW("mxlk_linear_bf16_bf16_6x16__avx2", "BF16", &mxlk_encoding_bf16, MXL_COMPUTE_BFLOAT16, 10, MXL_CPU_AVX2, 6, 16,
+                   NULL, 0, mxlk_linear_bf16_bf16_6x16__avx2, NULL),
+    MXLK_PAIRS_ROW("mxlk_linear_bf16_f32_14x32__avx512", "BF16", &mxlk_encoding_bf16, MXL_COMPUTE_FLOAT32, 20,
+                   MXL_CPU_AVX2 | MXL_CPU_AVX512, 14, 32, mxlk_pairs_expand_bf16, 32 * MXL_SUPERBLOCK * 4,
+                   mxlk_linear_f32_f32_14x32__avx512, mxlk_linear_bf16_f32_14x32__avx512),
+    MXLK_PAIRS_ROW("mxlk_linear_bf16_bf16_14x32__avx512", "BF16", &mxlk_encoding_bf16, MXL_COMPUTE_BFLOAT16, 20,
+                   MXL_CPU_AVX2 | MXL_CPU_AVX512, 14, 32, NULL, 0, mxlk_linear_bf16_bf16_14x32__avx512, NULL),
+    MXLK_PAIRS_ROW("mxlk_linear_bf16_bf16_14x32__avx512bf16", "BF16", &mxlk_encoding_bf16, MXL_COMPUTE_BFLOAT16, 40,
+                   MXL_CPU_AVX2 | MXL_CPU_AVX512 | MXL_CPU_AVX512_BF16, 14, 32, NULL, 0,
+                   mxlk_linear_bf16_bf16_14x32__avx512bf16, NULL),
+#endif
+};

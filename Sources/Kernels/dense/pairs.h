@@ -1,0 +1,39 @@
+/* F16 and BF16: dense weights of 16 bits.
+ *
+ * Stored: out_dim rows of in_dim little-endian 16-bit floats. Packed: a superblock of a panel is ceil(k / 2) lines of panel_columns pairs, line p
+ * holding the weights 2 p (low half) and 2 p + 1 (high half) of all the panel's columns; behind an odd k the high half is zero:
+ *
+ *     line p    w[1][2p+1] w[1][2p] | w[0][2p+1] w[0][2p]        <- 32 bits a column
+ *
+ * A pair is what vdpbf16ps takes. For compute float32 a superblock is expanded to lines of float32 (layout.h), or taken apart in registers. */
+#ifndef MXLK_DENSE_PAIRS_H
+#define MXLK_DENSE_PAIRS_H
+
+#include "kernels.h"
+
+size_t mxlk_pairs_packed_size(const mxl_kernel_row *row, int64_t k);
+void mxlk_pairs_pack(const mxl_kernel_row *row, const mxl_source *source, int64_t panel, int64_t k_begin, int64_t k,
+                     void *packed);
+void mxlk_pairs_unpack(const mxl_kernel_row *row, const void *packed, int64_t panel, int64_t k_begin, int64_t k,
+                       const mxl_source *destination);
+/* Lines of float32. */
+void mxlk_pairs_expand_f16(const mxl_kernel_row *row, const void *packed, int64_t k, void *expanded);
+void mxlk_pairs_expand_bf16(const mxl_kernel_row *row, const void *packed, int64_t k, void *expanded);
+
+extern const mxl_encoding mxlk_encoding_f16, mxlk_encoding_bf16;
+
+#ifdef __x86_64__
+#define MXLK_F16_ROWS 3
+#define MXLK_F16_ROWS_OF(rows) &rows[0], &rows[1], &rows[2]
+#define MXLK_BF16_ROWS 7
+#define MXLK_BF16_ROWS_OF(rows) &rows[0], &rows[1], &rows[2], &rows[3], &rows[4], &rows[5], &rows[6]
+#else
+#define MXLK_F16_ROWS 1
+#define MXLK_F16_ROWS_OF(rows) &rows[0]
+#define MXLK_BF16_ROWS 2
+#define MXLK_BF16_ROWS_OF(rows) &rows[0], &rows[1]
+#endif
+
+extern const mxl_kernel_row mxlk_rows_f16[MXLK_F16_ROWS], mxlk_rows_bf16[MXLK_BF16_ROWS];
+
+#endif

@@ -1,0 +1,16 @@
+#include "tiles/pairs.h"
+
+#ifdef __x86_64__
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16"))), \
+                             apply_to = function)
+
+#define MXLK_NATIVE_BF16
+#include "tiles/pairs_avx512.h"
+
+void mxlk_linear_bf16_bf16_14x32__avx512bf16(const mxl_kernel_row *row, const mxl_tile *tile) {
+  (void)row;
+  MXLK_PAIRS_BY_ROWS(bf16_bf16_native)
+}
+
+#pragma clang attribute pop
+#endif
