@@ -146,7 +146,7 @@ int64_t problem_y_at(const problem *p, int64_t row) { return offset(&p->rows, p-
 static void place_rows(problem *p) {
   int64_t m = p->shape.rows, x = p->shape.in_dim, y = p->shape.out_dim;
   mxlk_rows *rows = &p->rows;
-  switch (below(&p->random, 4)) {
+  switch (below(&p->random, 5)) {
     case 0: x += below(&p->random, 9), y += below(&p->random, 9); break;
     case 1:
       if (m % 2 != 0) break;
@@ -156,6 +156,13 @@ static void place_rows(problem *p) {
       if (m % 2 != 0) break;
       *rows = (mxlk_rows){2, {m / 2, 2}, {2 * x, x}, {2 * y, y}};
       return;
+    case 3: {
+      if (m % 2 != 0) break;
+      /* Only x, or only y, could be seen as one dimension. */
+      int64_t of_x = below(&p->random, 2) * 3, of_y = 3 - of_x;
+      *rows = (mxlk_rows){2, {2, m / 2}, {m / 2 * x + of_x, x}, {m / 2 * y + of_y, y}};
+      return;
+    }
     default: break;
   }
   if (m == 1 && below(&p->random, 2) == 0) {
