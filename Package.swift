@@ -43,7 +43,13 @@ let package = Package(
       name: "maxlinear-cli",
       dependencies: ["MaxLinear", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
     .testTarget(name: "MaxLinearTests", dependencies: ["MaxLinear", "Kernels"]),
-    .testTarget(name: "KernelTests", dependencies: ["Kernels"]),
+    .target(
+      name: "KernelChecks", dependencies: ["Kernels"], path: "Tests/KernelChecks",
+      cSettings: [
+        .headerSearchPath("../../Sources/Kernels"),
+        .unsafeFlags(["-O3", "-std=c11", "-ffp-contract=off", "-fno-math-errno", "-Wall", "-Wextra"]),
+      ]),
+    .testTarget(name: "KernelTests", dependencies: ["Kernels", "KernelChecks"]),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .c11

@@ -25,11 +25,10 @@
 #define CHUNK_BYTES ((int64_t)32 << 20)
 /* Units per thread that the split aims at, so that threads end together. */
 #define UNITS_PER_THREAD 8
-/* Nanoseconds of work that pay for one more thread. */
-#define NANOSECONDS_PER_THREAD 10000.0
-/* What one thread reads of weights and computes in a nanosecond, for that estimate. */
-#define BYTES_PER_NANOSECOND 16.0
-#define OPERATIONS_PER_NANOSECOND 80.0
+/* Nanoseconds of work that pay for one more thread, and what one thread does in a nanosecond, for that estimate. */
+#define NANOSECONDS_PER_THREAD 10000
+#define WEIGHTS_READ_PER_NANOSECOND 4
+#define PRODUCTS_PER_NANOSECOND 40
 /* How far ahead of the weights in use single-tile calls prefetch, bytes. */
 #define PREFETCH_AHEAD 4096
 
@@ -235,16 +234,14 @@ static void run_thread(void *context, const mxlk_team *team) {
   }
 }
 
-/* The threads that the work pays for. */
+/* The threads that the work pays for. In integers: the caller's floating point environment may trap. */
 static int32_t useful_threads(const plan *p, int64_t rows, int32_t threads) {
-  double weights = (double)p->in_dim * (double)p->out_dim;
-  double reading = weights * 4 / BYTES_PER_NANOSECOND;
-  double computing = 2 * weights * (double)rows / OPERATIONS_PER_NANOSECOND;
-  double worth = (reading > computing ? reading : computing) / NANOSECONDS_PER_THREAD;
-  int32_t limit = mxlk_threads();
-  if (threads > limit) threads = limit;
-  if (worth < (double)threads) threads = worth < 2 ? 1 : (int32_t)worth;
-  return threads < 1 ? 1 : threads;
+  int64_t weights = p->in_dim * p->out_dim;
+  int64_t products;
+  if (__builtin_mul_overflow(weights, rows, &products)) products = INT64_MAX;
+  int64_t nanoseconds = most(weights / WEIGHTS_READ_PER_NANOSECOND, products / PRODUCTS_PER_NANOSECOND);
+  int64_t worth = nanoseconds / NANOSECONDS_PER_THREAD;
+  return (int32_t)most(least(least(threads, mxlk_threads()), worth), 1);
 }
 
 /* Tiles, blocks and groups of a chunk. */

@@ -30,10 +30,11 @@ static void run_thread(void *context, const mxlk_team *team) {
   }
 }
 
-/* The threads that so much memory pays for: one per 256 KiB. */
+/* The threads that so much memory pays for: one per 64 Ki weights. In integers: the caller's floating point environment
+ * may trap. */
 static int32_t useful_threads(const mxl_source *source, int32_t threads) {
-  double pieces = (double)source->in_dim * (double)source->out_dim * 4 / (256 << 10);
-  if (pieces < (double)threads) threads = (int32_t)pieces;
+  int64_t pieces = source->in_dim * source->out_dim >> 16;
+  if (pieces < threads) threads = (int32_t)pieces;
   return threads < 1 ? 1 : threads;
 }
 

@@ -73,15 +73,10 @@ static int32_t budget_take(int32_t wanted) {
 
 static void budget_return(int32_t granted) { atomic_fetch_sub_explicit(&running, granted, memory_order_relaxed); }
 
-/* One thread's part. Not inlined: the compiler must not move the body's arithmetic across the control word. */
+/* One thread's part. Not inlined: the compiler must not move the body's arithmetic across the control word. The exception
+ * flags that the body raises live in the same word, so they end here, too. */
 __attribute__((noinline)) static void run_body(mxlk_body body, void *context, const mxlk_team *team) {
   control_word before = control_read();
-  if (before == CONTROL_DEFAULT) {
-    body(context, team);
-    /* The exception flags that the body raised live in the same word. */
-    control_write(before);
-    return;
-  }
   control_write(CONTROL_DEFAULT);
   body(context, team);
   control_write(before);
@@ -104,7 +99,11 @@ static void run_team(int32_t threads, mxlk_body body, void *context) {
 void mxlk_parallel(int32_t threads, mxlk_body body, void *context) {
   int32_t granted = budget_take(threads);
   if (granted > 1) {
+    /* The runtime, too, must find nothing that traps. */
+    control_word before = control_read();
+    control_write(CONTROL_DEFAULT);
     run_team(granted, body, context);
+    control_write(before);
   } else {
     mxlk_team alone = {0, 1};
     run_body(body, context, &alone);

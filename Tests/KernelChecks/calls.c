@@ -1,0 +1,258 @@
+/* Whole calls: batches, thread counts, callers at once, calls that do nothing or cannot run. */
+#define _GNU_SOURCE
+#include "problem.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* Memory of one plain call on contiguous data, for any row; freed by call_end. */
+typedef struct call {
+  int64_t rows, out_dim, in_dim;
+  char *source;
+  float *x, *y;
+  void *packed;
+  mxlk_linear_weights weights;
+} call;
+
+static int call_begin(call *c, const mxl_kernel_row *row, int64_t m, int64_t n, int64_t k, uint32_t seed) {
+  const mxl_encoding *encoding = mxlk_encoding_find(row->encoding);
+  int64_t stride = k / encoding->elements_per_block * encoding->block_size;
+  *c = (call){.rows = m, .out_dim = n, .in_dim = k};
+  c->source = malloc((size_t)(n * stride));
+  c->x = malloc((size_t)(m * k) * 4);
+  c->y = calloc((size_t)(m * n), 4);
+  c->packed = mxlk_allocate(mxlk_panel_bytes(row, k) * (size_t)mxlk_panel_count(row, n));
+  if (c->source == NULL || c->x == NULL || c->y == NULL || c->packed == NULL) return 0;
+  float *floats = (float *)(void *)c->source;
+  if (encoding->dtype == MXL_FLOAT32) {
+    for (int64_t i = 0; i < n * k; i++) floats[i] = (float)(int32_t)next_random(&seed) * 0x1p-31f;
+  } else {
+    for (int64_t i = 0; i < n * stride; i++) c->source[i] = (char)next_random(&seed);
+  }
+  for (int64_t i = 0; i < m * k; i++) c->x[i] = (float)(int32_t)next_random(&seed) * 0x1p-31f;
+  c->weights = (mxlk_linear_weights){row, {sizeof(mxl_source), INFINITY, c->source, stride, k, n}, c->packed, NULL};
+  mxlk_linear_pack(row, &c->weights.source, c->packed, 2);
+  return 1;
+}
+
+static void call_end(call *c) {
+  free(c->source), free(c->x), free(c->y);
+  mxlk_free(c->packed);
+}
+
+static mxl_status call_run(const call *c, int64_t first, int64_t count, float *y, int32_t threads) {
+  mxlk_linear_job job = {&c->weights, c->x + first * c->in_dim, y, {1, {count}, {c->in_dim}, {c->out_dim}}, 0, threads};
+  return mxlk_linear_run(&job);
+}
+
+static int same_floats(const float *a, const float *b, int64_t count) {
+  for (int64_t i = 0; i < count; i++) {
+    if (!same_float(a[i], b[i])) return 0;
+  }
+  return 1;
+}
+
+/* Calls body with every row that this CPU can run. */
+static check_result each_runnable(void (*body)(const mxl_kernel_row *, check_result *)) {
+  check_result result = {0};
+  int32_t before = mxlk_threads();
+  mxlk_set_threads(8);
+  for (size_t i = 0; i < mxlk_row_count(); i++) {
+    if (mxlk_row_at(i)->cpu_features & ~mxlk_cpu_features()) {
+      result.rows_skipped++;
+      continue;
+    }
+    result.rows_run++;
+    body(mxlk_row_at(i), &result);
+  }
+  mxlk_set_threads(before);
+  return result;
+}
+
+static void batch_body(const mxl_kernel_row *row, check_result *result) {
+  call c;
+  if (call_begin(&c, row, 67, 131, 512 + 256, 5)) {
+    float alone[131];
+    call_run(&c, 0, c.rows, c.y, 2);
+    for (int64_t m = 0; m < c.rows; m++) {
+      call_run(&c, m, 1, alone, 1);
+      result->comparisons++;
+      if (!same_floats(alone, c.y + m * c.out_dim, c.out_dim))
+        fail(result, "%s: row %lld of a batch differs from the row alone", row->name, (long long)m);
+    }
+  } else {
+    fail(result, "no memory");
+  }
+  call_end(&c);
+}
+
+check_result check_batch_against_single_rows(void) { return each_runnable(batch_body); }
+
+static void threads_body(const mxl_kernel_row *row, check_result *result) {
+  call c;
+  int64_t columns = 9 * row->panel_columns + 5;
+  /* More rows than a block has, so that blocks, too, are shared out. */
+  if (call_begin(&c, row, 801, columns, 768, 6)) {
+    float *one = malloc((size_t)(c.rows * columns) * 4);
+    if (one != NULL) call_run(&c, 0, c.rows, one, 1);
+    for (int32_t threads = 1; one != NULL && threads <= 8; threads++) {
+      memset(c.y, 0xff, (size_t)(c.rows * columns) * 4);
+      call_run(&c, 0, c.rows, c.y, threads);
+      result->comparisons++;
+      if (!same_floats(one, c.y, c.rows * columns)) fail(result, "%s: %d threads differ from one", row->name, threads);
+    }
+    free(one);
+  } else {
+    fail(result, "no memory");
+  }
+  call_end(&c);
+}
+
+check_result check_thread_counts(void) { return each_runnable(threads_body); }
+
+typedef struct caller {
+  pthread_t thread;
+  const call *shared;
+  const float *expected;
+  int failed;
+} caller;
+
+static void *call_often(void *context) {
+  caller *me = context;
+  float *y = malloc((size_t)(me->shared->rows * me->shared->out_dim) * 4);
+  me->failed = y == NULL;
+  for (int i = 0; i < 40 && !me->failed; i++) {
+    int64_t rows = i % 2 == 0 ? 1 : me->shared->rows;
+    me->failed = call_run(me->shared, 0, rows, y, 1 + i % 4) != MXL_OK ||
+                 !same_floats(y, me->expected, rows * me->shared->out_dim);
+  }
+  free(y);
+  return NULL;
+}
+
+check_result check_concurrent_callers(int callers) {
+  check_result result = {0};
+  int32_t before = mxlk_threads();
+  mxlk_set_threads(4);
+  call c;
+  caller all[64];
+  if (callers > 64) callers = 64;
+  if (call_begin(&c, mxlk_row_find(MXL_OP_LINEAR, "F32", MXL_COMPUTE_FLOAT32, mxlk_cpu_features()), 20, 700, 700, 7)) {
+    call_run(&c, 0, c.rows, c.y, 1);
+    for (int i = 0; i < callers; i++) {
+      all[i] = (caller){.shared = &c, .expected = c.y};
+      if (pthread_create(&all[i].thread, NULL, call_often, &all[i]) != 0) callers = i;
+    }
+    for (int i = 0; i < callers; i++) {
+      pthread_join(all[i].thread, NULL);
+      result.comparisons++;
+      if (all[i].failed) fail(&result, "caller %d of %d got other bits", i, callers);
+    }
+  }
+  call_end(&c);
+  mxlk_set_threads(before);
+  return result;
+}
+
+check_result check_nothing_to_do(void) {
+  check_result result = {0};
+  call c;
+  if (call_begin(&c, scalar_row("F32", MXL_COMPUTE_FLOAT32), 1, 8, 8, 8)) {
+    float y[8] = {1, 2, 3, 4, 5, 6, 7, 8}, before[8];
+    memcpy(before, y, sizeof y);
+    mxlk_linear_job job = {&c.weights, NULL, y, {2, {3, 0}, {8, 8}, {8, 8}}, 0, 2};
+    result.comparisons = 2;
+    if (mxlk_linear_run(&job) != MXL_OK) fail(&result, "zero rows are no error");
+    if (memcmp(y, before, sizeof y) != 0) fail(&result, "zero rows changed y");
+  }
+  call_end(&c);
+  return result;
+}
+
+check_result check_scratch_refused(void) {
+  check_result result = {.comparisons = 2};
+  /* Two rows of 2^44 columns: packing x would need 128 TiB. */
+  char weight[64] = {0};
+  float x[2] = {1, 1}, y[2] = {3, 4};
+  mxlk_linear_weights weights = {scalar_row("F32", MXL_COMPUTE_FLOAT32),
+                                 {sizeof(mxl_source), INFINITY, NULL, 4, (int64_t)1 << 44, 1}, weight, NULL};
+  mxlk_linear_job job = {&weights, x, y, {1, {2}, {0}, {1}}, 0, 2};
+  mxl_status status = mxlk_linear_run(&job);
+  if (status != MXL_OUT_OF_MEMORY) fail(&result, "status %d", (int)status);
+  if (y[0] != 3 || y[1] != 4) fail(&result, "y changed");
+  return result;
+}
+
+/* A row that takes its time and counts the threads that run it. */
+static pthread_t seen[64];
+static _Atomic int seen_count;
+static _Atomic int hold, held;
+static pthread_mutex_t seen_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void note_thread(void) {
+  pthread_mutex_lock(&seen_lock);
+  int known = 0;
+  for (int i = 0; i < seen_count; i++) known |= pthread_equal(seen[i], pthread_self());
+  if (!known && seen_count < 64) seen[seen_count++] = pthread_self();
+  pthread_mutex_unlock(&seen_lock);
+}
+
+static void slow_run(const mxl_tile *tile) {
+  note_thread();
+  struct timespec pause = {0, 2000000};
+  nanosleep(&pause, NULL);
+  (void)tile;
+}
+
+static void held_run(const mxl_tile *tile) {
+  atomic_store(&held, 1);
+  while (atomic_load(&hold)) sched_yield();
+  (void)tile;
+}
+
+/* One call of 640 x 1024 weights on a row with that run. */
+static void run_with(void (*run)(const mxl_tile *), int32_t threads) {
+  mxl_kernel_row row = *scalar_row("F32", MXL_COMPUTE_FLOAT32);
+  call c;
+  if (call_begin(&c, &row, 1, 640, 1024, 9)) {
+    row.run = run;
+    call_run(&c, 0, 1, c.y, threads);
+  }
+  call_end(&c);
+}
+
+static void *hold_two(void *unused) {
+  run_with(held_run, 2);
+  return unused;
+}
+
+int32_t check_threads_taking_part(int32_t budget, int32_t threads) {
+  int32_t before = mxlk_threads();
+  mxlk_set_threads(budget);
+  seen_count = 0;
+  run_with(slow_run, threads);
+  mxlk_set_threads(before);
+  return seen_count;
+}
+
+int32_t check_threads_beside_a_running_call(void) {
+  int32_t before = mxlk_threads();
+  mxlk_set_threads(2);
+  seen_count = 0;
+  hold = 1;
+  held = 0;
+  pthread_t other;
+  if (pthread_create(&other, NULL, hold_two, NULL) == 0) {
+    while (!atomic_load(&held)) sched_yield();
+    run_with(slow_run, 2);
+    atomic_store(&hold, 0);
+    pthread_join(other, NULL);
+  }
+  mxlk_set_threads(before);
+  return seen_count;
+}

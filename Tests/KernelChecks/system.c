@@ -1,0 +1,51 @@
+/* What the kernels know of the machine: limits, memory. */
+#include "contract.h"
+#include "limits.h"
+
+#include "kernel_checks.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int32_t check_cgroup_cpus(const char *root) { return mxlk_cgroup_cpus(root); }
+int32_t check_parse_threads(const char *text) { return mxlk_parse_threads(text); }
+int32_t check_affinity_cpus(void) { return mxlk_affinity_cpus(); }
+
+int check_allocate(size_t bytes, size_t alignment) {
+  volatile char *memory = mxlk_allocate(bytes);
+  if (memory == NULL) return 0;
+  memory[0] = 1;
+  memory[bytes - 1] = 1;
+  int aligned = (uintptr_t)memory % alignment == 0;
+  mxlk_free((void *)(uintptr_t)memory);
+  return aligned;
+}
+
+static uint64_t sum_of(const volatile unsigned char *data, size_t bytes) {
+  uint64_t sum = 0;
+  for (size_t i = 0; i < bytes; i++) sum = sum * 31 + data[i];
+  return sum;
+}
+
+int check_release_pages(const char *path) {
+  int file = open(path, O_RDONLY);
+  struct stat facts;
+  if (file < 0) return 0;
+  if (fstat(file, &facts) != 0 || facts.st_size < 3) return close(file), 0;
+  size_t bytes = (size_t)facts.st_size;
+  void *data = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE, file, 0);
+  close(file);
+  if (data == MAP_FAILED) return 0;
+  uint64_t before = sum_of(data, bytes);
+  int good = mxlk_resident_bytes(data, bytes) == bytes;
+  /* A part that begins and ends within pages counts only its own bytes. */
+  good &= mxlk_resident_bytes((char *)data + 1, bytes - 2) == bytes - 2;
+  mxlk_release_pages(data, bytes);
+  good &= sum_of(data, bytes) == before;
+  munmap(data, bytes);
+  return good;
+}
