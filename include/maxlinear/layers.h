@@ -59,6 +59,18 @@ typedef enum mxl_compute {
   MXL_COMPUTE_INT32 = INT32_MIN
 } mxl_compute;
 
+/* The activation function of an MLP. silu(v) = v / (1 + e^-v); gelu(v) = v (1 + erf(v / sqrt 2)) / 2; gelu_tanh(v) = v (1 + tanh(sqrt(2 / pi)
+ * (v + 0.044715 v^3))) / 2; relu(v) = max(v, 0); tanh; sigmoid(v) = 1 / (1 + e^-v). */
+typedef enum mxl_activation {
+  MXL_ACTIVATION_SILU = 0,
+  MXL_ACTIVATION_GELU = 1,
+  MXL_ACTIVATION_GELU_TANH = 2,
+  MXL_ACTIVATION_RELU = 3,
+  MXL_ACTIVATION_TANH = 4,
+  MXL_ACTIVATION_SIGMOID = 5,
+  MXL_ACTIVATION_INT32 = INT32_MIN
+} mxl_activation;
+
 /* Whether preparing reorders the weights for the kernels. */
 typedef enum mxl_pack {
   MXL_PACK_DEFAULT = 0, /* as MXL_PACK_ALWAYS */
