@@ -2,6 +2,7 @@
  * memory as a model's decode does. Prints one JSON object a line.
  *
  * kernels [K N [threads [seconds [row-name-part [M,M,...]]]]] */
+#define _GNU_SOURCE
 #include "kernels.h"
 
 #include <math.h>

@@ -30,7 +30,7 @@
 #define WEIGHTS_READ_PER_NANOSECOND 4
 #define PRODUCTS_PER_NANOSECOND 40
 /* How far ahead of the weights in use single-tile calls prefetch, bytes. */
-#define PREFETCH_AHEAD 4096
+#define PREFETCH_AHEAD 8192
 
 typedef struct plan {
   const mxlk_linear_job *job;
@@ -126,8 +126,11 @@ static void run_superblock(const plan *p, int64_t block, int64_t superblock, con
   int64_t first_tile = block_tile(p, block), end_tile = block_tile(p, block + 1);
   int64_t first = tile_row(p, first_tile);
   int64_t k = superblock_k(p->in_dim, superblock);
-  /* The next weights are prefetched in shares, one a tile: in a burst they would cost bandwidth. */
-  int64_t share = next == NULL ? 0 : divide_up((int64_t)p->superblock_bytes, end_tile - first_tile);
+  /* The next weights are prefetched in shares, one a tile, of whole lines per k: in a burst they would cost bandwidth, and a
+   * line asked for twice costs more than a tile that asks for none. */
+  int64_t total = next == NULL ? 0 : (int64_t)p->superblock_bytes;
+  int64_t unit = MXLK_ALIGNMENT * (p->row->expand == NULL ? k : 1);
+  int64_t share = divide_up(divide_up(total, end_tile - first_tile), unit) * unit;
   for (int64_t tile = first_tile; tile < end_tile; tile++) {
     int64_t row = tile_row(p, tile);
     mxl_tile one = {
@@ -137,9 +140,12 @@ static void run_superblock(const plan *p, int64_t block, int64_t superblock, con
         .weights = weights,
         .y = accumulators + (row - first) * p->panel_columns,
         .k = k,
-        .next = next == NULL ? NULL : next + (tile - first_tile) * share,
-        .next_bytes = share,
     };
+    int64_t prefetched = (tile - first_tile) * share;
+    if (prefetched < total) {
+      one.next = next + prefetched;
+      one.next_bytes = share;
+    }
     p->row->run(p->row, &one);
   }
 }

@@ -96,7 +96,8 @@ MXLK_INLINE void dots(const int rows, const weights *w, const mxlk_activation *x
 #pragma clang loop unroll(full)
   for (int g = 0; g < groups; g++) {
     __m512i low = codes_at(w, first + g, 0), high = codes_at(w, first + g, 1);
-    _mm_prefetch(w->next + (first + g) * w->step, _MM_HINT_T0);
+    for (int line = 0; line < (w->bits == 0 ? 1 : w->bits == 8 ? 3 : 2); line++)
+      _mm_prefetch(w->next + (first + g) * w->step + 64 * line, _MM_HINT_T0);
     for (int r = 0; r < rows; r++) {
       int32_t four;
       memcpy(&four, x[r].codes + (first + g) * 4, 4);
