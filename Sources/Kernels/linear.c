@@ -9,8 +9,10 @@
  * Neither the split nor the order of units touches the bits: a row of y is computed by the same operations everywhere. */
 #include "activation/activation.h"
 #include "activation/convert.h"
+#include "activation/gate.h"
 #include "contract.h"
 #include "kernels.h"
+#include "linear.h"
 #include "parallel.h"
 #include "scratch.h"
 
@@ -45,10 +47,18 @@ typedef struct plan {
   int64_t x_row_bytes;    /* of packed x, one row, all superblocks */
   const float *x_direct; /* one aligned float32 row, used in place; else NULL */
   char *x_packed;
-  char *scratch; /* per thread: accumulators of a unit, then one packed superblock, then an expanded one */
-  size_t scratch_each, accumulator_bytes, packed_bytes;
+  char *scratch; /* per thread: thread_scratch */
+  size_t scratch_each, accumulator_bytes, packed_bytes, x_bytes;
+  int64_t row_count, chunks;
+  int32_t threads;
   _Atomic int64_t next_unit;
 } plan;
+
+/* What one thread works in. */
+typedef struct thread_scratch {
+  float *accumulators, *gates; /* of a unit */
+  char *packed, *expanded;     /* a superblock of a panel */
+} thread_scratch;
 
 static int64_t divide_up(int64_t a, int64_t b) { return a / b + (a % b != 0); }
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -99,24 +109,32 @@ static void pack_x(plan *p, const mxlk_team *team) {
   }
 }
 
-/* The outputs of one panel: bias, accumulation onto y, rounding to y's dtype. */
-static void store(const plan *p, const float *accumulators, int64_t first, int64_t count, int64_t panel) {
+static void add_bias(const float *restrict from, const float *restrict bias, int64_t count, float *restrict to) {
+  for (int64_t i = 0; i < count; i++) to[i] = bias == NULL ? from[i] : from[i] + bias[i];
+}
+
+/* The outputs of one panel: bias, the gate, accumulation onto y, rounding to y's dtype. gates: NULL or the gate's accumulators. */
+static void store(const plan *p, const float *accumulators, const float *gates, int64_t first, int64_t count, int64_t panel) {
   const mxlk_linear_job *job = p->job;
+  uint64_t features = p->row->cpu_features;
   int64_t column = panel * p->panel_columns;
   int64_t valid = least(p->out_dim - column, p->panel_columns);
-  const float *bias = job->weights->bias;
-  if (bias != NULL) bias += column;
+  const float *bias = job->weights->bias == NULL ? NULL : job->weights->bias + column;
+  const float *gate_bias = job->gate == NULL || job->gate->bias == NULL ? NULL : job->gate->bias + column;
   for (int64_t row = 0; row < count; row++) {
     int64_t offset = mxlk_rows_offset(&p->rows, p->rows.y_strides, p->chunk_begin + first + row) + column;
     char *y = (char *)job->y + offset * mxlk_element_bytes(job->y_dtype);
-    float values[MXLK_MOST_PANEL_COLUMNS], old[MXLK_MOST_PANEL_COLUMNS];
-    const float *from = accumulators + row * p->panel_columns;
-    for (int64_t i = 0; i < valid; i++) values[i] = bias == NULL ? from[i] : from[i] + bias[i];
-    if (job->accumulate) {
-      mxlk_floats_load(p->row->cpu_features, job->y_dtype, y, valid, old);
-      for (int64_t i = 0; i < valid; i++) values[i] = old[i] + values[i];
+    float values[MXLK_MOST_PANEL_COLUMNS], other[MXLK_MOST_PANEL_COLUMNS];
+    add_bias(accumulators + row * p->panel_columns, bias, valid, values);
+    if (gates != NULL) {
+      add_bias(gates + row * p->panel_columns, gate_bias, valid, other);
+      mxlk_gate(features, job->activation, other, values, valid, values);
     }
-    mxlk_floats_store(p->row->cpu_features, job->y_dtype, values, valid, y);
+    if (job->accumulate) {
+      mxlk_floats_load(features, job->y_dtype, y, valid, other);
+      for (int64_t i = 0; i < valid; i++) values[i] = other[i] + values[i];
+    }
+    mxlk_floats_store(features, job->y_dtype, values, valid, y);
   }
 }
 
@@ -156,9 +174,10 @@ static void (*single_tile(const mxl_kernel_row *row))(const mxl_kernel_row *, co
 }
 
 /* A unit whose block is one tile, on packed weights: whole panels, one after the other as they lie in memory. */
-static void run_single_tile(const plan *p, int64_t block, int64_t panel, float *accumulators) {
+static void run_single_tile(const plan *p, const mxlk_linear_weights *matrix, int64_t block, int64_t panel,
+                            float *accumulators) {
   int64_t tile = block_tile(p, block);
-  const char *weights = (const char *)p->job->weights->packed + (size_t)panel * p->panel_bytes;
+  const char *weights = (const char *)matrix->packed + (size_t)panel * p->panel_bytes;
   mxl_tile one = {
       .struct_size = sizeof(mxl_tile),
       .rows = (int32_t)(tile_row(p, tile + 1) - tile_row(p, tile)),
@@ -173,9 +192,10 @@ static void run_single_tile(const plan *p, int64_t block, int64_t panel, float *
 }
 
 /* One superblock of one panel, packed on the way when the weights are not, expanded when the row wants it. */
-static void run_panel_superblock(const plan *p, int64_t block, int64_t panel, int64_t superblock, const char *next,
-                                 char *packed, char *expanded, float *accumulators) {
-  const mxlk_linear_weights *weights = p->job->weights;
+static void run_panel_superblock(const plan *p, const mxlk_linear_weights *weights, int64_t block, int64_t panel,
+                                 int64_t superblock, const char *next, const thread_scratch *scratch,
+                                 float *accumulators) {
+  char *packed = scratch->packed;
   int64_t k = superblock_k(p->in_dim, superblock);
   const char *at = packed;
   if (weights->packed != NULL) {
@@ -186,42 +206,50 @@ static void run_panel_superblock(const plan *p, int64_t block, int64_t panel, in
     next = NULL;
   }
   if (p->row->expand != NULL) {
-    p->row->expand(p->row, at, k, expanded);
-    at = expanded;
+    p->row->expand(p->row, at, k, scratch->expanded);
+    at = scratch->expanded;
   }
   run_superblock(p, block, superblock, at, next, accumulators);
 }
 
-static void run_unit(const plan *p, int64_t unit, float *accumulators, char *packed, char *expanded) {
-  int64_t block = unit % p->blocks, group = unit / p->blocks;
-  int64_t first_panel = group_panel(p, group), end_panel = group_panel(p, group + 1);
+/* A block of rows times a group of panels of one matrix, into accumulators. */
+static void run_matrix(const plan *p, const mxlk_linear_weights *weights, int64_t block, int64_t first_panel,
+                       int64_t end_panel, const thread_scratch *scratch, float *accumulators) {
   int64_t first_tile = block_tile(p, block), end_tile = block_tile(p, block + 1);
-  int64_t first = tile_row(p, first_tile), count = tile_row(p, end_tile) - first;
-  int64_t panel_accumulators = count * p->panel_columns;
-  const mxlk_linear_weights *weights = p->job->weights;
-
-  memset(accumulators, 0, (size_t)(panel_accumulators * (end_panel - first_panel)) * 4);
+  int64_t each = (tile_row(p, end_tile) - tile_row(p, first_tile)) * p->panel_columns;
+  memset(accumulators, 0, (size_t)(each * (end_panel - first_panel)) * 4);
   if (end_tile - first_tile == 1 && weights->packed != NULL && single_tile(p->row) != NULL) {
     for (int64_t panel = first_panel; panel < end_panel; panel++)
-      run_single_tile(p, block, panel, accumulators + (panel - first_panel) * panel_accumulators);
+      run_single_tile(p, weights, block, panel, accumulators + (panel - first_panel) * each);
   } else if (end_tile - first_tile == 1) {
     /* Each superblock of x is used once a panel: the weights come in the order in which they lie in memory. */
     for (int64_t panel = first_panel; panel < end_panel; panel++)
       for (int64_t superblock = 0; superblock < p->superblocks; superblock++)
-        run_panel_superblock(p, block, panel, superblock, NULL, packed, expanded,
-                             accumulators + (panel - first_panel) * panel_accumulators);
+        run_panel_superblock(p, weights, block, panel, superblock, NULL, scratch,
+                             accumulators + (panel - first_panel) * each);
   } else {
     for (int64_t superblock = 0; superblock < p->superblocks; superblock++)
       for (int64_t panel = first_panel; panel < end_panel; panel++) {
         int64_t next_panel = panel + 1 < end_panel ? panel + 1 : first_panel;
         const char *next = (const char *)weights->packed + (size_t)next_panel * p->panel_bytes +
                            (size_t)(superblock + (next_panel == first_panel)) * p->superblock_bytes;
-        run_panel_superblock(p, block, panel, superblock, next, packed, expanded,
-                             accumulators + (panel - first_panel) * panel_accumulators);
+        run_panel_superblock(p, weights, block, panel, superblock, next, scratch,
+                             accumulators + (panel - first_panel) * each);
       }
   }
-  for (int64_t panel = first_panel; panel < end_panel; panel++)
-    store(p, accumulators + (panel - first_panel) * panel_accumulators, first, count, panel);
+}
+
+static void run_unit(const plan *p, int64_t unit, const thread_scratch *scratch) {
+  int64_t block = unit % p->blocks, group = unit / p->blocks;
+  int64_t first_panel = group_panel(p, group), end_panel = group_panel(p, group + 1);
+  int64_t first = tile_row(p, block_tile(p, block)), count = tile_row(p, block_tile(p, block + 1)) - first;
+  const mxlk_linear_job *job = p->job;
+  run_matrix(p, job->weights, block, first_panel, end_panel, scratch, scratch->accumulators);
+  if (job->gate != NULL) run_matrix(p, job->gate, block, first_panel, end_panel, scratch, scratch->gates);
+  for (int64_t panel = first_panel; panel < end_panel; panel++) {
+    int64_t offset = (panel - first_panel) * count * p->panel_columns;
+    store(p, scratch->accumulators + offset, job->gate == NULL ? NULL : scratch->gates + offset, first, count, panel);
+  }
 }
 
 static void run_thread(void *context, const mxlk_team *team) {
@@ -230,13 +258,19 @@ static void run_thread(void *context, const mxlk_team *team) {
     pack_x(p, team);
     mxlk_barrier(team);
   }
-  char *scratch = p->scratch + (size_t)team->thread * p->scratch_each;
-  char *packed = scratch + p->accumulator_bytes;
+  char *at = p->scratch + (size_t)team->thread * p->scratch_each;
+  size_t gate_bytes = p->job->gate == NULL ? 0 : p->accumulator_bytes;
+  thread_scratch scratch = {
+      .accumulators = (float *)(void *)at,
+      .gates = (float *)(void *)(at + gate_bytes),
+      .packed = at + gate_bytes + p->accumulator_bytes,
+      .expanded = at + gate_bytes + p->accumulator_bytes + p->packed_bytes,
+  };
   int64_t units = p->blocks * p->groups;
   for (;;) {
     int64_t unit = atomic_fetch_add_explicit(&p->next_unit, 1, memory_order_relaxed);
     if (unit >= units) return;
-    run_unit(p, unit, (float *)(void *)scratch, packed, packed + p->packed_bytes);
+    run_unit(p, unit, &scratch);
   }
 }
 
@@ -260,11 +294,15 @@ static void split(plan *p, int32_t threads) {
   if (p->groups * p->blocks < wanted) p->blocks = least(divide_up(wanted, p->groups), p->tiles);
 }
 
-mxl_status mxlk_linear_run(const mxlk_linear_job *job) {
-  int64_t rows = mxlk_rows_count(&job->rows);
-  if (rows == 0) return MXL_OK;
+static const mxl_kernel_row *row_for(const mxlk_linear_job *job) {
+  const mxl_kernel_row *bfloat16_row = job->weights->bfloat16_row;
+  return job->x_dtype == MXL_BFLOAT16 && bfloat16_row != NULL ? bfloat16_row : job->weights->row;
+}
+
+/* Everything about a call but its scratch. */
+static plan plan_of(const mxlk_linear_job *job) {
   const mxlk_linear_weights *weights = job->weights;
-  const mxl_kernel_row *row = job->x_dtype == MXL_BFLOAT16 && weights->bfloat16_row != NULL ? weights->bfloat16_row : weights->row;
+  const mxl_kernel_row *row = row_for(job);
   plan p = {
       .job = job,
       .row = row,
@@ -278,32 +316,50 @@ mxl_status mxlk_linear_run(const mxlk_linear_job *job) {
       .panel_bytes = mxlk_panel_bytes(row, weights->source.in_dim),
       .superblock_bytes = row->packed_size(row, least(weights->source.in_dim, MXL_SUPERBLOCK)),
   };
-  int32_t threads = useful_threads(&p, rows, job->threads);
-
+  p.row_count = job->row_count == 0 ? mxlk_rows_count(&job->rows) : job->row_count;
+  p.threads = useful_threads(&p, p.row_count, job->threads);
   int64_t most_rows = most(CHUNK_BYTES / p.x_row_bytes, row->tile_rows);
-  int64_t chunks = divide_up(rows, most_rows);
-  most_rows = divide_up(rows, chunks);
-  int direct = rows == 1 && row->compute == MXL_COMPUTE_FLOAT32 && job->x_dtype == MXL_FLOAT32 &&
-               (uintptr_t)job->x % 4 == 0;
+  p.chunks = divide_up(p.row_count, most_rows);
+  most_rows = p.chunks == 0 ? 0 : divide_up(p.row_count, p.chunks);
+  int direct = p.row_count == 1 && row->compute == MXL_COMPUTE_FLOAT32 && job->x_dtype == MXL_FLOAT32;
+  if (direct) {
+    const char *x = (const char *)job->x + 4 * mxlk_rows_offset(&p.rows, p.rows.x_strides, job->row_begin);
+    if ((uintptr_t)x % 4 == 0) p.x_direct = (const float *)(const void *)x;
+  }
   /* A block has at most BLOCK_ROWS rows and one tile and a row more, a group at most GROUP_PANELS panels. */
   int64_t block_rows = least(most_rows, BLOCK_ROWS + row->tile_rows + 1);
+  int in_place = weights->packed == NULL || (job->gate != NULL && job->gate->packed == NULL);
   p.accumulator_bytes = mxlk_align_up((size_t)(block_rows * GROUP_PANELS * p.panel_columns) * 4);
-  p.packed_bytes = weights->packed == NULL ? mxlk_align_up(p.superblock_bytes) : 0;
-  p.scratch_each = p.accumulator_bytes + p.packed_bytes + mxlk_align_up(row->expanded_size);
-  size_t x_bytes = direct ? 0 : mxlk_align_up((size_t)most_rows * (size_t)p.x_row_bytes);
-  mxlk_arena arena;
-  if (!mxlk_arena_take(x_bytes + p.scratch_each * (size_t)threads, &arena)) return MXL_OUT_OF_MEMORY;
+  p.packed_bytes = in_place ? mxlk_align_up(p.superblock_bytes) : 0;
+  p.scratch_each = p.accumulator_bytes * (job->gate == NULL ? 1 : 2) + p.packed_bytes + mxlk_align_up(row->expanded_size);
+  p.x_bytes = p.x_direct != NULL ? 0 : mxlk_align_up((size_t)most_rows * (size_t)p.x_row_bytes);
+  return p;
+}
 
-  p.x_packed = arena.memory;
-  p.scratch = arena.memory + x_bytes;
-  if (direct) p.x_direct = job->x;
-  for (int64_t chunk = 0; chunk < chunks; chunk++) {
-    p.chunk_begin = chunk * rows / chunks;
-    p.chunk_rows = (chunk + 1) * rows / chunks - p.chunk_begin;
-    split(&p, threads);
+size_t mxlk_linear_scratch(const mxlk_linear_job *job) {
+  plan p = plan_of(job);
+  return p.x_bytes + p.scratch_each * (size_t)p.threads;
+}
+
+void mxlk_linear_run_in(const mxlk_linear_job *job, char *scratch) {
+  plan p = plan_of(job);
+  p.x_packed = scratch;
+  p.scratch = scratch + p.x_bytes;
+  for (int64_t chunk = 0; chunk < p.chunks; chunk++) {
+    int64_t begin = chunk * p.row_count / p.chunks;
+    p.chunk_begin = job->row_begin + begin;
+    p.chunk_rows = (chunk + 1) * p.row_count / p.chunks - begin;
+    split(&p, p.threads);
     atomic_store_explicit(&p.next_unit, 0, memory_order_relaxed);
-    mxlk_parallel(threads, run_thread, &p);
+    mxlk_parallel(p.threads, run_thread, &p);
   }
+}
+
+mxl_status mxlk_linear_run(const mxlk_linear_job *job) {
+  if (job->row_count == 0 && mxlk_rows_count(&job->rows) == 0) return MXL_OK;
+  mxlk_arena arena;
+  if (!mxlk_arena_take(mxlk_linear_scratch(job), &arena)) return MXL_OUT_OF_MEMORY;
+  mxlk_linear_run_in(job, arena.memory);
   mxlk_arena_return(&arena);
   return MXL_OK;
 }

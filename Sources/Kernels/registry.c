@@ -64,3 +64,15 @@ const mxl_kernel_row *mxlk_row_find(int32_t op, const char *encoding, int32_t co
   }
   return best;
 }
+
+const mxl_kernel_row *mxlk_row_find_compatible(const mxl_kernel_row *row, int32_t compute, uint64_t features) {
+  const mxl_kernel_row *best = NULL;
+  for (size_t i = 0; i < built_in.row_count; i++) {
+    const mxl_kernel_row *other = built_in.rows[i];
+    if (other->op != row->op || other->compute != compute || strcmp(other->encoding, row->encoding) != 0) continue;
+    if ((other->cpu_features & ~features) != 0) continue;
+    if (other->pack != row->pack || other->panel_columns != row->panel_columns) continue;
+    if (best == NULL || other->rank > best->rank) best = other;
+  }
+  return best;
+}

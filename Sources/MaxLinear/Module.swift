@@ -48,7 +48,22 @@ open class Module {
     try load(state, strict: true, casts: true)
   }
 
-  func load(_ state: [String: WeightData], strict: Bool, casts: Bool) throws {
+  /// The options of the last `prepared`; nil when there is none.
+  package var preparedOptions: PrepareOptions? { current?.options }
+
+  /// Calls the body; when it throws, weights and what was prepared are again as before.
+  package func replacing(_ body: () throws -> Void) throws {
+    let before = (current, weights.map { ($0.weight, $0.weight.storage) })
+    do {
+      try body()
+    } catch {
+      current = before.0
+      for (weight, storage) in before.1 { weight.storage = storage }
+      throw error
+    }
+  }
+
+  package func load(_ state: [String: WeightData], strict: Bool, casts: Bool) throws {
     let weights = self.weights
     var accepted: [Tensor] = []
     for (key, weight) in weights {
@@ -151,7 +166,7 @@ public struct LayerMemory: Hashable, Sendable {
   public var mapped = 0
 
   mutating func add(_ tensor: Tensor) {
-    if (tensor.owner as? any MemoryOwner)?.kind == .mapped {
+    if tensor.isMapped {
       mapped += tensor.byteCount
     } else {
       source += tensor.byteCount

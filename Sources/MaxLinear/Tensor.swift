@@ -17,6 +17,9 @@ public struct Tensor: @unchecked Sendable {
   /// Keeps the memory alive; nil when the caller does.
   public let owner: AnyObject?
 
+  /// The largest rank.
+  public static let maximumRank = Int(MXL_MAX_RANK)
+
   /// A read-only view. strides nil means C order: the last dimension contiguous.
   ///
   /// Throws `.invalidShape` for a rank above 16, a negative dimension, a product that overflows, or as many strides as do
@@ -104,6 +107,17 @@ public struct Tensor: @unchecked Sendable {
     zip(zip(shape, strides), Tensor.contiguousStrides(shape)).allSatisfy { $0.0 <= 1 || $0.1 == $1 } || count == 0
   }
 
+  /// Whether the memory is a file mapping.
+  var isMapped: Bool { (owner as? any MemoryOwner)?.isMapped == true }
+
+  /// A read-only view of what a C tensor describes. Throws what is wrong with it, naming the argument.
+  package init(_ tensor: mxl_tensor, argument: String, owner: AnyObject?) throws {
+    let view = try TensorView(tensor, argument)
+    try self.init(
+      pointer: view.data, dtype: view.dtype, shape: (0..<view.rank).map(view.dimension),
+      strides: (0..<view.rank).map(view.stride), owner: owner)
+  }
+
   /// The elements in C order. Throws `.invalidDType` when they are of another type.
   public func array<Element: TensorElement>(of type: Element.Type) throws -> [Element] {
     guard dtype == Element.dtype else {
@@ -124,7 +138,7 @@ public struct Tensor: @unchecked Sendable {
   func contiguous() throws -> Tensor { isContiguous ? self : try copy() }
 
   /// A contiguous copy. Throws `.outOfMemory`; `.unsupported` for sub-byte elements with strides.
-  func copy() throws -> Tensor {
+  package func copy() throws -> Tensor {
     let result = try Tensor.uninitialized(shape: shape, dtype: dtype)
     guard let from = pointer, let to = result.pointer, count > 0 else { return result }
     if isContiguous {
@@ -146,6 +160,11 @@ public struct Tensor: @unchecked Sendable {
       }
     }
     return result
+  }
+
+  /// A description without memory: never read.
+  package init(described shape: [Int], dtype: DType) throws {
+    try self.init(UnsafeMutableRawPointer(bitPattern: 64), dtype, shape, nil, nil, isWritable: false)
   }
 
   /// The same memory as another shape of as many elements, contiguous.

@@ -1,17 +1,9 @@
 import Kernels
 
 /// Who keeps a tensor's memory, and what may be done with it once the tensor is no longer needed.
-protocol MemoryOwner: AnyObject, Sendable {
-  var kind: MemoryKind { get }
-}
-
-enum MemoryKind: Sendable {
-  /// Allocated by the library.
-  case owned
-  /// Somebody else's.
-  case borrowed
-  /// A read-only mapping of a file, whose pages may be given back.
-  case mapped
+package protocol MemoryOwner: AnyObject, Sendable {
+  /// Whether it is a read-only mapping of a file, whose pages may be given back.
+  var isMapped: Bool { get }
 }
 
 /// Memory from the library's allocator, freed with the last reference.
@@ -19,7 +11,7 @@ final class TensorMemory: MemoryOwner {
   // Written before the object is shared, or by whoever holds the tensor.
   nonisolated(unsafe) let pointer: UnsafeMutableRawPointer
   let byteCount: Int
-  var kind: MemoryKind { .owned }
+  package var isMapped: Bool { false }
 
   /// Contents are undefined. Throws `.outOfMemory`.
   init(byteCount: Int, for purpose: @autoclosure () -> String) throws {
@@ -34,5 +26,5 @@ final class TensorMemory: MemoryOwner {
 }
 
 extension FileMapping: MemoryOwner {
-  var kind: MemoryKind { .mapped }
+  package var isMapped: Bool { true }
 }

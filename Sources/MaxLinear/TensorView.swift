@@ -12,17 +12,17 @@ struct TensorView {
   private let givenStrides: UnsafePointer<Int64>?
 
   /// Throws what is wrong, naming the argument.
-  init(_ tensor: mxl_tensor, _ argument: StaticString) throws {
+  init(_ tensor: mxl_tensor, _ argument: @autoclosure () -> String) throws {
     guard let dtype = DType(rawValue: tensor.dtype) else {
-      throw MaxLinearError(.invalidDType, "\(argument): dtype \(tensor.dtype) is no mxl_dtype")
+      throw MaxLinearError(.invalidDType, "\(argument()): dtype \(tensor.dtype) is no mxl_dtype")
     }
     guard tensor.rank >= 0, tensor.rank <= MXL_MAX_RANK else {
-      throw MaxLinearError(.invalidShape, "\(argument): rank is \(tensor.rank), expected 0 to \(MXL_MAX_RANK)")
+      throw MaxLinearError(.invalidShape, "\(argument()): rank is \(tensor.rank), expected 0 to \(MXL_MAX_RANK)")
     }
     guard tensor.rank == 0 || tensor.shape != nil else {
-      throw MaxLinearError(.invalidArgument, "\(argument): shape is NULL, expected \(tensor.rank) dimensions")
+      throw MaxLinearError(.invalidArgument, "\(argument()): shape is NULL, expected \(tensor.rank) dimensions")
     }
-    try DeviceRef(tensor.device, argument).check("\(argument)")
+    try DeviceRef(tensor.device, argument()).check(argument())
     data = tensor.data
     self.dtype = dtype
     rank = Int(tensor.rank)
@@ -33,20 +33,20 @@ struct TensorView {
     for index in 0..<rank {
       let dimension = tensor.shape[index]
       guard dimension >= 0 else {
-        throw MaxLinearError(.invalidShape, "\(argument): dimension \(index) is \(dimension), expected 0 or more")
+        throw MaxLinearError(.invalidShape, "\(argument()): dimension \(index) is \(dimension), expected 0 or more")
       }
       let (product, overflow) = nonzero.multipliedReportingOverflow(by: max(Int(dimension), 1))
       guard !overflow, product <= Int.max / 64 else {
-        throw MaxLinearError(.invalidShape, "\(argument): the shape's product overflows at dimension \(index)")
+        throw MaxLinearError(.invalidShape, "\(argument()): the shape's product overflows at dimension \(index)")
       }
       nonzero = product
       count = dimension == 0 ? 0 : count * Int(dimension)
     }
     self.count = count
     guard count == 0 || data != nil else {
-      throw MaxLinearError(.invalidArgument, "\(argument): data is NULL, expected \(count) elements")
+      throw MaxLinearError(.invalidArgument, "\(argument()): data is NULL, expected \(count) elements")
     }
-    _ = try byteRange(argument)
+    _ = try byteRange(argument())
   }
 
   func dimension(_ index: Int) -> Int { shape.map { Int($0[index]) } ?? 0 }
@@ -62,14 +62,14 @@ struct TensorView {
   var elementBytes: Int { max(dtype.bits / 8, 1) }
 
   /// The addresses from the lowest byte to behind the highest. Throws when they cannot be computed.
-  func byteRange(_ argument: StaticString) throws -> (low: UInt, high: UInt) {
+  func byteRange(_ argument: @autoclosure () -> String) throws -> (low: UInt, high: UInt) {
     guard count > 0, let data else { return (0, 0) }
     var low = 0
     var high = 1
     for index in 0..<rank {
       let (extent, overflow) = stride(index).multipliedReportingOverflow(by: dimension(index) - 1)
       let (sum, sumOverflow) = (extent < 0 ? low : high).addingReportingOverflow(extent)
-      guard !overflow, !sumOverflow else { throw Self.unaddressable(argument, index) }
+      guard !overflow, !sumOverflow else { throw Self.unaddressable(argument(), index) }
       if extent < 0 { low = sum } else { high = sum }
     }
     let base = UInt(bitPattern: data)
@@ -78,7 +78,7 @@ struct TensorView {
     let (first, underflow) = base.subtractingReportingOverflow(lowBytes.magnitude)
     let (end, endOverflow) = base.addingReportingOverflow(UInt(bitPattern: highBytes))
     guard !lowOverflow, !highOverflow, highBytes >= 0, !underflow, !endOverflow else {
-      throw Self.unaddressable(argument, nil)
+      throw Self.unaddressable(argument(), nil)
     }
     return (first, end)
   }
@@ -89,7 +89,7 @@ struct TensorView {
 }
 
 extension TensorView {
-  private static func unaddressable(_ argument: StaticString, _ dimension: Int?) -> MaxLinearError {
+  private static func unaddressable(_ argument: String, _ dimension: Int?) -> MaxLinearError {
     let place = dimension.map { " at dimension \($0)" } ?? ""
     return MaxLinearError(.invalidShape, "\(argument): strides times shape leave the address space\(place)")
   }
@@ -97,11 +97,11 @@ extension TensorView {
 
 extension DeviceRef {
   /// The C device; a zeroed one is the CPU.
-  init(_ device: mxl_device, _ argument: StaticString) throws {
+  package init(_ device: mxl_device, _ argument: @autoclosure () -> String) throws {
     switch device.type {
     case Int32(MXL_DEVICE_DEFAULT.rawValue), Int32(MXL_DEVICE_CPU.rawValue): self = .cpu(id: Int(device.id))
     case Int32(MXL_DEVICE_CUDA.rawValue): self = .gpu(id: Int(device.id))
-    default: throw MaxLinearError(.noDevice, "\(argument): device type \(device.type) is none that this library knows")
+    default: throw MaxLinearError(.noDevice, "\(argument()): device type \(device.type) is none that this library knows")
     }
   }
 }

@@ -29,7 +29,7 @@ public final class Weight {
   public let shape: [Int]
   public let device: DeviceRef
   public let quantizationEncoding: QuantizationEncoding?
-  let storedShape: [Int]
+  package let storedShape: [Int]
 
   /// What was loaded, wherever it is now.
   enum Storage {
@@ -80,7 +80,7 @@ public final class Weight {
     storage = .tensor(try Weight.kept(data.tensor))
   }
 
-  var isLoaded: Bool {
+  package var isLoaded: Bool {
     if case .none = storage { false } else { true }
   }
 
@@ -112,7 +112,7 @@ public final class Weight {
   }
 
   /// What was loaded, bit for bit; nil before. Unpacks into new memory when only packed weights are left.
-  func loaded() throws -> Tensor? {
+  package func loaded() throws -> Tensor? {
     switch storage {
     case .none: return nil
     case .tensor(let tensor): return tensor

@@ -14,10 +14,11 @@ typedef struct mxl_layer mxl_layer;
 /* Options of mxl_linear_create. Zero it, set struct_size, then the fields that matter.
  *
  * in_dim, out_dim  K and N, each >= 1
- * dtype            the weight's and the bias's mxl_dtype: MXL_FLOAT32
+ * dtype            the weight's and the bias's mxl_dtype: MXL_FLOAT32, MXL_FLOAT16, MXL_BFLOAT16; with an encoding also MXL_UINT8,
+ *                  which leaves the bias float32
  * has_bias         0 or 1
  * device           MXL_DEVICE_DEFAULT or the CPU with id 0
- * encoding         NULL for dense weights
+ * encoding         NULL for dense weights, else a block encoding such as "Q4_K"
  * name             prefix of the state dict's keys: "lin" gives lin.weight, lin.bias; NULL for none
  * clip_weight      when not NULL, weights are clamped to +-*clip_weight, which must be finite and > 0 */
 typedef struct mxl_linear_options {
@@ -34,7 +35,7 @@ typedef struct mxl_linear_options {
 
 /* Options of mxl_linear_v1_create. Zero it, set struct_size and weight, then the fields that matter.
  *
- * weight        required: (out_dim, in_dim), float32
+ * weight        required: (out_dim, in_dim), or encoded blocks, MXL_UINT8 (out_dim, row bytes)
  * bias          NULL for none; (out_dim)
  * dtype         what the weight's dtype must be, or MXL_DTYPE_NONE to take the weight's own
  * encoding      what the weight's encoding must be, or NULL to take the weight's own
@@ -49,6 +50,24 @@ typedef struct mxl_linear_v1_options {
   int64_t out_features;
   const char *encoding;
 } mxl_linear_v1_options;
+
+/* Options of mxl_mlp_create. Zero it, set struct_size, then the fields that matter.
+ *
+ * hidden_dim, feed_forward_length  each >= 1: gate and up are (feed_forward_length, hidden_dim), down is the transpose's shape
+ * dtype, encoding, has_bias        of the three linears, as in mxl_linear_options
+ * activation                       mxl_activation
+ * devices, device_count            the first is used; none means the CPU */
+typedef struct mxl_mlp_options {
+  uint32_t struct_size;
+  int32_t dtype;
+  int64_t hidden_dim;
+  int64_t feed_forward_length;
+  int32_t has_bias;
+  int32_t activation;
+  const char *encoding;
+  const mxl_device *devices;
+  size_t device_count;
+} mxl_mlp_options;
 
 /* What kind of arithmetic a prepared layer uses. */
 typedef enum mxl_compute {
@@ -116,6 +135,21 @@ mxl_status mxl_linear_create(const mxl_linear_options *options, mxl_layer **laye
  * Errors as mxl_linear_create's; MXL_INVALID_SHAPE, MXL_INVALID_DTYPE for a tensor that does not fit. */
 mxl_status mxl_linear_v1_create(const mxl_linear_v1_options *options, mxl_layer **layer, mxl_error *error);
 
+/* MLPV2: y = down(activation(gate x) * (up x)), each a linear without name; h in float32 between them. Keys: gate_proj.weight,
+ * gate_proj.bias, down_proj.weight, ..., up_proj.bias. The bits are those of the three linears called one by one.
+ * Errors as mxl_linear_create's. */
+mxl_status mxl_mlp_create(const mxl_mlp_options *options, mxl_layer **layer, mxl_error *error);
+
+/* MLP: the same of three layers at hand, which must be linears; their handles stay the caller's and may be destroyed. Loading
+ * one of them anew does not reach an MLP that is prepared. Errors: MXL_INVALID_HANDLE; that the shapes do not fit is found by
+ * mxl_layer_prepare (MXL_INVALID_SHAPE). */
+mxl_status mxl_mlp_create_from(mxl_layer *gate, mxl_layer *down, mxl_layer *up, int32_t activation, mxl_layer **layer,
+                               mxl_error *error);
+
+/* hidden = activation(gate) * up, element by element: float32, one shape, C order. hidden may be gate or up.
+ * Errors: MXL_INVALID_SHAPE, MXL_INVALID_DTYPE, MXL_INVALID_ARGUMENT (overlap, activation). */
+mxl_status mxl_gate(int32_t activation, const mxl_tensor *gate, const mxl_tensor *up, mxl_tensor *hidden, mxl_error *error);
+
 /* The number of entries of the state dict, loaded or not. */
 mxl_status mxl_layer_entry_count(const mxl_layer *layer, size_t *count, mxl_error *error);
 
@@ -138,12 +172,13 @@ mxl_status mxl_layer_load_weights(mxl_layer *layer, const mxl_weights *weights, 
  * does nothing; with others it is MXL_ALREADY_PREPARED. MXL_NOT_LOADED before a load. */
 mxl_status mxl_layer_prepare(mxl_layer *layer, const mxl_prepare_options *options, mxl_error *error);
 
-/* The name of the kernel row the prepared layer runs, such as mxlk_linear_f32_f32_14x32__avx512. Static storage. */
+/* The name of the kernel row the prepared layer runs, such as mxlk_linear_f32_f32_14x32__avx512; of an MLP, the gate's. Static
+ * storage. MXL_NOT_LOADED, MXL_NOT_PREPARED. */
 mxl_status mxl_layer_kernel(const mxl_layer *layer, const char **name, mxl_error *error);
 
 /* y = layer(x). x is (..., in_dim), y is (..., out_dim) with x's leading dimensions; rank 1 and up, zero rows
- * are fine. Both float32, with any strides whose last is 1; elements of y must not share memory with one another or
- * with x. options may be NULL. The bits of a row of y do not depend on the number of rows, on threads, or on
+ * are fine. Each is float32, float16 or bfloat16, with any strides whose last is 1; elements of y must not share memory with
+ * one another or with x. Accumulation is in float32, y is rounded to its dtype once. options may be NULL. The bits of a row of y do not depend on the number of rows, on threads, or on
  * the CPU. Errors: MXL_NOT_PREPARED, MXL_INVALID_SHAPE, MXL_INVALID_DTYPE, MXL_OUT_OF_MEMORY. */
 mxl_status mxl_layer_forward(const mxl_layer *layer, const mxl_run_options *options, const mxl_tensor *x, mxl_tensor *y,
                              mxl_error *error);

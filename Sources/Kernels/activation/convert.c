@@ -70,3 +70,13 @@ void mxlk_floats_store(uint64_t features, int32_t dtype, const float *from, int6
     memcpy((char *)to + 2 * i, &bits, 2);
   }
 }
+
+void mxlk_convert(int32_t from_dtype, const void *from, int32_t to_dtype, void *to, int64_t count) {
+  uint64_t features = mxlk_cpu_features();
+  float values[256];
+  for (int64_t i = 0; i < count; i += 256) {
+    int64_t piece = count - i < 256 ? count - i : 256;
+    mxlk_floats_load(features, from_dtype, (const char *)from + i * mxlk_element_bytes(from_dtype), piece, values);
+    mxlk_floats_store(features, to_dtype, values, piece, (char *)to + i * mxlk_element_bytes(to_dtype));
+  }
+}

@@ -34,6 +34,9 @@ const mxl_kernel_row *mxlk_row_at(size_t index);           /* NULL past the end 
 /* The row of highest rank that these features can run; NULL when there is none. */
 const mxl_kernel_row *mxlk_row_find(int32_t op, const char *encoding, int32_t compute, uint64_t features);
 
+/* The row of highest rank with another compute that runs on what `row` packs; NULL when there is none. */
+const mxl_kernel_row *mxlk_row_find_compatible(const mxl_kernel_row *row, int32_t compute, uint64_t features);
+
 /* memory.c: the one fallible allocator. */
 
 /* 64-byte aligned, 2 MiB aligned with huge pages advised from 4 MiB on; contents undefined; NULL when refused or when
@@ -75,13 +78,21 @@ typedef struct mxlk_rows {
 
 typedef struct mxlk_linear_job {
   const mxlk_linear_weights *weights;
+  /* NULL, or weights of the same row and shape: then y = activation(x G^T + bias_G) (x W^T + bias), the first half of a gated MLP, in one
+   * pass over x. */
+  const mxlk_linear_weights *gate;
+  int32_t activation; /* mxl_activation, of the gate */
   const void *x; /* any alignment */
   void *y;       /* any alignment */
-  int32_t x_dtype, y_dtype; /* MXL_FLOAT32, MXL_FLOAT16, MXL_BFLOAT16 */
+  int32_t x_dtype, y_dtype; /* MXL_FLOAT32, MXL_FLOAT16, MXL_BFLOAT16; all else must not come here */
   mxlk_rows rows;
+  int64_t row_begin, row_count; /* the rows to compute, counted in C order; row_count 0 for all */
   int32_t accumulate; /* y = y + (x W^T + bias) instead of y = x W^T + bias */
   int32_t threads;    /* the most to use, >= 1; the process-wide budget and the amount of work lower it */
 } mxlk_linear_job;
+
+/* Converts count contiguous values between MXL_FLOAT32, MXL_FLOAT16 and MXL_BFLOAT16, rounded to nearest even. */
+void mxlk_convert(int32_t from_dtype, const void *from, int32_t to_dtype, void *to, int64_t count);
 
 size_t mxlk_panel_bytes(const mxl_kernel_row *row, int64_t in_dim);
 int64_t mxlk_panel_count(const mxl_kernel_row *row, int64_t out_dim);
@@ -91,5 +102,18 @@ void mxlk_linear_pack(const mxl_kernel_row *row, const mxl_source *source, void 
 void mxlk_linear_unpack(const mxl_kernel_row *row, const void *packed, const mxl_source *destination, int32_t threads);
 /* MXL_OK or MXL_OUT_OF_MEMORY (scratch); y is untouched when it fails. */
 mxl_status mxlk_linear_run(const mxlk_linear_job *job);
+
+/* mlp.c: y = down(activation(gate x) * (up x)), h in float32 between. */
+typedef struct mxlk_mlp_job {
+  const mxlk_linear_weights *gate, *up, *down; /* gate and up of one shape; down's in_dim is their out_dim */
+  int32_t activation;
+  mxlk_linear_job job; /* x, y, rows, accumulate, threads; the weights in it are not read */
+} mxlk_mlp_job;
+
+/* MXL_OK or MXL_OUT_OF_MEMORY; y is untouched when it fails. The bits of the three linears called one by one with float32 between. */
+mxl_status mxlk_mlp_run(const mxlk_mlp_job *job);
+
+/* hidden = activation(gate) * up, element by element, contiguous float32; hidden may be gate or up. */
+void mxlk_gate_run(int32_t activation, const float *gate, const float *up, int64_t count, float *hidden);
 
 #endif

@@ -15,6 +15,7 @@
 /// - After the object, any JSON whitespace is taken as padding, as the reference does.
 /// - `"__metadata__": null` and a tensor written as an array instead of an object are refused; the reference takes both.
 /// - Names with a NUL byte are refused, because C could not tell them from shorter ones.
+/// - Shapes whose nonzero dimensions overflow 64 bits are refused wherever a 0 stands; the reference goes by the order.
 /// - Tensors of more than 16 dimensions, and the two FNUZ dtypes, are well formed but unsupported.
 enum Safetensors {
   static let format = CheckpointFormat(
@@ -25,7 +26,6 @@ enum Safetensors {
 
   static let maximumHeaderLength = 100_000_000
   private static let lengthBytes = 8
-  private static let maximumRank = 16
 
   /// All dtypes of the format that the library has.
   private static let dtypes: [(name: String, dtype: DType)] = [
@@ -213,17 +213,19 @@ enum Safetensors {
       guard end <= dataCount else {
         throw failure(name, "data_offsets [\(begin), \(end)] reach past the file's \(dataCount) bytes of data")
       }
-      guard shape.count <= maximumRank else {
+      guard shape.count <= Tensor.maximumRank else {
         throw MaxLinearError(
           .unsupported,
-          "\(path): tensor \"\(name)\": has \(shape.count) dimensions, at most \(maximumRank) are supported")
+          "\(path): tensor \"\(name)\": has \(shape.count) dimensions, at most \(Tensor.maximumRank) are supported")
       }
+      // Dimensions of 0 count as 1 for the overflow, because strides are products too.
       var bits = dtype.bits
       for dimension in shape {
-        let (product, overflow) = bits.multipliedReportingOverflow(by: dimension)
+        let (product, overflow) = bits.multipliedReportingOverflow(by: max(dimension, 1))
         guard !overflow else { throw failure(name, "the size of shape \(shape) of \(dtype.name) overflows") }
         bits = product
       }
+      if shape.contains(0) { bits = 0 }
       guard bits % 8 == 0 else {
         throw failure(name, "shape \(shape) of \(dtype.name) takes \(bits) bits, which do not end at a byte")
       }

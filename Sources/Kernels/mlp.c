@@ -1,0 +1,113 @@
+/* The gated MLP: y = down(activation(gate x) * (up x)).
+ *
+ * Rows are taken in chunks whose h fits HIDDEN_BYTES. A chunk is two jobs of linear.c: gate and up in one pass over x, the activation
+ * and the product in its epilogue, h in float32; then down. All scratch is taken before the first, so that nothing fails half-way. */
+#include "activation/gate.h"
+#include "activation/rows.h"
+#include "contract.h"
+#include "linear.h"
+#include "parallel.h"
+#include "scratch.h"
+
+#define HIDDEN_BYTES ((int64_t)64 << 20)
+
+typedef struct mlp_plan {
+  mxlk_linear_job up, gate, down;
+  int fused; /* gate and up share one pass: then gate is not run on its own */
+  int64_t hidden_dim;
+  float *gates; /* a chunk's rows of gate x, when not fused */
+} mlp_plan;
+
+typedef struct gate_job {
+  int32_t activation;
+  const float *gate, *up;
+  int64_t count;
+  float *hidden;
+} gate_job;
+
+static void gate_thread(void *context, const mxlk_team *team) {
+  const gate_job *job = context;
+  int64_t begin, end;
+  mxlk_share(team, job->count, &begin, &end);
+  mxlk_gate(mxlk_cpu_features(), job->activation, job->gate + begin, job->up + begin, end - begin, job->hidden + begin);
+}
+
+void mxlk_gate_run(int32_t activation, const float *gate, const float *up, int64_t count, float *hidden) {
+  gate_job job = {activation, gate, up, count, hidden};
+  int64_t worth = count >> 16;
+  mxlk_parallel(worth < mxlk_threads() ? (worth < 1 ? 1 : (int32_t)worth) : mxlk_threads(), gate_thread, &job);
+}
+
+/* Strides of h, as if it held all rows; rows are counted from those of the whole call. */
+static void hidden_strides(mxlk_rows *rows, int64_t hidden_dim, int64_t *strides) {
+  int64_t stride = hidden_dim;
+  for (int32_t i = rows->rank - 1; i >= 0; i--) {
+    strides[i] = stride;
+    stride *= rows->shape[i];
+  }
+}
+
+/* Where row 0 of h would be when `hidden` is that of row `begin`: never read, only counted from. */
+static void *origin(float *hidden, int64_t begin, int64_t hidden_dim) {
+  return (void *)((uintptr_t)hidden - (uintptr_t)(begin * hidden_dim) * 4);
+}
+
+static mlp_plan plan_of(const mxlk_mlp_job *mlp) {
+  mlp_plan p = {.up = mlp->job, .down = mlp->job, .hidden_dim = mlp->up->source.out_dim};
+  p.fused = mlp->gate->row == mlp->up->row && mlp->gate->bfloat16_row == mlp->up->bfloat16_row;
+  p.up.weights = mlp->up;
+  p.up.accumulate = 0;
+  p.up.y_dtype = MXL_FLOAT32;
+  hidden_strides(&p.up.rows, p.hidden_dim, p.up.rows.y_strides);
+  p.gate = p.up;
+  p.gate.weights = mlp->gate;
+  if (p.fused) {
+    p.up.gate = mlp->gate;
+    p.up.activation = mlp->activation;
+  }
+  p.down.weights = mlp->down;
+  p.down.x_dtype = MXL_FLOAT32;
+  hidden_strides(&p.down.rows, p.hidden_dim, p.down.rows.x_strides);
+  return p;
+}
+
+static size_t most(size_t a, size_t b) { return a > b ? a : b; }
+
+static void run_chunk(mlp_plan *p, int32_t activation, int64_t begin, int64_t count, float *hidden, char *scratch) {
+  p->up.row_begin = p->gate.row_begin = p->down.row_begin = begin;
+  p->up.row_count = p->gate.row_count = p->down.row_count = count;
+  p->up.y = origin(hidden, begin, p->hidden_dim);
+  p->gate.y = origin(p->gates, begin, p->hidden_dim);
+  p->down.x = p->up.y;
+  mxlk_linear_run_in(&p->up, scratch);
+  if (!p->fused) {
+    mxlk_linear_run_in(&p->gate, scratch);
+    mxlk_gate_run(activation, p->gates, hidden, count * p->hidden_dim, hidden);
+  }
+  mxlk_linear_run_in(&p->down, scratch);
+}
+
+mxl_status mxlk_mlp_run(const mxlk_mlp_job *mlp) {
+  int64_t rows = mxlk_rows_count(&mlp->job.rows);
+  if (rows == 0) return MXL_OK;
+  mlp_plan p = plan_of(mlp);
+  int64_t each = HIDDEN_BYTES / 4 / p.hidden_dim, chunks = rows / (each < 1 ? 1 : each) + 1;
+  if (chunks > rows) chunks = rows;
+  int64_t most_rows = rows / chunks + (rows % chunks != 0);
+  p.up.row_count = p.gate.row_count = p.down.row_count = most_rows;
+  p.up.y = p.gate.y = NULL;
+  p.down.x = NULL;
+  size_t hidden_bytes = mxlk_align_up((size_t)most_rows * (size_t)p.hidden_dim * 4);
+  size_t scratch_bytes = most(mxlk_linear_scratch(&p.up), mxlk_linear_scratch(&p.down));
+  if (!p.fused) scratch_bytes = most(scratch_bytes, mxlk_linear_scratch(&p.gate));
+  mxlk_arena arena;
+  if (!mxlk_arena_take(hidden_bytes * (p.fused ? 1 : 2) + scratch_bytes, &arena)) return MXL_OUT_OF_MEMORY;
+  float *hidden = (float *)(void *)(arena.memory + scratch_bytes);
+  p.gates = hidden + hidden_bytes / 4;
+  for (int64_t chunk = 0; chunk < chunks; chunk++) {
+    int64_t begin = chunk * rows / chunks, end = (chunk + 1) * rows / chunks;
+    run_chunk(&p, mlp->activation, begin, end - begin, hidden, arena.memory);
+  }
+  mxlk_arena_return(&arena);
+  return MXL_OK;
+}
