@@ -1,0 +1,8 @@
+import ArgumentParser
+
+/// The command `maxlinear`. Each subcommand is a file of its own.
+@main
+struct MaxLinearCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "maxlinear", abstract: "Linear layers for CPU inference.")
+}
