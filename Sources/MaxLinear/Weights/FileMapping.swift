@@ -1,0 +1,56 @@
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// A whole file, mapped read-only. Pages are read from disk when they are first touched.
+///
+/// The mapping ends with the last reference: whoever keeps a pointer into it keeps the object, as `Tensor` does with its
+/// owner. A file that another process truncates while it is mapped raises SIGBUS where it is read, as with every mapping;
+/// files that are replaced by renaming, as downloads are, stay intact.
+final class FileMapping: Sendable {
+  let path: String
+  // Read-only memory that lives exactly as long as this object.
+  nonisolated(unsafe) let bytes: UnsafeRawBufferPointer
+
+  /// Maps the file. `.io` when the operating system refuses or the path is no regular file, `.invalidFile` when the file
+  /// is empty.
+  init(path: String) throws {
+    guard !path.utf8.contains(0) else { throw MaxLinearError(.invalidArgument, "\(path): the path has a NUL byte") }
+    let descriptor = try Self.openForReading(path)
+    defer { _ = close(descriptor) }
+    var information = stat()
+    guard fstat(descriptor, &information) == 0 else { throw Self.failure(path, "read the size of", errno) }
+    guard information.st_mode & S_IFMT == S_IFREG else { throw MaxLinearError(.io, "\(path): not a regular file") }
+    guard let count = Int(exactly: information.st_size), count > 0 else {
+      throw MaxLinearError(.invalidFile, "\(path): the file is empty")
+    }
+    guard let address = mmap(nil, count, PROT_READ, MAP_PRIVATE, descriptor, 0), address != MAP_FAILED else {
+      throw Self.failure(path, "map", errno)
+    }
+    self.path = path
+    bytes = UnsafeRawBufferPointer(start: address, count: count)
+  }
+
+  deinit {
+    if let start = bytes.baseAddress { munmap(UnsafeMutableRawPointer(mutating: start), bytes.count) }
+  }
+
+  private static func openForReading(_ path: String) throws -> Int32 {
+    while true {
+      // O_NONBLOCK does nothing to a regular file, and keeps a FIFO without a writer from blocking here for ever.
+      let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+      if descriptor >= 0 { return descriptor }
+      let code = errno
+      guard code == EINTR else { throw failure(path, "open", code) }
+    }
+  }
+
+  private static func failure(_ path: String, _ action: String, _ code: Int32) -> MaxLinearError {
+    let reason = strerror(code).map { String(cString: $0) } ?? "error \(code)"
+    return MaxLinearError(.io, "\(path): cannot \(action) the file: \(reason)")
+  }
+}
