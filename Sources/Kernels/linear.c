@@ -26,8 +26,8 @@
 #define UNITS_PER_THREAD 8
 /* Nanoseconds of work that pay for one more thread, and what one thread does in a nanosecond, for that estimate. */
 #define NANOSECONDS_PER_THREAD 10000
-#define WEIGHTS_READ_PER_NANOSECOND 4
-#define PRODUCTS_PER_NANOSECOND 40
+#define WEIGHTS_READ_PER_NANOSECOND 8
+#define PRODUCTS_PER_NANOSECOND 50
 /* How far ahead of the weights in use single-tile calls prefetch, bytes. */
 #define PREFETCH_AHEAD 8192
 
