@@ -82,5 +82,5 @@ func thrownError(_ body: () throws -> Void) -> MaxLinearError? {
 
 /// The tensor's first bytes, read through its pointer.
 func contents(_ tensor: Tensor, count: Int) -> [UInt8] {
-  Array(UnsafeRawBufferPointer(start: tensor.pointer, count: count))
+  withExtendedLifetime(tensor.owner) { Array(UnsafeRawBufferPointer(start: tensor.pointer, count: count)) }
 }

@@ -45,6 +45,7 @@ struct CheckpointFormat: Sendable {
       throw MaxLinearError(
         .invalidFile, "\(mapping.path): a file of unknown kind; known are: \(kinds); \(SafetensorsIndex.description)")
     }
-    return try format.read(mapping)
+    // Readers hold pointers into the mapping while they read.
+    return try withExtendedLifetime(mapping) { try format.read(mapping) }
   }
 }

@@ -16,6 +16,8 @@ struct SafetensorsIndex {
 
   init(path: String) throws {
     let mapping = try FileMapping(path: path)
+    // The reader's bytes are the mapping's.
+    defer { withExtendedLifetime(mapping) {} }
     guard mapping.bytes.count <= Self.maximumLength else {
       throw MaxLinearError(
         .invalidFile, "\(path): the index has \(mapping.bytes.count) bytes, at most \(Self.maximumLength)")
