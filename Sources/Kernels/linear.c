@@ -1,12 +1,13 @@
 /* The loops around a row: y = x W^T + bias.
  *
  * Two phases, each split over the threads, with a barrier between:
- *  1. x is packed into tiles: blocks of rows, superblock by superblock, so that what one superblock needs of a block lies
- *     together and stays in the second level cache. One aligned row needs no packing.
- *  2. units of work, each a block of rows times a group of panels, taken from a counter. Per superblock the weights of one
- *     panel meet all tiles of the block. The accumulators live in the thread's scratch until the unit ends and are then
- *     stored with the bias.
- * Neither the split nor the order of units touches the bits: a row of y is computed by the same operations everywhere. */
+ *  1. x is packed into tiles: blocks of rows, superblock by superblock, so that what one superblock needs of a
+ *     block lies together and stays in the second level cache. One aligned row needs no packing.
+ *  2. units of work, each a block of rows times a group of panels, taken from a counter. Per superblock the weights
+ *     of one panel meet all tiles of the block. The accumulators live in the thread's scratch until the unit ends
+ *     and are then stored with the bias.
+ * Neither the split nor the order of units touches the bits: a row of y is computed by the same operations
+ * everywhere. */
 #include "activation/rows.h"
 #include "contract.h"
 #include "kernels.h"
@@ -128,8 +129,8 @@ static void run_superblock(const plan *p, int64_t block, int64_t superblock, con
   int64_t first_tile = block_tile(p, block), end_tile = block_tile(p, block + 1);
   int64_t first = tile_row(p, first_tile);
   int64_t k = superblock_k(p->in_dim, superblock);
-  /* The next weights are prefetched in shares, one a tile, of whole lines per k: in a burst they would cost bandwidth, and a
-   * line asked for twice costs more than a tile that asks for none. */
+  /* The next weights are prefetched in shares, one a tile, of whole lines per k: in a burst they would cost
+   * bandwidth, and a line asked for twice costs more than a tile that asks for none. */
   int64_t total = next == NULL ? 0 : (int64_t)p->superblock_bytes;
   int64_t share = divide_up(divide_up(total, end_tile - first_tile), MXLK_ALIGNMENT * k) * MXLK_ALIGNMENT * k;
   for (int64_t tile = first_tile; tile < end_tile; tile++) {

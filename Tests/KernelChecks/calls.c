@@ -180,7 +180,9 @@ check_result check_scratch_refused(void) {
   char weight[64] = {0};
   float x[2] = {1, 1}, y[2] = {3, 4};
   mxlk_linear_weights weights = {scalar_row("F32", MXL_COMPUTE_FLOAT32),
-                                 {sizeof(mxl_source), INFINITY, NULL, 4, (int64_t)1 << 44, 1}, weight, NULL};
+                                 {sizeof(mxl_source), INFINITY, NULL, 4, (int64_t)1 << 44, 1},
+                                 weight,
+                                 NULL};
   mxlk_linear_job job = {&weights, x, y, {1, {2}, {0}, {1}}, 0, 2};
   mxl_status status = mxlk_linear_run(&job);
   if (status != MXL_OUT_OF_MEMORY) fail(&result, "status %d", (int)status);

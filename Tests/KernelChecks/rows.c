@@ -6,7 +6,8 @@
 
 static void report(check_result *result, const problem *p, const mxl_kernel_row *row, const char *path, int64_t m,
                    int64_t n, float got, float want) {
-  fail(result, "%s, %s, rows %lld, out_dim %lld, in_dim %lld, values %d, seed %u: row %lld column %lld is %08x, not %08x",
+  fail(result,
+       "%s, %s, rows %lld, out_dim %lld, in_dim %lld, values %d, seed %u: row %lld column %lld is %08x, not %08x",
        row->name, path, (long long)p->shape.rows, (long long)p->shape.out_dim, (long long)p->shape.in_dim,
        (int)p->shape.values, p->shape.seed, (long long)m, (long long)n, bits_of(got), bits_of(want));
 }
@@ -256,9 +257,7 @@ static void each_row(const problem *p, check_environment environment, int in_env
   }
 }
 
-void check_problem(const problem *p, check_result *result) {
-  each_row(p, CHECK_DEFAULT_ENVIRONMENT, 0, result);
-}
+void check_problem(const problem *p, check_result *result) { each_row(p, CHECK_DEFAULT_ENVIRONMENT, 0, result); }
 
 void check_problem_in_environment(const problem *p, check_environment environment, check_result *result) {
   each_row(p, environment, 1, result);
