@@ -34,7 +34,7 @@ public struct Tensor: @unchecked Sendable {
     pointer: UnsafeMutableRawPointer?, dtype: DType, shape: [Int], strides: [Int]? = nil,
     owner: (any AnyObject & Sendable)? = nil
   ) throws {
-    try self.init(pointer, dtype, shape, strides, owner, isReadOnly: false)
+    try self.init(pointer, dtype, shape, strides, owner, isReadOnly: false, "tensor")
   }
 
   /// A view of memory that may only be read.
@@ -43,19 +43,19 @@ public struct Tensor: @unchecked Sendable {
     pointer: UnsafeRawPointer?, dtype: DType, shape: [Int], strides: [Int]? = nil,
     owner: (any AnyObject & Sendable)? = nil
   ) throws {
-    try self.init(UnsafeMutableRawPointer(mutating: pointer), dtype, shape, strides, owner, isReadOnly: true)
+    try self.init(UnsafeMutableRawPointer(mutating: pointer), dtype, shape, strides, owner, isReadOnly: true, "tensor")
   }
 
   private init(
     _ pointer: UnsafeMutableRawPointer?, _ dtype: DType, _ shape: [Int], _ strides: [Int]?,
-    _ owner: (any AnyObject & Sendable)?, isReadOnly: Bool
+    _ owner: (any AnyObject & Sendable)?, isReadOnly: Bool, _ argument: @autoclosure () -> String
   ) throws(MaxLinearError) {
     if let strides, strides.count != shape.count {
       throw MaxLinearError(
-        .invalidShape, "tensor: \(strides.count) strides for a shape of \(shape.count) dimensions")
+        .invalidShape, "\(argument()): \(strides.count) strides for a shape of \(shape.count) dimensions")
     }
     self.count = try Self.withCTensor(pointer, dtype, shape, strides) { view throws(MaxLinearError) in
-      try view.checkedExtent(bits: dtype.bits, "tensor").count
+      try view.checkedExtent(bits: dtype.bits, argument()).count
     }
     self.pointer = pointer
     self.dtype = dtype
@@ -65,6 +65,20 @@ public struct Tensor: @unchecked Sendable {
     self.isReadOnly = isReadOnly
   }
 
+  /// A copy of a borrowed view's description, once its dtype, device, shape and strides are checked. `argument` names it in
+  /// messages.
+  package init(
+    _ view: mxl_tensor, owner: (any AnyObject & Sendable)?, isReadOnly: Bool, argument: @autoclosure () -> String
+  ) throws(MaxLinearError) {
+    let dtype = try view.checkedDType(argument())
+    try view.checkDevice(argument())
+    _ = try view.checkedExtent(bits: dtype.bits, argument())
+    let axes = 0..<Int(view.rank)
+    let strides = view.strides.map { strides in axes.map { Int(strides[$0]) } }
+    try self.init(
+      view.data, dtype, axes.map { Int(view.shape[$0]) }, strides, owner, isReadOnly: isReadOnly, argument())
+  }
+
   /// A new tensor whose contents are undefined.
   init(uninitialized shape: [Int], dtype: DType, purpose: @autoclosure () -> String) throws(MaxLinearError) {
     let count = try Self.withCTensor(UnsafeMutableRawPointer(bitPattern: 1), dtype, shape, nil) {
@@ -72,7 +86,7 @@ public struct Tensor: @unchecked Sendable {
       try view.checkedExtent(bits: dtype.bits, purpose()).count
     }
     let memory = try HeapMemory(byteCount: (count * dtype.bits + 7) / 8, purpose: purpose())
-    try self.init(memory.pointer, dtype, shape, nil, memory, isReadOnly: false)
+    try self.init(memory.pointer, dtype, shape, nil, memory, isReadOnly: false, purpose())
   }
 
   /// A new tensor of zeros. Throws `.invalidShape`, `.outOfMemory`.
@@ -80,6 +94,11 @@ public struct Tensor: @unchecked Sendable {
     let tensor = try Tensor(uninitialized: shape, dtype: dtype, purpose: "zeros")
     tensor.pointer?.initializeMemory(as: UInt8.self, repeating: 0, count: tensor.byteCount)
     return tensor
+  }
+
+  /// The same view, for reading only.
+  func asReadOnly() throws(MaxLinearError) -> Tensor {
+    try Tensor(pointer, dtype, shape, strides, owner, isReadOnly: true, "tensor")
   }
 
   /// The bytes that the elements take when they lie without gaps.

@@ -19,6 +19,13 @@ extension mxl_tensor {
     return known
   }
 
+  /// Throws unless the tensor is on the CPU with id 0, where a zeroed `device` says it is.
+  func checkDevice(_ argument: @autoclosure () -> String) throws(MaxLinearError) {
+    if device.id == 0, device.type == MXL_DEVICE_CPU.rawValue || device.type == MXL_DEVICE_DEFAULT.rawValue { return }
+    let argument = argument()
+    try DeviceRef(device, argument: argument).check(argument)
+  }
+
   /// Checks rank, dimensions, strides and pointer of a tensor whose elements have `bits` bits: no dimension is negative, and
   /// neither the number of bytes nor the address of any element overflows.
   func checkedExtent(bits: Int, _ argument: @autoclosure () -> String) throws(MaxLinearError) -> TensorExtent {
@@ -117,11 +124,11 @@ extension mxl_tensor {
   }
 
   /// The shape as text, for messages.
-  var shapeText: String { rank == 0 ? "()" : Self.text(shape, rank) }
+  var shapeText: String { Self.text(shape, rank) }
   var stridesText: String { strides == nil ? "none" : Self.text(strides, rank) }
 
   private static func text(_ values: UnsafePointer<Int64>?, _ count: Int32) -> String {
-    guard let values else { return "()" }
-    return "(" + (0..<Int(count)).map { String(values[$0]) }.joined(separator: ", ") + (count == 1 ? ",)" : ")")
+    guard let values else { return "[]" }
+    return (0..<Int(count)).map { Int(values[$0]) }.description
   }
 }

@@ -1,0 +1,77 @@
+/// y = x clamp(W, ±clipWeight)ᵀ + b, with W and b from a state dict.
+///
+///     let layer = try LinearV2(inDim: 384, outDim: 1536, dtype: .float32, hasBias: true)
+///     try layer.load(weights, prefix: "encoder.layer.0.intermediate.dense.")
+///     let y = try layer(x)
+///
+/// - W is (outDim, inDim), b is (outDim), both of the layer's dtype. Keys: "weight", "bias", behind "name." when a name is
+///   given.
+/// - x is (..., inDim), float32, of any rank from 1; y is (..., outDim), float32. The bits of a row of y do not depend on the
+///   other rows, on the number of threads, or on the CPU.
+///
+/// Errors: those of loading (`Module.loadStateDict`), preparing (`Layer.prepared`) and calling (`PreparedLayer`).
+/// One thread at a time; `prepared()` gives a layer that any number of threads may call.
+///
+/// See also: ``Linear``, for tensors at hand.
+open class LinearV2: Layer {
+  /// (outDim, inDim). Assigning makes the next call prepare anew.
+  public final var weight: Weight { didSet { parametersChanged() } }
+  /// (outDim), or nil. Assigning makes the next call prepare anew.
+  public final var bias: Weight? { didSet { parametersChanged() } }
+  /// Weights are clamped to ±this by compare and select; nil leaves them as they are. Must be finite and above 0.
+  public final var clipWeight: Float? { didSet { parametersChanged() } }
+  public final let device: DeviceRef
+
+  /// A layer without contents.
+  ///
+  /// - Parameters:
+  ///   - inDim: K, at least 1.
+  ///   - outDim: N, at least 1.
+  ///   - dtype: of the weight and the bias: float32.
+  ///   - device: nil for the CPU.
+  ///   - hasBias: whether there is a b.
+  ///   - quantizationEncoding: of the weight; nil for dense.
+  ///   - name: prefix of the state dict's keys: "lin" gives lin.weight, lin.bias.
+  ///   - clipWeight: see the field.
+  /// - Throws: `.invalidArgument`, `.invalidShape`, `.unsupported` (dtype, encoding), `.noDevice`.
+  public init(
+    inDim: Int, outDim: Int, dtype: DType, device: DeviceRef? = nil, hasBias: Bool = false,
+    quantizationEncoding: QuantizationEncoding? = nil, name: String? = nil, clipWeight: Float? = nil
+  ) throws {
+    try LinearRules.checkDimension(inDim, "in_dim")
+    try LinearRules.checkDimension(outDim, "out_dim")
+    try LinearRules.check(clip: clipWeight, encoding: quantizationEncoding)
+    if quantizationEncoding == nil { try LinearRules.checkDense(dtype, argument: "dtype") }
+    let device = device ?? .cpu()
+    try device.check("device")
+    let prefix = name.map { "\($0)." } ?? ""
+    weight = try Weight(
+      name: "\(prefix)weight", dtype: dtype, shape: [outDim, inDim], device: device,
+      quantizationEncoding: quantizationEncoding)
+    bias = hasBias ? try Weight(name: "\(prefix)bias", dtype: dtype, shape: [outDim], device: device) : nil
+    self.clipWeight = clipWeight
+    self.device = device
+  }
+
+  /// K.
+  public final var inDim: Int { weight.shape.last ?? 0 }
+  /// N.
+  public final var outDim: Int { weight.shape.first ?? 0 }
+
+  open override var weights: [Weight] { [weight] + (bias.map { [$0] } ?? []) }
+
+  override func prepare(_ options: PrepareOptions) throws(MaxLinearError) -> Preparation {
+    try Preparation(weight: weight, bias: bias, clip: clipWeight, options: options)
+  }
+}
+
+extension Layer.Preparation {
+  /// The one linear computation, as both `Linear` and `LinearV2` prepare it.
+  init(weight: Weight, bias: Weight?, clip: Float?, options: PrepareOptions) throws(MaxLinearError) {
+    let result = try PreparedLinear.prepare(weight: weight, bias: bias, clip: clip, options: options)
+    layer = PreparedLayer(result.layer)
+    var contents = [(weight, result.weightContents)]
+    if let bias, let biasContents = result.biasContents { contents.append((bias, biasContents)) }
+    self.contents = contents
+  }
+}

@@ -1,0 +1,114 @@
+/// Something with a state dict: weights of its own, and modules inside it.
+///
+/// A key of the state dict is the path of module names, joined by dots, and the weight's name: "mlp.gate_proj.weight".
+/// Subclass to compose layers, and override `modules` (and `weights`) to say what is inside.
+///
+/// Not Sendable: one thread at a time. `Layer.prepared()` gives what several may call.
+open class Module {
+  public init() {}
+
+  /// The module's own weights, in the state dict's order.
+  open var weights: [Weight] { [] }
+
+  /// The modules inside, by the names that lead to them, in the state dict's order.
+  open var modules: [(name: String, module: Module)] { [] }
+
+  /// All weights with their keys: the own ones, then those of the modules inside.
+  public final func namedWeights() -> [(key: String, weight: Weight)] {
+    weights.map { ($0.name, $0) }
+      + modules.flatMap { name, module in module.namedWeights().map { ("\(name).\($0.key)", $0.weight) } }
+  }
+
+  /// What was loaded, bit for bit, in order. Prepared weights are unpacked into new memory.
+  ///
+  /// Throws `.notLoaded` when a weight has no contents, `.outOfMemory`.
+  public final func stateDict() throws -> StateDict {
+    StateDict(
+      try namedWeights().map { key, weight in
+        guard var data = try weight.data() else {
+          throw MaxLinearError(.notLoaded, "\(key): not loaded: there is no state dict yet")
+        }
+        data.name = key
+        return data
+      })
+  }
+
+  /// Fills all weights from a state dict. When it throws, nothing has changed.
+  ///
+  /// - Parameters:
+  ///   - state: a tensor or `WeightData` for each key of the module. `WeightData.storage` says whether it is copied.
+  ///   - strict: refuse keys that the module does not have; otherwise they are ignored.
+  ///   - replace: accept prepared layers: the new weights are prepared as the old ones were. A `PreparedLayer` that was
+  ///     handed out keeps the old ones.
+  /// - Throws: `.missingKey`, `.unexpectedKey`, `.invalidShape`, `.invalidDType`, `.invalidArgument` for a key that comes
+  ///   twice, `.alreadyPrepared` without `replace`, `.outOfMemory`.
+  public final func loadStateDict(_ state: StateDict, strict: Bool = false, replace: Bool = false) throws {
+    _ = try load(StateDictSource(state), strict: strict, replace: replace)
+  }
+
+  /// Fills all weights from copies of named tensors, as the other `loadStateDict`.
+  public final func loadStateDict(_ state: [String: Tensor], strict: Bool = false, replace: Bool = false) throws {
+    try loadStateDict(StateDict(state), strict: strict, replace: replace)
+  }
+
+  /// Fills all weights from a checkpoint's tensors named prefix + key, mapped, without a copy.
+  ///
+  /// Parameters and errors as those of `loadStateDict`; with `strict`, tensors under another prefix are no error.
+  public final func load(
+    _ weights: Weights, prefix: String = "", strict: Bool = false, replace: Bool = false
+  ) throws {
+    _ = try load(CheckpointSource(weights: weights, prefix: prefix), strict: strict, replace: replace)
+  }
+
+  /// What a load took out. The caller lets go of it, without holding a lock: owners may run code of other people.
+  package struct Retired {
+    var contents: [WeightContents] = []
+    var prepared: [PreparedLayer] = []
+  }
+
+  func load(_ source: some WeightSource, strict: Bool, replace: Bool) throws(MaxLinearError) -> Retired {
+    let layers = preparedLayers()
+    guard replace || layers.isEmpty else {
+      throw MaxLinearError(
+        .alreadyPrepared, "load: the layer is prepared; ask to replace its weights, or make a new layer")
+    }
+    let named = namedWeights()
+    if strict { try checkNoOthers(source, named.map(\.key)) }
+    var staged: [WeightContents] = []
+    for (key, weight) in named {
+      guard let data = source.data(forKey: key) else { throw missing(key, source) }
+      staged.append(.source(try weight.checked(data, key: source.fullName(key))))
+    }
+    var retired = Retired(contents: named.map(\.weight.contents), prepared: layers.compactMap(\.preparedLayer))
+    for ((_, weight), contents) in zip(named, staged) { weight.contents = contents }
+    do {
+      for layer in layers { retired.contents += try layer.prepareAgain() }
+    } catch {
+      for ((_, weight), contents) in zip(named, retired.contents) { weight.contents = contents }
+      for (layer, prepared) in zip(layers, retired.prepared) { layer.preparedLayer = prepared }
+      throw error
+    }
+    return retired
+  }
+
+  private func preparedLayers() -> [Layer] {
+    let own = (self as? Layer).map { $0.preparedLayer == nil ? [] : [$0] } ?? []
+    return own + modules.flatMap { $0.module.preparedLayers() }
+  }
+
+  private func missing(_ key: String, _ source: some WeightSource) -> MaxLinearError {
+    let nearest = nearestKey(to: key, among: source.keys)
+    let suggestion = nearest.map { "; the nearest key is \"\(source.fullName($0))\"" } ?? ""
+    return MaxLinearError(
+      .missingKey, "\(source.fullName(key)): missing from the \(source.noun)\(suggestion)")
+  }
+
+  private func checkNoOthers(_ source: some WeightSource, _ expected: [String]) throws(MaxLinearError) {
+    let known = Set(expected.map(ByteExactString.init))
+    for key in source.keys where !known.contains(ByteExactString(key)) {
+      let nearest = nearestKey(to: key, among: expected).map { "; the nearest of its keys is \"\($0)\"" } ?? ""
+      throw MaxLinearError(
+        .unexpectedKey, "\(source.fullName(key)): the layer has no such key\(nearest)")
+    }
+  }
+}

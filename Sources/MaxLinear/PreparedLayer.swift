@@ -1,0 +1,74 @@
+import CMaxLinear
+
+/// A layer ready to run: its weights packed for the kernel row that was chosen when it was prepared.
+///
+/// Immutable and Sendable: any number of threads may call it at once. It keeps what it needs of the weights, whatever
+/// becomes of the layer it was made from.
+public final class PreparedLayer: Sendable {
+  let computation: any PreparedComputation
+
+  init(_ computation: any PreparedComputation) {
+    self.computation = computation
+  }
+
+  /// y = layer(x), in a new tensor.
+  ///
+  /// - Parameters:
+  ///   - x: (..., in_dim), float32, any rank from 1, any strides whose last is 1. Zero rows give zero rows.
+  ///   - threads: the most this call may use, 1 to 1024; 0 for `Threads.count`.
+  /// - Returns: (..., out_dim), float32, contiguous. The bits of a row do not depend on the other rows, on threads, or on the
+  ///   CPU.
+  /// - Throws: `.invalidShape`, `.invalidDType`, `.invalidArgument` for x; `.outOfMemory`.
+  public func callAsFunction(_ x: Tensor, threads: Int = 0) throws -> Tensor {
+    let shape = try x.withCTensor { view throws(MaxLinearError) in try computation.outputShape(view) }
+    let y = try Tensor(uninitialized: shape, dtype: .float32, purpose: "y")
+    try forward(x, into: y, threads: threads)
+    return y
+  }
+
+  /// y = layer(x), or y += layer(x), in place.
+  ///
+  /// - Parameters:
+  ///   - x: as in `callAsFunction`.
+  ///   - y: x's leading dimensions, then out_dim; float32, any strides whose last is 1. Its elements must not share memory
+  ///     with one another or with x. Untouched when the call fails.
+  ///   - accumulate: adds to what y holds.
+  ///   - threads: the most this call may use, 1 to 1024; 0 for `Threads.count`.
+  /// - Throws: `.invalidShape`, `.invalidDType`, `.invalidArgument`, `.outOfMemory`.
+  public func forward(_ x: Tensor, into y: Tensor, accumulate: Bool = false, threads: Int = 0) throws {
+    guard !y.isReadOnly else { throw MaxLinearError(.invalidArgument, "y: is read-only") }
+    try x.withCTensor { xView throws(MaxLinearError) in
+      try y.withCTensor { yView throws(MaxLinearError) in
+        try forward(xView, into: yView, accumulate: accumulate, threads: threads)
+      }
+    }
+  }
+
+  /// `forward` on borrowed views, which may hold anything.
+  package func forward(
+    _ x: mxl_tensor, into y: mxl_tensor, accumulate: Bool, threads: Int
+  ) throws(MaxLinearError) {
+    try computation.run(x, into: y, accumulate: accumulate, threads: try Threads.checked(threads))
+  }
+
+  /// The name of the kernel row that runs, such as "mxlk_linear_f32_f32_14x32__avx512".
+  public var kernel: String { String(cString: computation.kernelName) }
+
+  /// `kernel` in static storage.
+  package var kernelName: UnsafePointer<CChar> { computation.kernelName }
+
+  /// Bytes allocated for packed weights and biases.
+  public var packedBytes: Int { computation.packedBytes }
+}
+
+/// What a prepared layer computes: the weights in the kernels' form, and the shape rules. One class a kind of layer.
+protocol PreparedComputation: AnyObject, Sendable {
+  var kernelName: UnsafePointer<CChar> { get }
+  var packedBytes: Int { get }
+  /// Whether preparing with these options would give the same computation.
+  func matches(_ options: PrepareOptions) -> Bool
+  /// The shape of y, once x's shape is checked.
+  func outputShape(_ x: mxl_tensor) throws(MaxLinearError) -> [Int]
+  /// Checks x and y, then computes. y is untouched when it throws.
+  func run(_ x: mxl_tensor, into y: mxl_tensor, accumulate: Bool, threads: Int32) throws(MaxLinearError)
+}

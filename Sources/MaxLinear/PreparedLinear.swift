@@ -1,0 +1,186 @@
+import CMaxLinear
+import Kernels
+
+/// y = x clamp(W, ±clip)ᵀ + b, prepared: what Linear and LinearV2 run.
+///
+/// Unchecked: everything is written in init and only read afterwards; `weights` points to memory of this object alone.
+final class PreparedLinear: PreparedComputation, @unchecked Sendable {
+  private let weights: UnsafeMutablePointer<mxlk_linear_weights>
+  private let compute: Compute
+  /// What `weights` points into.
+  private let packedMatrix: PackedMatrix?
+  private let source: WeightData?
+  private let packedBias: PackedBias?
+
+  /// A prepared layer, and what the weights hold from now on.
+  struct Result {
+    let layer: PreparedLinear
+    let weightContents: WeightContents
+    let biasContents: WeightContents?
+  }
+
+  /// Picks a row and packs for it. Changes nothing but the residency of mapped pages.
+  ///
+  /// - Throws: `.notLoaded`; `.unsupported` for an encoding or compute that no row has; `.invalidArgument`, `.invalidShape`,
+  ///   `.invalidDType` for parameters that do not fit together; `.outOfMemory`.
+  static func prepare(
+    weight: Weight, bias: Weight?, clip: Float?, options: PrepareOptions
+  ) throws(MaxLinearError) -> Result {
+    try LinearRules.check(weight: weight, bias: bias, clip: clip)
+    guard let encoding = weight.quantizationEncoding?.name ?? weight.dtype.denseEncodingName else {
+      throw LinearRules.unsupportedDType(weight.name, weight.dtype)
+    }
+    let compute = options.compute == .automatic ? defaultCompute : options.compute
+    guard compute == .float32 || weight.quantizationEncoding != nil else {
+      throw MaxLinearError(.unsupported, "compute: is \(compute), which needs encoded weights; dense ones use float32")
+    }
+    let threads = try Threads.checked(options.threads)
+    let row = try KernelSelection.row(
+      operation: MXL_OP_LINEAR, encoding: encoding, compute: compute, argument: weight.name)
+    let source = try weight.source()
+    let packedBias = try bias.map { bias throws(MaxLinearError) in try PackedBias(bias.source(), name: bias.name) }
+    var packedMatrix: PackedMatrix?
+    if options.packing != .never {
+      packedMatrix = try PackedMatrix(weight, source, row: row, clip: clip, threads: threads)
+      if source.storage == .map { source.releasePages() }
+    }
+    let restorable = clip == nil && row.pointee.unpack != nil ? packedMatrix : nil
+    let layer = PreparedLinear(
+      row: row, inDim: weight.shape[1], outDim: weight.shape[0], clip: clip, compute: compute,
+      packedMatrix: packedMatrix, source: source, packedBias: packedBias)
+    return Result(
+      layer: layer, weightContents: restorable.map { .prepared($0) } ?? .source(source),
+      biasContents: packedBias.map { .prepared($0) })
+  }
+
+  private static let defaultCompute = Compute.float32
+
+  private init(
+    row: UnsafePointer<mxl_kernel_row>, inDim: Int, outDim: Int, clip: Float?, compute: Compute,
+    packedMatrix: PackedMatrix?, source: WeightData, packedBias: PackedBias?
+  ) {
+    self.packedMatrix = packedMatrix
+    self.source = packedMatrix == nil ? source : nil
+    self.packedBias = packedBias
+    self.compute = compute
+    weights = .allocate(capacity: 1)
+    weights.initialize(
+      to: mxlk_linear_weights(
+        row: row, source: mxl_source(packedMatrix == nil ? source : nil, inDim: inDim, outDim: outDim, clip: clip),
+        packed: packedMatrix?.pointer, bias: packedBias?.pointer))
+  }
+
+  deinit { weights.deallocate() }
+
+  var kernelName: UnsafePointer<CChar> { weights.pointee.row.pointee.name }
+
+  var packedBytes: Int { (packedMatrix?.byteCount ?? 0) + (packedBias?.byteCount ?? 0) }
+
+  func matches(_ options: PrepareOptions) -> Bool {
+    (options.compute == .automatic ? Self.defaultCompute : options.compute) == compute
+      && (options.packing == .never) == (packedMatrix == nil)
+  }
+
+  func outputShape(_ x: mxl_tensor) throws(MaxLinearError) -> [Int] {
+    _ = try LinearViews.checkX(x, inDim: Int(weights.pointee.source.in_dim))
+    return (0..<Int(x.rank) - 1).map { Int(x.shape[$0]) } + [Int(weights.pointee.source.out_dim)]
+  }
+
+  func run(_ x: mxl_tensor, into y: mxl_tensor, accumulate: Bool, threads: Int32) throws(MaxLinearError) {
+    let views = LinearViews(x: x, y: y)
+    try views.check(inDim: Int(weights.pointee.source.in_dim), outDim: Int(weights.pointee.source.out_dim))
+    var job = mxlk_linear_job()
+    views.fill(&job.rows)
+    job.weights = UnsafePointer(weights)
+    job.x = UnsafeRawPointer(x.data)
+    job.y = y.data
+    job.accumulate = accumulate ? 1 : 0
+    job.threads = threads
+    let status = mxlk_linear_run(&job)
+    if status != MXL_OK {
+      throw MaxLinearError(.outOfMemory, "forward: cannot allocate scratch for x of shape \(x.shapeText)")
+    }
+  }
+}
+
+/// A matrix in a row's panels.
+///
+/// Unchecked: written in init, only read afterwards.
+final class PackedMatrix: RestorableMemory, @unchecked Sendable {
+  private let row: UnsafePointer<mxl_kernel_row>
+  private let memory: HeapMemory
+  private let storedShape: [Int]
+  private let storedDType: DType
+  private let inDim: Int
+  private let outDim: Int
+
+  init(
+    _ weight: Weight, _ source: WeightData, row: UnsafePointer<mxl_kernel_row>, clip: Float?, threads: Int32
+  ) throws(MaxLinearError) {
+    self.row = row
+    storedShape = weight.storedShape
+    storedDType = weight.storedDType
+    outDim = weight.shape[0]
+    inDim = weight.shape[1]
+    let panelBytes = Int(mxlk_panel_bytes(row, Int64(inDim)))
+    let bytes = panelBytes.multipliedReportingOverflow(by: Int(mxlk_panel_count(row, Int64(outDim))))
+    guard !bytes.overflow else {
+      throw MaxLinearError(.outOfMemory, "\(weight.name): packed weights are larger than memory can hold")
+    }
+    memory = try HeapMemory(byteCount: bytes.partialValue, purpose: "\(weight.name), packed")
+    var view = mxl_source(source, inDim: inDim, outDim: outDim, clip: clip)
+    mxlk_linear_pack(row, &view, memory.pointer, threads)
+    withExtendedLifetime(source) {}
+  }
+
+  var pointer: UnsafeRawPointer { UnsafeRawPointer(memory.pointer) }
+  var byteCount: Int { memory.byteCount }
+
+  func restored() throws(MaxLinearError) -> Tensor {
+    let tensor = try Tensor(uninitialized: storedShape, dtype: storedDType, purpose: "state dict")
+    var view = mxl_source(WeightData(name: "", tensor: tensor), inDim: inDim, outDim: outDim, clip: nil)
+    mxlk_linear_unpack(row, pointer, &view, mxlk_threads())
+    return tensor
+  }
+}
+
+/// A bias, copied: the source may be anywhere and have any stride.
+final class PackedBias: RestorableMemory {
+  private let tensor: Tensor
+
+  init(_ source: WeightData, name: String) throws(MaxLinearError) {
+    tensor = try Tensor(uninitialized: source.tensor.shape, dtype: source.dtype, purpose: name)
+    if let destination = tensor.pointer { source.tensor.copyContiguously(to: destination) }
+  }
+
+  var pointer: UnsafePointer<Float>? { tensor.pointer.map { UnsafePointer($0.assumingMemoryBound(to: Float.self)) } }
+  var byteCount: Int { tensor.byteCount }
+
+  func restored() throws(MaxLinearError) -> Tensor { try tensor.asReadOnly() }
+}
+
+extension mxl_source {
+  /// Stored rows as the kernels see them; without data when `data` is nil.
+  fileprivate init(_ data: WeightData?, inDim: Int, outDim: Int, clip: Float?) {
+    self.init()
+    struct_size = UInt32(MemoryLayout<mxl_source>.size)
+    self.clip = clip ?? .infinity
+    in_dim = Int64(inDim)
+    out_dim = Int64(outDim)
+    if let tensor = data?.tensor {
+      self.data = UnsafeRawPointer(tensor.pointer)
+      // A single row never steps, and its stride may be anything.
+      row_stride = outDim > 1 ? Int64(tensor.strides[0] * (tensor.dtype.bits / 8)) : 0
+    }
+  }
+}
+
+extension WeightData {
+  /// Gives the pages of a read-only mapping back to the system; they are read anew when touched.
+  fileprivate func releasePages() {
+    tensor.withCTensor { view in
+      guard let data = view.data, view.isContiguous else { return }
+      mxlk_release_pages(data, tensor.byteCount)
+    }
+  }
+}

@@ -1,0 +1,69 @@
+import Kernels
+
+/// How a quantized weight is stored: rows of blocks, each of a fixed number of weights in a fixed number of bytes.
+///
+/// Encodings are told by name, GGUF's where there is one, and found among those that the library and its plugins register.
+public struct QuantizationEncoding: Hashable, Sendable, CustomStringConvertible {
+  /// The shape of one block.
+  public struct BlockParameters: Hashable, Sendable {
+    /// Weights a block.
+    public let elementsPerBlock: Int
+    /// Bytes a block.
+    public let blockSize: Int
+  }
+
+  /// "Q4_K", "Q8_0", ...
+  public let name: String
+  public let blockParameters: BlockParameters
+
+  /// The encoding of this name. Throws `.unsupported`, listing the known ones, when there is none.
+  public init(_ name: String) throws {
+    guard let encoding = Self.registered(name) else {
+      let known = Self.all.map(\.name)
+      let choice = known.isEmpty ? "this library has none yet" : "known are \(known.joined(separator: ", "))"
+      throw MaxLinearError(.unsupported, "quantization encoding: \"\(name)\" is unknown; \(choice)")
+    }
+    self = encoding
+  }
+
+  /// All encodings of the library and its plugins, in the order they were registered.
+  public static var all: [QuantizationEncoding] {
+    (0..<mxlk_encoding_count()).compactMap { mxlk_encoding_at($0) }.compactMap { QuantizationEncoding($0.pointee) }
+  }
+
+  public var elementsPerBlock: Int { blockParameters.elementsPerBlock }
+  public var blockSize: Int { blockParameters.blockSize }
+
+  /// Whether GGUF files store it; all but GPTQ.
+  public var isGGUF: Bool { name != "GPTQ" }
+
+  public var description: String { name }
+
+  private static func registered(_ name: String) -> QuantizationEncoding? {
+    name.withCString { mxlk_encoding_find($0) }.flatMap { QuantizationEncoding($0.pointee) }
+  }
+
+  /// nil for dense encodings, which need no name: their dtype says all.
+  private init?(_ encoding: mxl_encoding) {
+    guard encoding.dtype == MXL_UINT8.rawValue else { return nil }
+    name = String(cString: encoding.name)
+    blockParameters = BlockParameters(
+      elementsPerBlock: Int(encoding.elements_per_block), blockSize: Int(encoding.block_size))
+  }
+}
+
+extension DType {
+  /// The registered encoding of dense weights of this dtype, such as "F32"; nil when no kernel takes them.
+  var denseEncodingName: String? {
+    guard self != .uint8 else { return nil }
+    for index in 0..<mxlk_encoding_count() {
+      if let encoding = mxlk_encoding_at(index), encoding.pointee.dtype == rawValue {
+        return String(cString: encoding.pointee.name)
+      }
+    }
+    return nil
+  }
+
+  /// The dtypes of dense weights that have a kernel.
+  static var denseWeights: [DType] { allCases.filter { $0.denseEncodingName != nil } }
+}

@@ -1,0 +1,163 @@
+/// A parameter of a layer: a name, what it must look like, and, once loaded, its contents.
+///
+/// A reference type, so that a layer's field and the state dict mean the same weight. Not Sendable, like the layers.
+public final class Weight {
+  /// The last part of the state dict's key: "weight", "lin.bias".
+  public var name: String
+  /// The dtype of the values. Encoded weights are stored as bytes, see `storedDType`.
+  public let dtype: DType
+  /// (out_dim, in_dim) for a matrix, whether it is encoded or not.
+  public let shape: [Int]
+  public let device: DeviceRef
+  public let quantizationEncoding: QuantizationEncoding?
+
+  var contents = WeightContents.empty
+
+  /// A weight without contents.
+  ///
+  /// - Throws: `.invalidShape` for a negative dimension, a size that overflows, or rows that are no whole number of blocks;
+  ///   `.noDevice` for a device other than the CPU with id 0.
+  public init(
+    name: String, dtype: DType, shape: [Int], device: DeviceRef = .cpu(),
+    quantizationEncoding: QuantizationEncoding? = nil
+  ) throws {
+    try device.check(name)
+    self.name = name
+    self.dtype = dtype
+    self.shape = shape
+    self.device = device
+    self.quantizationEncoding = quantizationEncoding
+    storedShape = try Self.storedShape(name, shape, quantizationEncoding)
+    try Self.checkSize(name, shape: storedShape, bits: storedDType.bits)
+  }
+
+  /// A weight with contents, copied, borrowed or mapped as `data.storage` says. Dtype, shape and encoding are the data's.
+  ///
+  /// - Throws: as `init(name:dtype:shape:device:quantizationEncoding:)`, and `.outOfMemory`.
+  public convenience init(_ data: WeightData, name: String? = nil) throws {
+    let encoding = try data.encoding.map(QuantizationEncoding.init)
+    var shape = data.shape
+    if let encoding, let bytes = shape.last {
+      guard data.dtype == .uint8, bytes % encoding.blockSize == 0 else {
+        throw MaxLinearError(
+          .invalidShape,
+          "\(name ?? data.name): \(data.dtype.name) of shape \(shape), expected uint8 rows of whole \(encoding) blocks of "
+            + "\(encoding.blockSize) bytes")
+      }
+      shape[shape.count - 1] = bytes / encoding.blockSize * encoding.elementsPerBlock
+    }
+    try self.init(
+      name: name ?? data.name, dtype: encoding == nil ? data.dtype : .float32, shape: shape,
+      quantizationEncoding: encoding)
+    contents = .source(try checked(data, key: self.name))
+  }
+
+  /// The shape of what is stored: for encoded weights, [rows, row bytes].
+  public let storedShape: [Int]
+
+  /// The dtype of what is stored: `.uint8` for encoded weights.
+  public var storedDType: DType { quantizationEncoding == nil ? dtype : .uint8 }
+
+  /// Whether the weight has contents.
+  public var isLoaded: Bool { if case .empty = contents { false } else { true } }
+
+  /// What was loaded, bit for bit; nil before that. After the layer was prepared this may unpack a new copy.
+  ///
+  /// Throws `.outOfMemory`.
+  public func data() throws -> WeightData? {
+    switch contents {
+    case .empty: nil
+    case .source(var data):
+      { data.name = name; return data }()
+    case .prepared(let memory):
+      WeightData(
+        name: name, tensor: try memory.restored(), encoding: quantizationEncoding?.name, storage: .borrow)
+    }
+  }
+
+  /// The contents in stored order. Throws `.notLoaded`.
+  func source() throws(MaxLinearError) -> WeightData {
+    switch contents {
+    case .empty:
+      throw MaxLinearError(.notLoaded, "\(name): not loaded: load a state dict before preparing or calling the layer")
+    case .source(let data): return data
+    case .prepared(let memory):
+      return WeightData(
+        name: name, tensor: try memory.restored(), encoding: quantizationEncoding?.name, storage: .borrow)
+    }
+  }
+
+  /// The data, once it fits this weight, kept as its storage asks: copied, or as it is. Rows whose elements are not adjacent
+  /// are copied in any case. `key` names it in messages.
+  func checked(_ data: WeightData, key: String) throws(MaxLinearError) -> WeightData {
+    guard data.encoding == quantizationEncoding?.name else {
+      throw MaxLinearError(
+        .invalidDType,
+        "\(key): encoding is \(data.encoding ?? "none"), expected \(quantizationEncoding?.name ?? "none")")
+    }
+    guard data.dtype == storedDType else {
+      throw MaxLinearError(.invalidDType, "\(key): dtype is \(data.dtype.name), expected \(storedDType.name)")
+    }
+    guard data.shape == storedShape else {
+      throw MaxLinearError(.invalidShape, "\(key): shape is \(data.shape), expected \(storedShape)")
+    }
+    let tensor = data.tensor
+    let rowsAreAdjacent = tensor.rank < 2 || tensor.shape[tensor.rank - 1] <= 1 || tensor.strides[tensor.rank - 1] == 1
+    if data.storage != .copy, rowsAreAdjacent { return data }
+    let copy = try Tensor(uninitialized: tensor.shape, dtype: tensor.dtype, purpose: key)
+    if let destination = copy.pointer { tensor.copyContiguously(to: destination) }
+    return WeightData(name: data.name, tensor: copy, encoding: data.encoding, storage: .copy)
+  }
+
+  private static func storedShape(
+    _ name: String, _ shape: [Int], _ encoding: QuantizationEncoding?
+  ) throws(MaxLinearError) -> [Int] {
+    guard let encoding, var bytes = shape.last else { return shape }
+    guard bytes % encoding.elementsPerBlock == 0 else {
+      throw MaxLinearError(
+        .invalidShape,
+        "\(name): last dimension is \(bytes), expected a multiple of \(encoding)'s \(encoding.elementsPerBlock)")
+    }
+    bytes = bytes / encoding.elementsPerBlock * encoding.blockSize
+    return shape.dropLast() + [bytes]
+  }
+
+  private static func checkSize(_ name: String, shape: [Int], bits: Int) throws(MaxLinearError) {
+    guard shape.count <= Tensor.maximumRank else {
+      throw MaxLinearError(.invalidShape, "\(name): rank is \(shape.count), expected at most \(Tensor.maximumRank)")
+    }
+    var product = bits
+    for dimension in shape {
+      guard dimension >= 0 else {
+        throw MaxLinearError(.invalidShape, "\(name): shape is \(shape), expected no negative dimension")
+      }
+      let next = product.multipliedReportingOverflow(by: max(dimension, 1))
+      guard !next.overflow, next.partialValue <= Int.max - 7 else {
+        throw MaxLinearError(.invalidShape, "\(name): shape \(shape) has more elements than memory can hold")
+      }
+      product = next.partialValue
+    }
+  }
+}
+
+/// What a weight holds.
+enum WeightContents {
+  case empty
+  /// In stored order, as loaded.
+  case source(WeightData)
+  /// Only as the kernels want it.
+  case prepared(any RestorableMemory)
+
+  /// What this contributes to a layer's memory; prepared memory is counted by the prepared layer.
+  var memory: LayerMemory {
+    guard case .source(let data) = self else { return LayerMemory() }
+    let bytes = data.tensor.byteCount
+    return data.storage == .map ? LayerMemory(mapped: bytes) : LayerMemory(source: bytes)
+  }
+}
+
+/// Prepared memory that gives back what it was made from.
+protocol RestorableMemory: AnyObject, Sendable {
+  /// What was loaded, bit for bit.
+  func restored() throws(MaxLinearError) -> Tensor
+}
