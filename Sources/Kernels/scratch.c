@@ -8,7 +8,7 @@
 #include <stdatomic.h>
 
 #define SLOTS 64
-#define KEPT_BYTES ((size_t)64 << 20)
+#define KEPT_BYTES ((size_t)16 << 20)
 
 /* Lies at the start of an arena's allocation. */
 typedef struct holder {

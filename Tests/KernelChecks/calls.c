@@ -63,12 +63,7 @@ static check_result each_runnable(void (*body)(const mxl_kernel_row *, check_res
   int32_t before = mxlk_threads();
   mxlk_set_threads(8);
   for (size_t i = 0; i < mxlk_row_count(); i++) {
-    if (mxlk_row_at(i)->cpu_features & ~mxlk_cpu_features()) {
-      result.rows_skipped++;
-      continue;
-    }
-    result.rows_run++;
-    body(mxlk_row_at(i), &result);
+    if (visit_row(&result, i)) body(mxlk_row_at(i), &result);
   }
   mxlk_set_threads(before);
   return result;

@@ -244,11 +244,7 @@ static void each_row(const problem *p, check_environment environment, int in_env
   for (size_t i = 0; i < mxlk_row_count(); i++) {
     const mxl_kernel_row *row = mxlk_row_at(i);
     if (strcmp(row->encoding, p->encoding->name) != 0 || row->compute != p->compute) continue;
-    if (row->cpu_features & ~mxlk_cpu_features()) {
-      result->rows_skipped++;
-      continue;
-    }
-    result->rows_run++;
+    if (!visit_row(result, i)) continue;
     if (in_environment) {
       check_row_in_environment(p, row, environment, result);
     } else {

@@ -11,8 +11,9 @@
 typedef struct check_result {
   int64_t comparisons; /* outputs, buffers or facts compared */
   int64_t failures;
-  int64_t rows_run;
-  int64_t rows_skipped; /* rows that need features this CPU lacks */
+  int64_t rows_run;     /* different rows of the registry that were run */
+  int64_t rows_skipped; /* different ones that need features this CPU lacks */
+  uint64_t seen[16];    /* a bit for each row counted in either */
   char message[512];    /* the first failure */
 } check_result;
 
