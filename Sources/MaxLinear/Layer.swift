@@ -10,6 +10,9 @@ open class Layer: Module {
   // Only the library's own layers know how to prepare; others compose them in a Module.
   override init() { super.init() }
 
+  /// The prepared layer of this moment; nil before.
+  package final var currentPreparedLayer: PreparedLayer? { preparedLayer }
+
   /// The prepared computation, and what the weights hold from now on.
   struct Preparation {
     let layer: PreparedLayer
@@ -68,15 +71,12 @@ open class Layer: Module {
   ///
   /// x is (..., in_dim) of any rank from 1, y has its leading dimensions. Errors are those of `prepared(_:)` and of
   /// `PreparedLayer`.
-  open func callAsFunction(_ x: Tensor) throws -> Tensor { try prepared(currentOptions)(x) }
+  open func callAsFunction(_ x: Tensor) throws -> Tensor { try prepared(preparedOptions)(x) }
 
   /// y = layer(x), or y += layer(x), in place. Prepares on first use. See `PreparedLayer.forward`.
   open func forward(_ x: Tensor, into y: Tensor, accumulate: Bool = false, threads: Int = 0) throws {
-    try prepared(currentOptions).forward(x, into: y, accumulate: accumulate, threads: threads)
+    try prepared(preparedOptions).forward(x, into: y, accumulate: accumulate, threads: threads)
   }
-
-  /// The options of the prepared layer, or those of a layer whose parameters changed, or the default ones.
-  private var currentOptions: PrepareOptions { preparedOptions }
 
   /// What the layer holds in memory.
   public final func memory() -> LayerMemory {

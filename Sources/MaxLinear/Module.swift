@@ -43,7 +43,7 @@ open class Module {
   /// - Throws: `.missingKey`, `.unexpectedKey`, `.invalidShape`, `.invalidDType`, `.invalidArgument` for a key that comes
   ///   twice, `.alreadyPrepared` without `replace`, `.outOfMemory`.
   public final func loadStateDict(_ state: StateDict, strict: Bool = false, replace: Bool = false) throws {
-    _ = try load(StateDictSource(state), strict: strict, replace: replace)
+    _ = try loadKeepingRetired(state, strict: strict, replace: replace)
   }
 
   /// Fills all weights from copies of named tensors, as the other `loadStateDict`.
@@ -57,13 +57,27 @@ open class Module {
   public final func load(
     _ weights: Weights, prefix: String = "", strict: Bool = false, replace: Bool = false
   ) throws {
-    _ = try load(CheckpointSource(weights: weights, prefix: prefix), strict: strict, replace: replace)
+    _ = try loadKeepingRetired(weights, prefix: prefix, strict: strict, replace: replace)
   }
 
   /// What a load took out. The caller lets go of it, without holding a lock: owners may run code of other people.
   package struct Retired {
     var contents: [WeightContents] = []
     var prepared: [PreparedLayer] = []
+
+    package mutating func keep(_ layer: PreparedLayer) { prepared.append(layer) }
+  }
+
+  /// `loadStateDict`, giving back what it took out.
+  package final func loadKeepingRetired(_ state: StateDict, strict: Bool, replace: Bool) throws -> Retired {
+    try load(StateDictSource(state), strict: strict, replace: replace)
+  }
+
+  /// `load` from a checkpoint, giving back what it took out.
+  package final func loadKeepingRetired(
+    _ weights: Weights, prefix: String, strict: Bool, replace: Bool
+  ) throws -> Retired {
+    try load(CheckpointSource(weights: weights, prefix: prefix), strict: strict, replace: replace)
   }
 
   func load(_ source: some WeightSource, strict: Bool, replace: Bool) throws(MaxLinearError) -> Retired {
@@ -76,7 +90,7 @@ open class Module {
     if strict { try checkNoOthers(source, named.map(\.key)) }
     var staged: [WeightContents] = []
     for (key, weight) in named {
-      guard let data = source.data(forKey: key) else { throw missing(key, source) }
+      guard let data = source.data(forKey: key) else { throw source.missing(key) }
       staged.append(.source(try weight.checked(data, key: source.fullName(key))))
     }
     var retired = Retired(contents: named.map(\.weight.contents), prepared: layers.compactMap(\.preparedLayer))
@@ -94,13 +108,6 @@ open class Module {
   private func preparedLayers() -> [Layer] {
     let own = (self as? Layer).map { $0.preparedLayer == nil ? [] : [$0] } ?? []
     return own + modules.flatMap { $0.module.preparedLayers() }
-  }
-
-  private func missing(_ key: String, _ source: some WeightSource) -> MaxLinearError {
-    let nearest = nearestKey(to: key, among: source.keys)
-    let suggestion = nearest.map { "; the nearest key is \"\(source.fullName($0))\"" } ?? ""
-    return MaxLinearError(
-      .missingKey, "\(source.fullName(key)): missing from the \(source.noun)\(suggestion)")
   }
 
   private func checkNoOthers(_ source: some WeightSource, _ expected: [String]) throws(MaxLinearError) {

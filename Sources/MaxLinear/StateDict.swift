@@ -42,6 +42,14 @@ protocol WeightSource {
   var noun: String { get }
 }
 
+extension WeightSource {
+  /// `.missingKey`, naming the nearest key.
+  func missing(_ key: String) -> MaxLinearError {
+    let suggestion = nearestKey(to: key, among: keys).map { "; the nearest key is \"\(fullName($0))\"" } ?? ""
+    return MaxLinearError(.missingKey, "\(fullName(key)): missing from the \(noun)\(suggestion)")
+  }
+}
+
 /// The entries of a state dict by their names.
 struct StateDictSource: WeightSource {
   private let positions: [ByteExactString: Int]
@@ -74,9 +82,18 @@ struct CheckpointSource: WeightSource {
   func fullName(_ key: String) -> String { prefix + key }
   var keys: [String] {
     let count = prefix.utf8.count
-    return weights.names.filter { $0.utf8.starts(with: prefix.utf8) }.map { String(decoding: $0.utf8.dropFirst(count), as: UTF8.self) }
+    return weights.names.filter { $0.utf8.starts(with: prefix.utf8) }.map {
+      String(decoding: $0.utf8.dropFirst(count), as: UTF8.self)
+    }
   }
   var noun: String { "checkpoint" }
+}
+
+extension Weights {
+  /// `.missingKey`, naming the nearest tensor.
+  package func missing(_ name: String) -> MaxLinearError {
+    CheckpointSource(weights: self, prefix: "").missing(name)
+  }
 }
 
 /// The key that takes the fewest edits to become `wanted`; nil when none is near.
