@@ -35,8 +35,9 @@ let package = Package(
       linkerSettings: [
         .unsafeFlags(
           [
-            "-static-stdlib", "-Xlinker", "--version-script=\(root)/abi/libmaxlinear.map", "-Xlinker", "-soname",
-            "-Xlinker", "libmaxlinear.so.0", "-Xlinker", "-z", "-Xlinker", "nodelete",
+            // gold leaves local Swift symbols in the dynamic table.
+            "-static-stdlib", "-use-ld=lld", "-Xlinker", "--version-script=\(root)/abi/libmaxlinear.map",
+            "-Xlinker", "-soname", "-Xlinker", "libmaxlinear.so.0", "-Xlinker", "-z", "-Xlinker", "nodelete",
           ], .when(platforms: [.linux]))
       ]),
     .executableTarget(

@@ -1,7 +1,7 @@
 /* Times mxlk_linear_run and packing on rotating weights, larger together than the last level cache, so that M=1 reads
  * memory as a model's decode does. Prints one JSON object a line.
  *
- * kernels [K N [threads [seconds [row-name-part [M,M,...]]]]] */
+ * kernels [K N [threads [seconds [row-name-part [M,M,... [never]]]]]]; never runs from the unpacked source. */
 #define _GNU_SOURCE
 #include "kernels.h"
 
@@ -56,15 +56,21 @@ int main(int argc, char **argv) {
   size_t packed_bytes = mxlk_panel_bytes(row, in_dim) * (size_t)mxlk_panel_count(row, out_dim);
   mxlk_linear_weights weights[64];
   for (int64_t i = 0; i < copies; i++) {
-    weights[i] = (mxlk_linear_weights){
-        .row = row,
-        .source = {sizeof(mxl_source), INFINITY, source, in_dim * 4, in_dim, out_dim},
-        .packed = mxlk_allocate(packed_bytes)};
+    weights[i] = (mxlk_linear_weights){.row = row,
+                                       .source = {sizeof(mxl_source), INFINITY, source, in_dim * 4, in_dim, out_dim},
+                                       .packed = mxlk_allocate(packed_bytes)};
     if (source == NULL || weights[i].packed == NULL) return 1;
     memset((void *)(uintptr_t)weights[i].packed, 0, packed_bytes);
     double begin = now();
     mxlk_linear_pack(row, &weights[i].source, (void *)(uintptr_t)weights[i].packed, threads);
-    if (i == 0) printf("{\"pack_gbs\": %.2f, \"row\": \"%s\"}\n", (double)weight_bytes / (now() - begin) / 1e9, row->name);
+    if (i == 0)
+      printf("{\"pack_gbs\": %.2f, \"row\": \"%s\"}\n", (double)weight_bytes / (now() - begin) / 1e9, row->name);
+  }
+  int never = argc > 7 && strcmp(argv[7], "never") == 0;
+  for (int64_t i = 0; never && i < copies; i++) {
+    /* The packed copies become sources: memory that rotates, whatever it holds. */
+    weights[i].source.data = weights[i].packed;
+    weights[i].packed = NULL;
   }
   for (const char *at = sizes; at != NULL; at = strchr(at, ',')) {
     if (*at == ',') at++;
@@ -82,10 +88,12 @@ int main(int argc, char **argv) {
     }
     qsort(times + 2, (size_t)count - 2, sizeof *times, ascending);
     double median = times[2 + (count - 2) / 2];
-    printf("{\"row\": \"%s\", \"M\": %lld, \"K\": %lld, \"N\": %lld, \"threads\": %d, \"seconds\": %.9f, \"gflops\": %.1f, "
-           "\"weight_gbs\": %.1f}\n",
-           row->name, (long long)m, (long long)in_dim, (long long)out_dim, threads, median,
-           2e-9 * (double)m * (double)in_dim * (double)out_dim / median, (double)weight_bytes / median / 1e9);
+    printf(
+        "{\"row\": \"%s\", \"pack\": \"%s\", \"M\": %lld, \"K\": %lld, \"N\": %lld, \"threads\": %d, \"seconds\": "
+        "%.9f, \"gflops\": %.1f, "
+        "\"weight_gbs\": %.1f}\n",
+        row->name, never ? "never" : "always", (long long)m, (long long)in_dim, (long long)out_dim, threads, median,
+        2e-9 * (double)m * (double)in_dim * (double)out_dim / median, (double)weight_bytes / median / 1e9);
     fflush(stdout);
     mxlk_free(x);
     mxlk_free(y);

@@ -1,12 +1,13 @@
 /* The loops around a row: y = x W^T + bias.
  *
  * Two phases, each split over the threads, with a barrier between:
- *  1. x is packed into tiles: blocks of rows, superblock by superblock, so that what one superblock needs of a block lies
- *     together and stays in the second level cache. One aligned row needs no packing.
- *  2. units of work, each a block of rows times a group of panels, taken from a counter. Per superblock the weights of one
- *     panel meet all tiles of the block. The accumulators live in the thread's scratch until the unit ends and are then
- *     stored with the bias.
- * Neither the split nor the order of units touches the bits: a row of y is computed by the same operations everywhere. */
+ *  1. x is packed into tiles: blocks of rows, superblock by superblock, so that what one superblock needs of a
+ *     block lies together and stays in the second level cache. One aligned row needs no packing.
+ *  2. units of work, each a block of rows times a group of panels, taken from a counter. Per superblock the weights
+ *     of one panel meet all tiles of the block. The accumulators live in the thread's scratch until the unit ends
+ *     and are then stored with the bias.
+ * Neither the split nor the order of units touches the bits: a row of y is computed by the same operations
+ * everywhere. */
 #include "activation/activation.h"
 #include "activation/convert.h"
 #include "activation/gate.h"
@@ -29,8 +30,8 @@
 #define UNITS_PER_THREAD 8
 /* Nanoseconds of work that pay for one more thread, and what one thread does in a nanosecond, for that estimate. */
 #define NANOSECONDS_PER_THREAD 10000
-#define WEIGHTS_READ_PER_NANOSECOND 4
-#define PRODUCTS_PER_NANOSECOND 40
+#define WEIGHTS_READ_PER_NANOSECOND 8
+#define PRODUCTS_PER_NANOSECOND 50
 /* How far ahead of the weights in use single-tile calls prefetch, bytes. */
 #define PREFETCH_AHEAD 8192
 
@@ -144,8 +145,8 @@ static void run_superblock(const plan *p, int64_t block, int64_t superblock, con
   int64_t first_tile = block_tile(p, block), end_tile = block_tile(p, block + 1);
   int64_t first = tile_row(p, first_tile);
   int64_t k = superblock_k(p->in_dim, superblock);
-  /* The next weights are prefetched in shares, one a tile, of whole lines per k: in a burst they would cost bandwidth, and a
-   * line asked for twice costs more than a tile that asks for none. */
+  /* The next weights are prefetched in shares, one a tile, of whole lines per k: in a burst they would cost
+   * bandwidth, and a line asked for twice costs more than a tile that asks for none. */
   int64_t total = next == NULL ? 0 : (int64_t)p->superblock_bytes;
   int64_t unit = MXLK_ALIGNMENT * (p->row->expand == NULL ? k : 1);
   int64_t share = divide_up(divide_up(total, end_tile - first_tile), unit) * unit;

@@ -43,8 +43,7 @@ void mxlk_linear_pack(const mxl_kernel_row *row, const mxl_source *source, void 
   mxlk_parallel(useful_threads(source, threads), run_thread, &job);
 }
 
-void mxlk_linear_unpack(const mxl_kernel_row *row, const void *packed, const mxl_source *destination,
-                        int32_t threads) {
+void mxlk_linear_unpack(const mxl_kernel_row *row, const void *packed, const mxl_source *destination, int32_t threads) {
   /* packed is read only when unpack is set. */
   pack_job job = {row, destination, (char *)(uintptr_t)packed, 1};
   mxlk_parallel(useful_threads(destination, threads), run_thread, &job);

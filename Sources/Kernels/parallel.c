@@ -12,8 +12,8 @@ int omp_get_thread_num(void);
 int omp_get_num_threads(void);
 void kmp_set_blocktime(int milliseconds) __attribute__((weak));
 
-/* How long a worker spins for the next region before it sleeps, milliseconds. Long enough for the gap between two layers
- * of one model, short enough that the host program's own threads get the CPUs back. */
+/* How long a worker spins for the next region before it sleeps, milliseconds. Long enough for the gap between two
+ * layers of one model, short enough that the host program's own threads get the CPUs back. */
 #define BLOCKTIME 1
 
 /* The floating point control word of the calling thread. */
@@ -73,8 +73,8 @@ static int32_t budget_take(int32_t wanted) {
 
 static void budget_return(int32_t granted) { atomic_fetch_sub_explicit(&running, granted, memory_order_relaxed); }
 
-/* One thread's part. Not inlined: the compiler must not move the body's arithmetic across the control word. The exception
- * flags that the body raises live in the same word, so they end here, too. */
+/* One thread's part. Not inlined: the compiler must not move the body's arithmetic across the control word. The
+ * exception flags that the body raises live in the same word, so they end here, too. */
 __attribute__((noinline)) static void run_body(mxlk_body body, void *context, const mxlk_team *team) {
   control_word before = control_read();
   control_write(CONTROL_DEFAULT);

@@ -12,9 +12,9 @@ typedef struct mxlk_team {
 
 typedef void (*mxlk_body)(void *context, const mxlk_team *team);
 
-/* Runs body once on each of at most `threads` threads, the caller among them, and returns when all have. The process-wide
- * budget lowers the number, to the caller alone when it is spent. All run with round to nearest, masked exceptions and
- * denormals kept; the caller's control word is restored. */
+/* Runs body once on each of at most `threads` threads, the caller among them, and returns when all have. The
+ * process-wide budget lowers the number, to the caller alone when it is spent. All run with round to nearest,
+ * masked exceptions and denormals kept; the caller's control word is restored. */
 void mxlk_parallel(int32_t threads, mxlk_body body, void *context);
 
 /* Waits until all threads of the team have come here. Called by all of them or by none. */

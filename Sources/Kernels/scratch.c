@@ -8,7 +8,7 @@
 #include <stdatomic.h>
 
 #define SLOTS 64
-#define KEPT_BYTES ((size_t)64 << 20)
+#define KEPT_BYTES ((size_t)16 << 20)
 
 /* Lies at the start of an arena's allocation. */
 typedef struct holder {
@@ -43,8 +43,7 @@ void mxlk_arena_return(mxlk_arena *arena) {
   for (int i = 0; i < SLOTS && returned->bytes <= KEPT_BYTES; i++) {
     holder *empty = NULL;
     if (atomic_load_explicit(&idle[i], memory_order_relaxed) == NULL &&
-        atomic_compare_exchange_strong_explicit(&idle[i], &empty, returned, memory_order_release,
-                                                memory_order_relaxed))
+        atomic_compare_exchange_strong_explicit(&idle[i], &empty, returned, memory_order_release, memory_order_relaxed))
       return;
   }
   mxlk_free(returned);

@@ -1,25 +1,51 @@
 import CMaxLinear
 
-/// Where a layer computes. There is the CPU; other devices would come with a plugin.
+/// Where a layer lives and computes. A name only: whether the process has the device is checked where one is used.
 public struct DeviceRef: Hashable, Sendable, CustomStringConvertible {
-  enum Kind: Hashable, Sendable { case cpu, gpu }
+  /// The kinds of device, with DLPack's numbers.
+  public enum Kind: Int32, Sendable {
+    case cpu = 1
+    case gpu = 2
+  }
 
-  let kind: Kind
+  public let kind: Kind
   public let id: Int
 
+  /// The CPU. Only id 0 exists without a device plugin.
   public static func cpu(id: Int = 0) -> DeviceRef { DeviceRef(kind: .cpu, id: id) }
+
+  /// A GPU. Needs a device plugin.
   public static func gpu(id: Int = 0) -> DeviceRef { DeviceRef(kind: .gpu, id: id) }
 
-  public var description: String { "\(kind):\(id)" }
+  public var description: String { "\(kind == .cpu ? "cpu" : "gpu"):\(id)" }
 
-  /// Throws `.noDevice` when this process does not have the device.
-  func check(_ argument: String) throws {
-    guard kind == .cpu else {
+  /// Throws `.noDevice`, naming the device plugin that is missing, unless this is the CPU with id 0.
+  func check(_ argument: String) throws(MaxLinearError) {
+    guard self != .cpu() else { return }
+    let missing = kind == .cpu ? "further CPU devices" : "GPUs"
+    throw MaxLinearError(
+      .noDevice, "\(argument): \(self) needs a device plugin for \(missing), and none is loaded; cpu:0 is always there")
+  }
+
+  private init(kind: Kind, id: Int) {
+    self.kind = kind
+    self.id = id
+  }
+
+  /// The device that a C struct names. `MXL_DEVICE_DEFAULT` is the CPU, whatever its id field holds in a zeroed struct.
+  package init(_ device: mxl_device, argument: String) throws(MaxLinearError) {
+    switch device.type {
+    case MXL_DEVICE_DEFAULT.rawValue where device.id == 0, MXL_DEVICE_CPU.rawValue:
+      self = .cpu(id: Int(device.id))
+    case MXL_DEVICE_CUDA.rawValue:
+      self = .gpu(id: Int(device.id))
+    default:
       throw MaxLinearError(
-        .noDevice, "\(argument): \(self) needs a device plugin for GPUs, and none is loaded; expected the CPU")
-    }
-    guard id == 0 else {
-      throw MaxLinearError(.noDevice, "\(argument): this process has no \(self), expected cpu:0")
+        .invalidArgument,
+        "\(argument): device type \(device.type) with id \(device.id), expected MXL_DEVICE_DEFAULT with id 0, "
+          + "MXL_DEVICE_CPU or MXL_DEVICE_CUDA")
     }
   }
+
+  package var cDevice: mxl_device { mxl_device(type: kind.rawValue, id: Int32(clamping: id)) }
 }

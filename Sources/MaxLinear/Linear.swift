@@ -1,87 +1,111 @@
-/// y = x Wᵀ + b from tensors at hand. `QLinear` does the same from encoded blocks; `create` picks.
+/// y = x Wᵀ + b, from tensors at hand.
 ///
-/// W is (outDim, inDim), b (outDim). x is (..., inDim) in float32, float16 or bfloat16, y (..., outDim) in x's dtype.
-open class Linear: Module {
-  public let weight: Weight
-  public let bias: Weight?
+///     let layer = try Linear(weight: weight, bias: bias)
+///     let y = try layer(x)
+///
+/// - W is (outDim, inDim), float32; b is (outDim), float32, or nil.
+/// - x is (..., inDim), float32, of any rank from 1; y is (..., outDim), float32. The bits of a row of y do not depend on the
+///   other rows, on the number of threads, or on the CPU.
+///
+/// Errors: those of preparing (`Layer.prepared`) and calling (`PreparedLayer`).
+/// One thread at a time; `prepared()` gives a layer that any number of threads may call.
+///
+/// See also: ``LinearV2``, which is filled from a state dict and can clip its weights.
+open class Linear: Layer {
+  /// (outDim, inDim). Assigning makes the next call prepare anew.
+  public final var weight: Weight { didSet { parametersChanged() } }
+  /// (outDim), or nil. Assigning makes the next call prepare anew.
+  public final var bias: Weight? { didSet { parametersChanged() } }
 
-  /// Throws `.invalidShape`, `.invalidDType`.
-  public convenience init(weight: Tensor, bias: Tensor? = nil) throws {
-    try self.init(
-      weight: WeightData(name: "weight", tensor: weight), bias: bias.map { WeightData(name: "bias", tensor: $0) })
+  /// A layer of a weight and a bias: a `Tensor` (copied), a `WeightData` (kept as its storage says), a `Weight`, or the
+  /// `WeightsPath` of a checkpoint's tensor (mapped).
+  ///
+  /// - Throws: `.invalidShape`, `.invalidDType`, `.unsupported` for parameters that do not fit together or that no kernel
+  ///   takes, `.missingKey` for a path that leads nowhere, `.outOfMemory`.
+  public init(weight: any WeightConvertible, bias: (any WeightConvertible)? = nil) throws {
+    self.weight = try weight.weight(named: "weight")
+    self.bias = try bias?.weight(named: "bias")
+    try LinearRules.check(weight: self.weight, bias: self.bias, clip: nil)
   }
 
-  /// Throws `.invalidShape`, `.invalidDType`.
-  public init(weight: WeightData, bias: WeightData? = nil) throws {
-    let weight = try Weight(weight, name: "weight")
-    guard weight.shape.count == 2, weight.shape.allSatisfy({ $0 > 0 }) else {
-      throw MaxLinearError(
-        .invalidShape, "weight: shape is \(weight.shape), expected (out_dim, in_dim), each 1 or more")
-    }
-    guard weight.quantizationEncoding != nil || weight.dtype.isComputable else {
-      throw MaxLinearError(
-        .invalidDType, "weight: dtype is \(weight.dtype.name), expected float32, float16 or bfloat16")
-    }
-    let made = try bias.map { try Weight($0, name: "bias") }
-    if let made {
-      guard made.shape == [weight.shape[0]] else {
-        throw MaxLinearError(.invalidShape, "bias: shape is \(made.shape), expected [\(weight.shape[0])]")
-      }
-      guard made.dtype.isComputable else {
-        throw MaxLinearError(
-          .invalidDType, "bias: dtype is \(made.dtype.name), expected float32, float16 or bfloat16")
-      }
-    }
-    self.weight = weight
-    self.bias = made
-  }
-
-  public var inDim: Int { weight.shape[1] }
-  public var outDim: Int { weight.shape[0] }
-
-  /// The layer for a stored weight: a `Linear` when it is dense, a `QLinear` when it is encoded.
+  /// The layer that fits the weights: a `Linear` for dense ones.
   ///
   /// - Parameters:
-  ///   - dtype: what a dense weight's dtype must be.
-  ///   - quantizationEncoding: what the weight's encoding must be; nil takes the weight's own.
-  ///   - inFeatures, outFeatures: the stored weight's two dimensions, in either order: MAX passes the rows first. y = x Wᵀ
-  ///     follows the stored weight.
-  ///
-  /// Throws `.invalidShape`, `.invalidDType`, each naming the argument.
+  ///   - dtype: what the weight's dtype must be.
+  ///   - quantizationEncoding: what the weight's encoding must be; nil for dense weights.
+  ///   - inFeatures: with `outFeatures`, the stored weight's two dimensions in either order: y = x Wᵀ follows the stored
+  ///     weight.
+  ///   - weights: as in `init`; a path may also be that of a prefix of ".weight".
+  ///   - bias: as in `init`; a path may also be that of a prefix of ".bias" or ".weight".
+  /// - Throws: as `init`.
   public static func create(
-    dtype: DType, quantizationEncoding: QuantizationEncoding?, inFeatures: Int, outFeatures: Int, weights: WeightData,
-    bias: WeightData? = nil
+    dtype: DType, quantizationEncoding: QuantizationEncoding? = nil, inFeatures: Int, outFeatures: Int,
+    weights: any WeightConvertible, bias: (any WeightConvertible)? = nil
   ) throws -> Linear {
-    let encoding = weights.quantizationEncoding ?? quantizationEncoding
-    let data = WeightData(name: weights.name, tensor: weights.tensor, quantizationEncoding: encoding)
-    let layer = encoding == nil ? try Linear(weight: data, bias: bias) : try QLinear(weight: data, bias: bias)
-    if let quantizationEncoding, encoding != quantizationEncoding {
-      throw MaxLinearError(
-        .invalidDType, "weights: encoding is \(encoding?.name ?? "none"), expected \(quantizationEncoding)")
-    }
-    guard encoding != nil || weights.dtype == dtype else {
-      throw MaxLinearError(.invalidDType, "weights: dtype is \(weights.dtype.name), expected \(dtype.name)")
-    }
-    let stored = [layer.outDim, layer.inDim]
-    guard stored == [outFeatures, inFeatures] || stored == [inFeatures, outFeatures] else {
-      throw MaxLinearError(
-        .invalidShape,
-        "weights: is (\(layer.outDim), \(layer.inDim)), expected in_features \(inFeatures) and out_features \(outFeatures) in either order")
-    }
+    let layer = try Linear(weight: weights, bias: bias)
+    try layer.check(dtype: dtype, encoding: quantizationEncoding?.name)
+    try layer.check(inFeatures: inFeatures, outFeatures: outFeatures)
     return layer
   }
 
-  /// The layer for a weight, whose own encoding counts, else the one given.
-  package static func create(_ weight: WeightData, encoding: QuantizationEncoding?) throws -> Linear {
-    weight.quantizationEncoding == nil && encoding == nil
-      ? try Linear(weight: weight) : try QLinear(weight: weight, quantizationEncoding: encoding)
+  /// K.
+  public final var inDim: Int { weight.shape.last ?? 0 }
+  /// N.
+  public final var outDim: Int { weight.shape.first ?? 0 }
+
+  open override var weights: [Weight] { [weight] + (bias.map { [$0] } ?? []) }
+
+  override func prepare(_ options: PrepareOptions) throws(MaxLinearError) -> Preparation {
+    try Preparation(weight: weight, bias: bias, clip: nil, options: options)
   }
 
-  override open var weights: [(key: String, weight: Weight)] {
-    [("weight", weight)] + (bias.map { [("bias", $0)] } ?? [])
+  /// Throws `.invalidDType` unless the weight has this dtype and this encoding.
+  package func check(dtype: DType, encoding: String?) throws(MaxLinearError) {
+    let found = weight.quantizationEncoding?.name
+    guard found == encoding else {
+      throw MaxLinearError(
+        .invalidDType, "weight: encoding is \(found ?? "none"), expected \(encoding ?? "none")")
+    }
+    guard weight.dtype == dtype else {
+      throw MaxLinearError(.invalidDType, "weight: dtype is \(weight.dtype.name), expected \(dtype.name)")
+    }
   }
 
-  override open func makePrepared(_ options: PrepareOptions) throws -> PreparedLayer {
-    PreparedLayer(.linear(try PreparedLinear(weight: weight, bias: bias, clip: nil, options: options)))
+  /// Throws `.invalidShape` unless these are the stored weight's two dimensions, in either order.
+  package func check(inFeatures: Int, outFeatures: Int) throws(MaxLinearError) {
+    guard weight.shape == [outFeatures, inFeatures] || weight.shape == [inFeatures, outFeatures] else {
+      throw MaxLinearError(
+        .invalidShape,
+        "weight: shape is \(weight.shape), expected in_features = \(inFeatures) and out_features = \(outFeatures) in either "
+          + "order")
+    }
+  }
+}
+
+/// What a layer's constructor takes as a weight or a bias.
+public protocol WeightConvertible {
+  /// The weight. `name` is its key, "weight" or "bias", where it does not bring one.
+  func weight(named name: String) throws -> Weight
+}
+
+extension Weight: WeightConvertible {
+  public func weight(named name: String) -> Weight { self }
+}
+
+extension WeightData: WeightConvertible {
+  public func weight(named name: String) throws -> Weight { try Weight(self, name: name) }
+}
+
+extension Tensor: WeightConvertible {
+  public func weight(named name: String) throws -> Weight {
+    try Weight(WeightData(name: name, tensor: self))
+  }
+}
+
+extension WeightsPath: WeightConvertible {
+  /// The tensor of this path, or the one below it: ".weight", for a bias ".bias" first.
+  public func weight(named name: String) throws -> Weight {
+    let below = [self, path(name), path("weight")].first { $0.exists() }
+    return try Weight(try (below ?? self).data(), name: name)
   }
 }

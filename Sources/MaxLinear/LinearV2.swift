@@ -1,76 +1,77 @@
-/// y = x clamp(W, ±clipWeight)ᵀ + b, with W (outDim, inDim) and b (outDim) from a state dict.
+/// y = x clamp(W, ±clipWeight)ᵀ + b, with W and b from a state dict.
 ///
-/// Keys: `weight`, `bias`, behind "name." when a name is given. x is (..., inDim) in float32, float16 or bfloat16, y
-/// (..., outDim) in x's dtype, accumulated in float32 (docs/NUMERICS.md).
-///
-///     let layer = try LinearV2(inDim: 4096, outDim: 14336, dtype: .float32, hasBias: true)
-///     try layer.loadStateDict(["weight": weight, "bias": bias])
+///     let layer = try LinearV2(inDim: 384, outDim: 1536, dtype: .float32, hasBias: true)
+///     try layer.load(weights, prefix: "encoder.layer.0.intermediate.dense.")
 ///     let y = try layer(x)
 ///
-open class LinearV2: Module {
-  public let inDim: Int
-  public let outDim: Int
-  public let device: DeviceRef
-  public let name: String?
-  /// (outDim, inDim).
-  public let weight: Weight
-  /// (outDim), or nil.
-  public let bias: Weight?
-  /// Weights are clamped to ± this; dense weights only.
-  public let clipWeight: Float?
+/// - W is (outDim, inDim), b is (outDim), both of the layer's dtype. Keys: "weight", "bias", behind "name." when a name is
+///   given.
+/// - x is (..., inDim), float32, of any rank from 1; y is (..., outDim), float32. The bits of a row of y do not depend on the
+///   other rows, on the number of threads, or on the CPU.
+///
+/// Errors: those of loading (`Module.loadStateDict`), preparing (`Layer.prepared`) and calling (`PreparedLayer`).
+/// One thread at a time; `prepared()` gives a layer that any number of threads may call.
+///
+/// See also: ``Linear``, for tensors at hand.
+open class LinearV2: Layer {
+  /// (outDim, inDim). Assigning makes the next call prepare anew.
+  public final var weight: Weight { didSet { parametersChanged() } }
+  /// (outDim), or nil. Assigning makes the next call prepare anew.
+  public final var bias: Weight? { didSet { parametersChanged() } }
+  /// Weights are clamped to ±this by compare and select; nil leaves them as they are. Must be finite and above 0.
+  public final var clipWeight: Float? { didSet { parametersChanged() } }
+  public final let device: DeviceRef
 
-  /// - Parameters:
-  ///   - inDim, outDim: each at least 1.
-  ///   - dtype: of weight and bias: float32, float16 or bfloat16. With an encoding, uint8 or the bias's dtype.
-  ///   - quantizationEncoding: nil for dense weights.
-  ///   - name: prefix of the state dict's keys.
-  ///   - clipWeight: finite and above 0.
+  /// A layer without contents.
   ///
-  /// Throws `.invalidShape`, `.invalidArgument`, `.unsupported` (dtype; a clip on encoded weights), `.noDevice`.
+  /// - Parameters:
+  ///   - inDim: K, at least 1.
+  ///   - outDim: N, at least 1.
+  ///   - dtype: of the weight and the bias: float32.
+  ///   - device: nil for the CPU.
+  ///   - hasBias: whether there is a b.
+  ///   - quantizationEncoding: of the weight; nil for dense.
+  ///   - name: prefix of the state dict's keys: "lin" gives lin.weight, lin.bias.
+  ///   - clipWeight: see the field.
+  /// - Throws: `.invalidArgument`, `.invalidShape`, `.unsupported` (dtype, encoding), `.noDevice`.
   public init(
     inDim: Int, outDim: Int, dtype: DType, device: DeviceRef? = nil, hasBias: Bool = false,
     quantizationEncoding: QuantizationEncoding? = nil, name: String? = nil, clipWeight: Float? = nil
   ) throws {
-    for (dimension, argument) in [(inDim, "in_dim"), (outDim, "out_dim")] where dimension < 1 {
-      throw MaxLinearError(.invalidShape, "\(argument): is \(dimension), expected 1 or more")
-    }
-    guard dtype.isComputable || (quantizationEncoding != nil && dtype == .uint8) else {
-      let also = quantizationEncoding == nil ? "" : ", or uint8 with an encoding"
-      throw MaxLinearError(
-        .unsupported, "dtype: is \(dtype.name), expected float32, float16 or bfloat16\(also)")
-    }
-    if let clipWeight {
-      guard quantizationEncoding == nil else {
-        throw MaxLinearError(.unsupported, "clip_weight: only dense weights can be clipped, not encoded ones")
-      }
-      guard clipWeight.isFinite, clipWeight > 0 else {
-        throw MaxLinearError(.invalidArgument, "clip_weight: is \(clipWeight), expected a finite number above 0")
-      }
-    }
+    try LinearRules.checkDimension(inDim, "in_dim")
+    try LinearRules.checkDimension(outDim, "out_dim")
+    try LinearRules.check(clip: clipWeight, encoding: quantizationEncoding)
+    if quantizationEncoding == nil { try LinearRules.checkDense(dtype, argument: "dtype") }
     let device = device ?? .cpu()
     try device.check("device")
-    self.inDim = inDim
-    self.outDim = outDim
-    self.device = device
-    self.name = name
-    self.clipWeight = clipWeight
     let prefix = name.map { "\($0)." } ?? ""
     weight = try Weight(
-      name: prefix + "weight", dtype: dtype, shape: [outDim, inDim], device: device,
+      name: "\(prefix)weight", dtype: dtype, shape: [outDim, inDim], device: device,
       quantizationEncoding: quantizationEncoding)
-    bias =
-      hasBias
-      ? try Weight(name: prefix + "bias", dtype: dtype == .uint8 ? .float32 : dtype, shape: [outDim], device: device) : nil
+    bias = hasBias ? try Weight(name: "\(prefix)bias", dtype: dtype, shape: [outDim], device: device) : nil
+    self.clipWeight = clipWeight
+    self.device = device
   }
 
-  public var quantizationEncoding: QuantizationEncoding? { weight.quantizationEncoding }
+  /// K.
+  public final var inDim: Int { weight.shape.last ?? 0 }
+  /// N.
+  public final var outDim: Int { weight.shape.first ?? 0 }
 
-  override open var weights: [(key: String, weight: Weight)] {
-    [(weight.name, weight)] + (bias.map { [($0.name, $0)] } ?? [])
+  open override var weights: [Weight] { [weight] + (bias.map { [$0] } ?? []) }
+
+  override func prepare(_ options: PrepareOptions) throws(MaxLinearError) -> Preparation {
+    try Preparation(weight: weight, bias: bias, clip: clipWeight, options: options)
   }
+}
 
-  override open func makePrepared(_ options: PrepareOptions) throws -> PreparedLayer {
-    PreparedLayer(
-      .linear(try PreparedLinear(weight: weight, bias: bias, clip: clipWeight, options: options)))
+extension Layer.Preparation {
+  /// The one linear computation, as both `Linear` and `LinearV2` prepare it.
+  init(weight: Weight, bias: Weight?, clip: Float?, options: PrepareOptions) throws(MaxLinearError) {
+    let result = try PreparedLinear.prepare(weight: weight, bias: bias, clip: clip, options: options)
+    layer = PreparedLayer(result.layer)
+    var contents = [(weight, result.weightContents)]
+    if let bias, let biasContents = result.biasContents { contents.append((bias, biasContents)) }
+    self.contents = contents
   }
 }

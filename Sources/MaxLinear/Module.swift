@@ -1,175 +1,121 @@
-/// A layer: weights under names, filled from a state dict, and a `forward`.
+/// Something with a state dict: weights of its own, and modules inside it.
 ///
-/// Modules are made, filled and prepared by one thread; `prepared()` gives what any number of threads may run.
+/// A key of the state dict is the path of module names, joined by dots, and the weight's name: "mlp.gate_proj.weight".
+/// Subclass to compose layers, and override `modules` (and `weights`) to say what is inside.
+///
+/// Not Sendable: one thread at a time. `Layer.prepared()` gives what several may call.
 open class Module {
-  /// What `prepared()` built; nil before, and after a load.
-  var current: (options: PrepareOptions, layer: PreparedLayer)?
-
   public init() {}
 
-  /// The weights and their keys, in the order of the state dict.
-  open var weights: [(key: String, weight: Weight)] { [] }
+  /// The module's own weights, in the state dict's order.
+  open var weights: [Weight] { [] }
 
-  /// The keys of the state dict, in order.
-  public var stateKeys: [String] { weights.map(\.key) }
+  /// The modules inside, by the names that lead to them, in the state dict's order.
+  open var modules: [(name: String, module: Module)] { [] }
 
-  /// Fills the layer. All keys must be there; strict refuses others, which are ignored otherwise.
-  ///
-  /// Tensors whose memory has an owner are kept without a copy, others are copied. A failed load changes nothing. A load
-  /// after `prepared()` drops what was prepared; prepared layers that are in use go on with the old weights.
-  ///
-  /// Throws `.missingKey`, `.unexpectedKey`, `.invalidShape`, `.invalidDType`, each naming the key.
-  public func loadStateDict(_ state: [String: Tensor], strict: Bool = true) throws {
-    try load(state.mapValues { WeightData(name: "", tensor: $0) }, strict: strict, casts: false)
+  /// All weights with their keys: the own ones, then those of the modules inside.
+  public final func namedWeights() -> [(key: String, weight: Weight)] {
+    weights.map { ($0.name, $0) }
+      + modules.flatMap { name, module in module.namedWeights().map { ("\(name).\($0.key)", $0.weight) } }
   }
 
-  /// The same from tensors of a checkpoint, which are cast when they are of another float dtype.
-  public func loadStateDict(_ state: [String: WeightData], strict: Bool = true) throws {
-    try load(state, strict: strict, casts: true)
-  }
-
-  /// Fills the layer from a checkpoint's tensors named prefix + key, mapped, without a copy.
+  /// What was loaded, bit for bit, in order. Prepared weights are unpacked into new memory.
   ///
-  /// strict refuses other tensors under a prefix that is not empty.
-  public func loadWeights(_ weights: Weights, prefix: String = "", strict: Bool = false) throws {
-    var state: [String: WeightData] = [:]
-    for (key, _) in self.weights {
-      if let data = weights[prefix + key] { state[key] = data }
-    }
-    if let missing = self.weights.first(where: { state[$0.key] == nil }) {
-      throw Module.missing(prefix + missing.key, among: weights.names, in: "the checkpoint")
-    }
-    if strict && !prefix.isEmpty {
-      let known = Set(state.keys.map { prefix + $0 })
-      if let extra = weights.names.first(where: { $0.hasPrefix(prefix) && !known.contains($0) }) {
-        throw MaxLinearError(.unexpectedKey, "\(extra): the layer has no such weight")
-      }
-    }
-    try load(state, strict: true, casts: true)
+  /// Throws `.notLoaded` when a weight has no contents, `.outOfMemory`.
+  public final func stateDict() throws -> StateDict {
+    StateDict(
+      try namedWeights().map { key, weight in
+        guard var data = try weight.data() else {
+          throw MaxLinearError(.notLoaded, "\(key): not loaded: there is no state dict yet")
+        }
+        data.name = key
+        return data
+      })
   }
 
-  /// The options of the last `prepared`; nil when there is none.
-  package var preparedOptions: PrepareOptions? { current?.options }
+  /// Fills all weights from a state dict. When it throws, nothing has changed.
+  ///
+  /// - Parameters:
+  ///   - state: a tensor or `WeightData` for each key of the module. `WeightData.storage` says whether it is copied.
+  ///   - strict: refuse keys that the module does not have; otherwise they are ignored.
+  ///   - replace: accept prepared layers: the new weights are prepared as the old ones were. A `PreparedLayer` that was
+  ///     handed out keeps the old ones.
+  /// - Throws: `.missingKey`, `.unexpectedKey`, `.invalidShape`, `.invalidDType`, `.invalidArgument` for a key that comes
+  ///   twice, `.alreadyPrepared` without `replace`, `.outOfMemory`.
+  public final func loadStateDict(_ state: StateDict, strict: Bool = false, replace: Bool = false) throws {
+    _ = try loadKeepingRetired(state, strict: strict, replace: replace)
+  }
 
-  /// Calls the body; when it throws, weights and what was prepared are again as before.
-  package func replacing(_ body: () throws -> Void) throws {
-    let before = (current, weights.map { ($0.weight, $0.weight.storage) })
+  /// Fills all weights from copies of named tensors, as the other `loadStateDict`.
+  public final func loadStateDict(_ state: [String: Tensor], strict: Bool = false, replace: Bool = false) throws {
+    try loadStateDict(StateDict(state), strict: strict, replace: replace)
+  }
+
+  /// Fills all weights from a checkpoint's tensors named prefix + key, mapped, without a copy.
+  ///
+  /// Parameters and errors as those of `loadStateDict`; with `strict`, tensors under another prefix are no error.
+  public final func load(
+    _ weights: Weights, prefix: String = "", strict: Bool = false, replace: Bool = false
+  ) throws {
+    _ = try loadKeepingRetired(weights, prefix: prefix, strict: strict, replace: replace)
+  }
+
+  /// What a load took out. The caller lets go of it, without holding a lock: owners may run code of other people.
+  package struct Retired {
+    var contents: [WeightContents] = []
+    var prepared: [PreparedLayer] = []
+
+    package mutating func keep(_ layer: PreparedLayer) { prepared.append(layer) }
+  }
+
+  /// `loadStateDict`, giving back what it took out.
+  package final func loadKeepingRetired(_ state: StateDict, strict: Bool, replace: Bool) throws -> Retired {
+    try load(StateDictSource(state), strict: strict, replace: replace)
+  }
+
+  /// `load` from a checkpoint, giving back what it took out.
+  package final func loadKeepingRetired(
+    _ weights: Weights, prefix: String, strict: Bool, replace: Bool
+  ) throws -> Retired {
+    try load(CheckpointSource(weights: weights, prefix: prefix), strict: strict, replace: replace)
+  }
+
+  func load(_ source: some WeightSource, strict: Bool, replace: Bool) throws(MaxLinearError) -> Retired {
+    let layers = preparedLayers()
+    guard replace || layers.isEmpty else {
+      throw MaxLinearError(
+        .alreadyPrepared, "load: the layer is prepared; ask to replace its weights, or make a new layer")
+    }
+    let named = namedWeights()
+    if strict { try checkNoOthers(source, named.map(\.key)) }
+    var staged: [WeightContents] = []
+    for (key, weight) in named {
+      guard let data = source.data(forKey: key) else { throw source.missing(key) }
+      staged.append(.source(try weight.checked(data, key: source.fullName(key))))
+    }
+    var retired = Retired(contents: named.map(\.weight.contents), prepared: layers.compactMap(\.preparedLayer))
+    for ((_, weight), contents) in zip(named, staged) { weight.contents = contents }
     do {
-      try body()
+      for layer in layers { retired.contents += try layer.prepareAgain() }
     } catch {
-      current = before.0
-      for (weight, storage) in before.1 { weight.storage = storage }
+      for ((_, weight), contents) in zip(named, retired.contents) { weight.contents = contents }
+      for (layer, prepared) in zip(layers, retired.prepared) { layer.preparedLayer = prepared }
       throw error
     }
+    return retired
   }
 
-  package func load(_ state: [String: WeightData], strict: Bool, casts: Bool) throws {
-    let weights = self.weights
-    var accepted: [Tensor] = []
-    for (key, weight) in weights {
-      guard let data = state[key] else { throw Module.missing(key, among: Array(state.keys), in: "the state dict") }
-      accepted.append(try weight.accept(data, key: key, casts: casts))
-    }
-    if strict, state.count > weights.count {
-      let known = Set(weights.map(\.key))
-      let extra = state.keys.filter { !known.contains($0) }.sorted()
+  private func preparedLayers() -> [Layer] {
+    let own = (self as? Layer).map { $0.preparedLayer == nil ? [] : [$0] } ?? []
+    return own + modules.flatMap { $0.module.preparedLayers() }
+  }
+
+  private func checkNoOthers(_ source: some WeightSource, _ expected: [String]) throws(MaxLinearError) {
+    let known = Set(expected.map(ByteExactString.init))
+    for key in source.keys where !known.contains(ByteExactString(key)) {
+      let nearest = nearestKey(to: key, among: expected).map { "; the nearest of its keys is \"\($0)\"" } ?? ""
       throw MaxLinearError(
-        .unexpectedKey,
-        "\(extra.first ?? ""): the layer has no such weight; its keys are \(stateKeys.joined(separator: ", "))")
-    }
-    for ((_, weight), tensor) in zip(weights, accepted) { weight.storage = .tensor(tensor) }
-    current = nil
-  }
-
-  /// What was loaded, bit for bit. Throws `.notLoaded`, or with autoInitialize gives zeros for what was not.
-  public func stateDict(autoInitialize: Bool = false) throws -> [String: Tensor] {
-    var state: [String: Tensor] = [:]
-    for (key, weight) in weights {
-      if let tensor = try weight.loaded() {
-        state[key] = tensor
-      } else if autoInitialize {
-        state[key] = try Tensor.zeros(shape: weight.storedShape, dtype: weight.dtype)
-      } else {
-        throw Module.notLoaded(key)
-      }
-    }
-    return state
-  }
-
-  /// The layer as any number of threads may run it: kernels chosen, weights packed for them.
-  ///
-  /// The result is kept, so that asking again with the same options costs nothing.
-  /// Throws `.notLoaded`, `.unsupported`, `.outOfMemory`.
-  public func prepared(_ options: PrepareOptions = PrepareOptions()) throws -> PreparedLayer {
-    if let current, current.options == options { return current.layer }
-    let layer = try makePrepared(options)
-    current = (options, layer)
-    return layer
-  }
-
-  /// Builds what `prepared` keeps. Layers override it.
-  open func makePrepared(_ options: PrepareOptions) throws -> PreparedLayer {
-    throw MaxLinearError(.unsupported, "prepare: this module has no forward")
-  }
-
-  /// y = layer(x), in new memory, with x's dtype. Prepares the layer when that has not been done.
-  open func callAsFunction(_ x: Tensor) throws -> Tensor { try (current?.layer ?? prepared())(x) }
-
-  /// What the layer holds in memory.
-  public var memory: LayerMemory {
-    var memory = LayerMemory()
-    for (_, weight) in weights {
-      switch weight.storage {
-      case .none: break
-      case .tensor(let tensor): memory.add(tensor)
-      case .packed(let matrix): memory.packed += current == nil ? matrix.byteCount : 0
-      }
-    }
-    memory.packed += current?.layer.packedBytes ?? 0
-    return memory
-  }
-
-  static func notLoaded(_ key: String) -> MaxLinearError {
-    MaxLinearError(.notLoaded, "\(key): not loaded; load a state dict first")
-  }
-
-  private static func missing(_ key: String, among names: [String], in place: String) -> MaxLinearError {
-    let nearest = names.count <= 10_000 ? names.min { distance($0, key) < distance($1, key) } : nil
-    let hint = nearest.map { "; the nearest there is \($0)" } ?? ""
-    return MaxLinearError(.missingKey, "\(key): missing in \(place)\(hint)")
-  }
-
-  /// Levenshtein's distance of two names.
-  private static func distance(_ first: String, _ second: String) -> Int {
-    let first = Array(first.utf8.prefix(200)), second = Array(second.utf8.prefix(200))
-    var row = Array(0...second.count)
-    for (i, a) in first.enumerated() {
-      var diagonal = row[0]
-      row[0] = i + 1
-      for (j, b) in second.enumerated() {
-        let substituted = diagonal + (a == b ? 0 : 1)
-        diagonal = row[j + 1]
-        row[j + 1] = min(substituted, row[j] + 1, diagonal + 1)
-      }
-    }
-    return row[second.count]
-  }
-}
-
-/// Bytes that a layer holds.
-public struct LayerMemory: Hashable, Sendable {
-  /// Allocated for packed weights and biases.
-  public var packed = 0
-  /// Copied or borrowed source weights that the layer still holds.
-  public var source = 0
-  /// File-mapped source weights that the layer refers to; resident only where touched.
-  public var mapped = 0
-
-  mutating func add(_ tensor: Tensor) {
-    if tensor.isMapped {
-      mapped += tensor.byteCount
-    } else {
-      source += tensor.byteCount
+        .unexpectedKey, "\(source.fullName(key)): the layer has no such key\(nearest)")
     }
   }
 }

@@ -1,94 +1,186 @@
 import CMaxLinear
 import Kernels
 
-/// One prepared matrix with its bias: what the kernels take. Immutable, so any number of threads may use it.
-final class PreparedLinear: Sendable {
-  let inDim: Int
-  let outDim: Int
-  let kernels: KernelChoice
-  /// Read by the kernels; lives as long as this object.
-  nonisolated(unsafe) let weights: UnsafeMutablePointer<mxlk_linear_weights>
-  let packedBytes: Int
-  private let matrix: PackedMatrix?
-  private let bias: TensorMemory?
-  /// The source, when the kernels read it in place.
-  private let source: Tensor?
+/// y = x clamp(W, ±clip)ᵀ + b, prepared: what Linear and LinearV2 run.
+///
+/// Unchecked: everything is written in init and only read afterwards; `weights` points to memory of this object alone.
+final class PreparedLinear: PreparedComputation, @unchecked Sendable {
+  private let weights: UnsafeMutablePointer<mxlk_linear_weights>
+  private let compute: Compute
+  /// What `weights` points into.
+  private let packedMatrix: PackedMatrix?
+  private let source: WeightData?
+  private let packedBias: PackedBias?
 
-  /// Prepares a loaded weight, (out_dim, in_dim), and its bias. Once packed, the weight keeps no second copy: a copied source is
-  /// dropped, a mapped one's pages are given back; with a clip the source stays, as clipping cannot be undone.
+  /// A prepared layer, and what the weights hold from now on.
+  struct Result {
+    let layer: PreparedLinear
+    let weightContents: WeightContents
+    let biasContents: WeightContents?
+  }
+
+  /// Picks a row and packs for it. Changes nothing but the residency of mapped pages.
   ///
-  /// Throws `.notLoaded`, `.unsupported`, `.outOfMemory`.
-  init(weight: Weight, bias: Weight?, clip: Float?, options: PrepareOptions) throws {
-    let kernels = try KernelChoice(weight, compute: options.compute)
-    let threads = try Threads.resolved(options.threads)
-    let preparedBias = try bias.map { try PreparedLinear.floats(of: $0) }
-    let shape = weight.shape
-    guard shape.count == 2 else {
-      throw MaxLinearError(.invalidShape, "\(weight.name): shape is \(shape), expected (out_dim, in_dim)")
+  /// - Throws: `.notLoaded`; `.unsupported` for an encoding or compute that no row has; `.invalidArgument`, `.invalidShape`,
+  ///   `.invalidDType` for parameters that do not fit together; `.outOfMemory`.
+  static func prepare(
+    weight: Weight, bias: Weight?, clip: Float?, options: PrepareOptions
+  ) throws(MaxLinearError) -> Result {
+    try LinearRules.check(weight: weight, bias: bias, clip: clip)
+    guard let encoding = weight.quantizationEncoding?.name ?? weight.dtype.denseEncodingName else {
+      throw LinearRules.unsupportedDType(weight.name, weight.dtype)
     }
-    var matrix: PackedMatrix?
-    var source: Tensor?
-    if case .packed(let packed) = weight.storage, packed.kernels.row == kernels.row, options.pack != .never {
-      matrix = packed
-    } else {
-      guard let stored = try weight.loaded() else { throw Module.notLoaded(weight.name) }
-      let view = PreparedLinear.view(stored, shape: shape, clip: clip)
-      if options.pack == .never {
-        source = stored
-      } else {
-        matrix = try PackedMatrix(view, kernels: kernels, name: weight.name, threads: threads)
-        PreparedLinear.giveBack(stored)
-      }
+    let compute = options.compute == .automatic ? defaultCompute : options.compute
+    guard compute == .float32 || weight.quantizationEncoding != nil else {
+      throw MaxLinearError(.unsupported, "compute: is \(compute), which needs encoded weights; dense ones use float32")
     }
-    outDim = shape[0]
-    inDim = shape[1]
-    self.kernels = kernels
-    self.matrix = matrix
-    self.source = source
-    self.bias = preparedBias
-    packedBytes = (matrix?.byteCount ?? 0) + (preparedBias?.byteCount ?? 0)
+    let threads = try Threads.checked(options.threads)
+    let row = try KernelSelection.row(
+      operation: MXL_OP_LINEAR, encoding: encoding, compute: compute, argument: weight.name)
+    let source = try weight.source()
+    let packedBias = try bias.map { bias throws(MaxLinearError) in try PackedBias(bias.source(), name: bias.name) }
+    var packedMatrix: PackedMatrix?
+    if options.packing != .never {
+      packedMatrix = try PackedMatrix(weight, source, row: row, clip: clip, threads: threads)
+      if source.storage == .map { source.releasePages() }
+    }
+    let restorable = clip == nil && row.pointee.unpack != nil ? packedMatrix : nil
+    let layer = PreparedLinear(
+      row: row, inDim: weight.shape[1], outDim: weight.shape[0], clip: clip, compute: compute,
+      packedMatrix: packedMatrix, source: source, packedBias: packedBias)
+    return Result(
+      layer: layer, weightContents: restorable.map { .prepared($0) } ?? .source(source),
+      biasContents: packedBias.map { .prepared($0) })
+  }
+
+  private static let defaultCompute = Compute.float32
+
+  private init(
+    row: UnsafePointer<mxl_kernel_row>, inDim: Int, outDim: Int, clip: Float?, compute: Compute,
+    packedMatrix: PackedMatrix?, source: WeightData, packedBias: PackedBias?
+  ) {
+    self.packedMatrix = packedMatrix
+    self.source = packedMatrix == nil ? source : nil
+    self.packedBias = packedBias
+    self.compute = compute
     weights = .allocate(capacity: 1)
     weights.initialize(
       to: mxlk_linear_weights(
-        row: kernels.row, bfloat16_row: kernels.bfloat16Row,
-        source: mxl_source(
-          struct_size: UInt32(MemoryLayout<mxl_source>.size), clip: clip ?? .infinity, data: nil, row_stride: 0,
-          in_dim: Int64(shape[1]), out_dim: Int64(shape[0])),
-        packed: matrix?.pointer, bias: preparedBias.map { UnsafePointer($0.pointer.assumingMemoryBound(to: Float.self)) }))
-    if let source { weights.pointee.source = PreparedLinear.view(source, shape: shape, clip: clip) }
-    if let matrix, clip == nil { PreparedLinear.settle(weight, matrix) }
+        row: row, source: mxl_source(packedMatrix == nil ? source : nil, inDim: inDim, outDim: outDim, clip: clip),
+        packed: packedMatrix?.pointer, bias: packedBias?.pointer))
   }
 
   deinit { weights.deallocate() }
 
-  /// How the kernels see a stored tensor.
-  private static func view(_ stored: Tensor, shape: [Int], clip: Float?) -> mxl_source {
-    let rowBytes = stored.shape.first.map { $0 > 0 ? stored.byteCount / $0 : 0 } ?? 0
-    let stride = (stored.shape.first ?? 0) > 1 ? stored.strides[0] * (stored.dtype.bits / 8) : rowBytes
-    return mxl_source(
-      struct_size: UInt32(MemoryLayout<mxl_source>.size), clip: clip ?? .infinity, data: stored.pointer,
-      row_stride: Int64(stride), in_dim: Int64(shape[1]), out_dim: Int64(shape[0]))
+  var kernelName: UnsafePointer<CChar> { weights.pointee.row.pointee.name }
+
+  var packedBytes: Int { (packedMatrix?.byteCount ?? 0) + (packedBias?.byteCount ?? 0) }
+
+  func matches(_ options: PrepareOptions) -> Bool {
+    (options.compute == .automatic ? Self.defaultCompute : options.compute) == compute
+      && (options.packing == .never) == (packedMatrix == nil)
   }
 
-  /// A weight that was packed keeps the mapping it came from, or else only the packed form.
-  private static func settle(_ weight: Weight, _ matrix: PackedMatrix) {
-    guard case .tensor(let tensor) = weight.storage, !tensor.isMapped else { return }
-    weight.storage = .packed(matrix)
+  func outputShape(_ x: mxl_tensor) throws(MaxLinearError) -> [Int] {
+    _ = try LinearViews.checkX(x, inDim: Int(weights.pointee.source.in_dim))
+    return (0..<Int(x.rank) - 1).map { Int(x.shape[$0]) } + [Int(weights.pointee.source.out_dim)]
   }
 
-  private static func giveBack(_ stored: Tensor) {
-    guard let pointer = stored.pointer, stored.isMapped else { return }
-    mxlk_release_pages(pointer, stored.byteCount)
-  }
-
-  /// A bias as the kernels take it, float32.
-  private static func floats(of bias: Weight) throws -> TensorMemory {
-    guard let stored = try bias.loaded() else { throw Module.notLoaded(bias.name) }
-    let tensor = try stored.contiguous()
-    let memory = try TensorMemory(byteCount: tensor.count * 4, for: bias.name)
-    if let pointer = tensor.pointer {
-      mxlk_convert(tensor.dtype.rawValue, pointer, DType.float32.rawValue, memory.pointer, Int64(tensor.count))
+  func run(_ x: mxl_tensor, into y: mxl_tensor, accumulate: Bool, threads: Int32) throws(MaxLinearError) {
+    let views = LinearViews(x: x, y: y)
+    try views.check(inDim: Int(weights.pointee.source.in_dim), outDim: Int(weights.pointee.source.out_dim))
+    var job = mxlk_linear_job()
+    views.fill(&job.rows)
+    job.weights = UnsafePointer(weights)
+    job.x = UnsafeRawPointer(x.data)
+    job.y = y.data
+    job.accumulate = accumulate ? 1 : 0
+    job.threads = threads
+    let status = mxlk_linear_run(&job)
+    if status != MXL_OK {
+      throw MaxLinearError(.outOfMemory, "forward: cannot allocate scratch for x of shape \(x.shapeText)")
     }
-    return memory
+  }
+}
+
+/// A matrix in a row's panels.
+///
+/// Unchecked: written in init, only read afterwards.
+final class PackedMatrix: RestorableMemory, @unchecked Sendable {
+  private let row: UnsafePointer<mxl_kernel_row>
+  private let memory: HeapMemory
+  private let storedShape: [Int]
+  private let storedDType: DType
+  private let inDim: Int
+  private let outDim: Int
+
+  init(
+    _ weight: Weight, _ source: WeightData, row: UnsafePointer<mxl_kernel_row>, clip: Float?, threads: Int32
+  ) throws(MaxLinearError) {
+    self.row = row
+    storedShape = weight.storedShape
+    storedDType = weight.storedDType
+    outDim = weight.shape[0]
+    inDim = weight.shape[1]
+    let panelBytes = Int(mxlk_panel_bytes(row, Int64(inDim)))
+    let bytes = panelBytes.multipliedReportingOverflow(by: Int(mxlk_panel_count(row, Int64(outDim))))
+    guard !bytes.overflow else {
+      throw MaxLinearError(.outOfMemory, "\(weight.name): packed weights are larger than memory can hold")
+    }
+    memory = try HeapMemory(byteCount: bytes.partialValue, purpose: "\(weight.name), packed")
+    var view = mxl_source(source, inDim: inDim, outDim: outDim, clip: clip)
+    mxlk_linear_pack(row, &view, memory.pointer, threads)
+    withExtendedLifetime(source) {}
+  }
+
+  var pointer: UnsafeRawPointer { UnsafeRawPointer(memory.pointer) }
+  var byteCount: Int { memory.byteCount }
+
+  func restored() throws(MaxLinearError) -> Tensor {
+    let tensor = try Tensor(uninitialized: storedShape, dtype: storedDType, purpose: "state dict")
+    var view = mxl_source(WeightData(name: "", tensor: tensor), inDim: inDim, outDim: outDim, clip: nil)
+    mxlk_linear_unpack(row, pointer, &view, mxlk_threads())
+    return tensor
+  }
+}
+
+/// A bias, copied: the source may be anywhere and have any stride.
+final class PackedBias: RestorableMemory {
+  private let tensor: Tensor
+
+  init(_ source: WeightData, name: String) throws(MaxLinearError) {
+    tensor = try Tensor(uninitialized: source.tensor.shape, dtype: source.dtype, purpose: name)
+    if let destination = tensor.pointer { source.tensor.copyContiguously(to: destination) }
+  }
+
+  var pointer: UnsafePointer<Float>? { tensor.pointer.map { UnsafePointer($0.assumingMemoryBound(to: Float.self)) } }
+  var byteCount: Int { tensor.byteCount }
+
+  func restored() throws(MaxLinearError) -> Tensor { try tensor.asReadOnly() }
+}
+
+extension mxl_source {
+  /// Stored rows as the kernels see them; without data when `data` is nil.
+  fileprivate init(_ data: WeightData?, inDim: Int, outDim: Int, clip: Float?) {
+    self.init()
+    struct_size = UInt32(MemoryLayout<mxl_source>.size)
+    self.clip = clip ?? .infinity
+    in_dim = Int64(inDim)
+    out_dim = Int64(outDim)
+    if let tensor = data?.tensor {
+      self.data = UnsafeRawPointer(tensor.pointer)
+      // A single row never steps, and its stride may be anything.
+      row_stride = outDim > 1 ? Int64(tensor.strides[0] * (tensor.dtype.bits / 8)) : 0
+    }
+  }
+}
+
+extension WeightData {
+  /// Gives the pages of a read-only mapping back to the system; they are read anew when touched.
+  fileprivate func releasePages() {
+    tensor.withCTensor { view in
+      guard let data = view.data, view.isContiguous else { return }
+      mxlk_release_pages(data, tensor.byteCount)
+    }
   }
 }

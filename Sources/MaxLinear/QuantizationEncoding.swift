@@ -1,60 +1,69 @@
-import CMaxLinear
 import Kernels
 
-/// How encoded weights are stored: GGUF's block formats, and those of plugins, by name.
+/// How a quantized weight is stored: rows of blocks, each of a fixed number of weights in a fixed number of bytes.
+///
+/// Encodings are told by name, GGUF's where there is one, and found among those that the library and its plugins register.
 public struct QuantizationEncoding: Hashable, Sendable, CustomStringConvertible {
-  /// Elements and bytes of one block.
+  /// The shape of one block.
   public struct BlockParameters: Hashable, Sendable {
+    /// Weights a block.
     public let elementsPerBlock: Int
+    /// Bytes a block.
     public let blockSize: Int
   }
 
-  /// The name, such as "Q4_K".
+  /// "Q4_K", "Q8_0", ...
   public let name: String
   public let blockParameters: BlockParameters
 
-  /// The encoding of that name. Throws `.unsupported`, listing the known ones, when there is none.
+  /// The encoding of this name. Throws `.unsupported`, listing the known ones, when there is none.
   public init(_ name: String) throws {
-    guard let encoding = mxlk_encoding_find(name), encoding.pointee.dtype == MXL_UINT8.rawValue else {
-      let known = QuantizationEncoding.known.map(\.name).joined(separator: ", ")
-      throw MaxLinearError(.unsupported, "quantization_encoding: \(name) is not known; known are: \(known)")
+    guard let encoding = Self.registered(name) else {
+      let known = Self.all.map(\.name)
+      let choice = known.isEmpty ? "this library has none yet" : "known are \(known.joined(separator: ", "))"
+      throw MaxLinearError(.unsupported, "quantization encoding: \"\(name)\" is unknown; \(choice)")
     }
-    self.init(encoding.pointee)
+    self = encoding
   }
 
-  private init(_ encoding: mxl_encoding) {
+  /// All encodings of the library and its plugins, in the order they were registered.
+  public static var all: [QuantizationEncoding] {
+    (0..<mxlk_encoding_count()).compactMap { mxlk_encoding_at($0) }.compactMap { QuantizationEncoding($0.pointee) }
+  }
+
+  public var elementsPerBlock: Int { blockParameters.elementsPerBlock }
+  public var blockSize: Int { blockParameters.blockSize }
+
+  /// Whether GGUF files store it; all but GPTQ.
+  public var isGGUF: Bool { name != "GPTQ" }
+
+  public var description: String { name }
+
+  private static func registered(_ name: String) -> QuantizationEncoding? {
+    name.withCString { mxlk_encoding_find($0) }.flatMap { QuantizationEncoding($0.pointee) }
+  }
+
+  /// nil for dense encodings, which need no name: their dtype says all.
+  private init?(_ encoding: mxl_encoding) {
+    guard encoding.dtype == MXL_UINT8.rawValue else { return nil }
     name = String(cString: encoding.name)
     blockParameters = BlockParameters(
       elementsPerBlock: Int(encoding.elements_per_block), blockSize: Int(encoding.block_size))
   }
+}
 
-  /// All block encodings of this process.
-  public static var known: [QuantizationEncoding] {
-    (0..<mxlk_encoding_count()).compactMap { index in
-      mxlk_encoding_at(index).flatMap { $0.pointee.dtype == MXL_UINT8.rawValue ? QuantizationEncoding($0.pointee) : nil }
+extension DType {
+  /// The registered encoding of dense weights of this dtype, such as "F32"; nil when no kernel takes them.
+  var denseEncodingName: String? {
+    guard self != .uint8 else { return nil }
+    for index in 0..<mxlk_encoding_count() {
+      if let encoding = mxlk_encoding_at(index), encoding.pointee.dtype == rawValue {
+        return String(cString: encoding.pointee.name)
+      }
     }
+    return nil
   }
 
-  /// Elements of one block.
-  public var elementsPerBlock: Int { blockParameters.elementsPerBlock }
-  /// Bytes of one block.
-  public var blockSize: Int { blockParameters.blockSize }
-  /// Whether it is one of GGUF's formats.
-  public var isGGUF: Bool { true }
-
-  public var description: String { name }
-
-  /// Bytes of a row of that many elements. Throws `.invalidShape` when blocks cannot hold it.
-  func rowBytes(_ elements: Int, _ argument: String) throws -> Int {
-    guard elements % elementsPerBlock == 0 else {
-      let fitting = QuantizationEncoding.known.filter { elements % $0.elementsPerBlock == 0 }.map(\.name)
-      let hint = fitting.isEmpty ? "" : "; these hold it: \(fitting.joined(separator: ", "))"
-      throw MaxLinearError(
-        .invalidShape,
-        "\(argument): is \(elements), expected a multiple of \(elementsPerBlock), the elements of a \(name) block\(hint)")
-    }
-    let (bytes, overflow) = (elements / elementsPerBlock).multipliedReportingOverflow(by: blockSize)
-    guard !overflow else { throw MaxLinearError(.invalidShape, "\(argument): a row of \(elements) overflows") }
-    return bytes
-  }
+  /// The dtypes of dense weights that have a kernel.
+  static var denseWeights: [DType] { allCases.filter { $0.denseEncodingName != nil } }
 }

@@ -1,238 +1,176 @@
 import CMaxLinear
-import Kernels
 
-/// A view of memory: pointer, dtype, shape, strides. It never owns kernels or devices; `owner` keeps the memory alive.
+/// A view of memory: a pointer, a dtype, a shape, and strides counted in elements.
 ///
-/// Copies of a tensor view the same memory. Sending one to another thread is as safe as sending the pointer: whoever writes
-/// must be alone.
+/// A tensor never owns kernels or devices; `owner` keeps its memory alive. Copies of a tensor view the same memory.
+///
+/// Sendable because the view itself never changes. The memory is another matter, as with every pointer: whoever writes to it
+/// while another thread reads or writes orders the two.
 public struct Tensor: @unchecked Sendable {
   /// The first element; nil only when there are no elements.
   public let pointer: UnsafeMutableRawPointer?
   public let dtype: DType
   public let shape: [Int]
-  /// In elements.
+  /// In elements, one a dimension. The sub-byte dtypes are always contiguous.
   public let strides: [Int]
-  /// Whether layers may write into it.
-  public let isWritable: Bool
   /// Keeps the memory alive; nil when the caller does.
-  public let owner: AnyObject?
+  public let owner: (any AnyObject & Sendable)?
+  /// The memory may not be written through this view.
+  public let isReadOnly: Bool
+  /// The number of elements: the product of the shape.
+  public let count: Int
 
   /// The largest rank.
   public static let maximumRank = Int(MXL_MAX_RANK)
 
-  /// A read-only view. strides nil means C order: the last dimension contiguous.
+  /// A view of memory that may be written.
   ///
-  /// Throws `.invalidShape` for a rank above 16, a negative dimension, a product that overflows, or as many strides as do
-  /// not fit; `.invalidArgument` for nil where there are elements.
+  /// - Parameters:
+  ///   - strides: in elements; nil for C order, the last dimension contiguous. May be 0 or negative.
+  ///   - owner: kept as long as the tensor; pass nil when the memory is known to outlive it.
+  /// - Throws: `.invalidShape` for a rank above 16, a negative dimension, or a size or address that overflows;
+  ///   `.invalidArgument` for a nil pointer where there are elements.
   public init(
-    pointer: UnsafeRawPointer?, dtype: DType, shape: [Int], strides: [Int]? = nil, owner: AnyObject? = nil
+    pointer: UnsafeMutableRawPointer?, dtype: DType, shape: [Int], strides: [Int]? = nil,
+    owner: (any AnyObject & Sendable)? = nil
   ) throws {
-    try self.init(UnsafeMutableRawPointer(mutating: pointer), dtype, shape, strides, owner, isWritable: false)
+    try self.init(pointer, dtype, shape, strides, owner, isReadOnly: false, "tensor")
   }
 
-  /// A writable view; otherwise as above.
+  /// A view of memory that may only be read.
+  @_disfavoredOverload
   public init(
-    mutating pointer: UnsafeMutableRawPointer?, dtype: DType, shape: [Int], strides: [Int]? = nil,
-    owner: AnyObject? = nil
+    pointer: UnsafeRawPointer?, dtype: DType, shape: [Int], strides: [Int]? = nil,
+    owner: (any AnyObject & Sendable)? = nil
   ) throws {
-    try self.init(pointer, dtype, shape, strides, owner, isWritable: true)
+    try self.init(UnsafeMutableRawPointer(mutating: pointer), dtype, shape, strides, owner, isReadOnly: true, "tensor")
   }
 
   private init(
-    _ pointer: UnsafeMutableRawPointer?, _ dtype: DType, _ shape: [Int], _ strides: [Int]?, _ owner: AnyObject?,
-    isWritable: Bool
-  ) throws {
-    let count = try Tensor.count(of: shape, dtype: dtype)
+    _ pointer: UnsafeMutableRawPointer?, _ dtype: DType, _ shape: [Int], _ strides: [Int]?,
+    _ owner: (any AnyObject & Sendable)?, isReadOnly: Bool, _ argument: @autoclosure () -> String
+  ) throws(MaxLinearError) {
     if let strides, strides.count != shape.count {
       throw MaxLinearError(
-        .invalidShape, "strides: there are \(strides.count), expected one for each of \(shape.count) dimensions")
+        .invalidShape, "\(argument()): \(strides.count) strides for a shape of \(shape.count) dimensions")
     }
-    guard pointer != nil || count == 0 else {
-      throw MaxLinearError(.invalidArgument, "pointer: is nil, expected the memory of \(count) elements")
+    self.count = try Self.withCTensor(pointer, dtype, shape, strides) { view throws(MaxLinearError) in
+      try view.checkedExtent(bits: dtype.bits, argument()).count
     }
     self.pointer = pointer
     self.dtype = dtype
     self.shape = shape
-    self.strides = strides ?? Tensor.contiguousStrides(shape)
-    self.isWritable = isWritable
+    self.strides = strides ?? Self.contiguousStrides(shape)
     self.owner = owner
+    self.isReadOnly = isReadOnly
   }
 
-  /// A writable tensor that holds the values. Throws `.invalidShape` when their number is not the shape's product.
-  public init<Element: TensorElement>(_ values: [Element], shape: [Int]) throws {
-    try self.init(elements: values, shape: shape)
+  /// A copy of a borrowed view's description, once its dtype, device, shape and strides are checked. `argument` names it in
+  /// messages.
+  package init(
+    _ view: mxl_tensor, owner: (any AnyObject & Sendable)?, isReadOnly: Bool, argument: @autoclosure () -> String
+  ) throws(MaxLinearError) {
+    let dtype = try view.checkedDType(argument())
+    try view.checkDevice(argument())
+    _ = try view.checkedExtent(bits: dtype.bits, argument())
+    let axes = 0..<Int(view.rank)
+    let strides = view.strides.map { strides in axes.map { Int(strides[$0]) } }
+    try self.init(
+      view.data, dtype, axes.map { Int(view.shape[$0]) }, strides, owner, isReadOnly: isReadOnly, argument())
   }
 
-  private init<Element: TensorElement>(elements values: [Element], shape: [Int]) throws {
-    let count = try Tensor.count(of: shape, dtype: Element.dtype)
-    guard count == values.count else {
-      throw MaxLinearError(.invalidShape, "shape: \(shape) has \(count) elements, but there are \(values.count) values")
+  /// A new tensor whose contents are undefined.
+  init(uninitialized shape: [Int], dtype: DType, purpose: @autoclosure () -> String) throws(MaxLinearError) {
+    let count = try Self.withCTensor(UnsafeMutableRawPointer(bitPattern: 1), dtype, shape, nil) {
+      view throws(MaxLinearError) in
+      try view.checkedExtent(bits: dtype.bits, purpose()).count
     }
-    let memory = try TensorMemory(byteCount: count * MemoryLayout<Element>.stride, for: "tensor")
-    values.withUnsafeBytes { bytes in
-      if let from = bytes.baseAddress { memory.pointer.copyMemory(from: from, byteCount: bytes.count) }
-    }
-    try self.init(memory.pointer, Element.dtype, shape, nil, memory, isWritable: true)
+    let memory = try HeapMemory(byteCount: (count * dtype.bits + 7) / 8, purpose: purpose())
+    try self.init(memory.pointer, dtype, shape, nil, memory, isReadOnly: false, purpose())
   }
 
-  /// A writable tensor of float32 values; `Tensor([1, 2, 3], shape: [3])` is this one.
-  public init(_ values: [Float], shape: [Int]) throws {
-    try self.init(elements: values, shape: shape)
-  }
-
-  /// A writable tensor in C order whose contents are undefined. Throws `.invalidShape`, `.outOfMemory`.
-  static func uninitialized(shape: [Int], dtype: DType) throws -> Tensor {
-    let byteCount = try Tensor.byteCount(of: shape, dtype: dtype)
-    let memory = try TensorMemory(byteCount: byteCount, for: "tensor")
-    return try Tensor(mutating: memory.pointer, dtype: dtype, shape: shape, owner: memory)
-  }
-
-  /// A writable tensor of zeros in C order. Throws `.invalidShape`, `.outOfMemory`.
+  /// A new tensor of zeros. Throws `.invalidShape`, `.outOfMemory`.
   public static func zeros(shape: [Int], dtype: DType = .float32) throws -> Tensor {
-    let tensor = try uninitialized(shape: shape, dtype: dtype)
-    if let pointer = tensor.pointer {
-      pointer.initializeMemory(as: UInt8.self, repeating: 0, count: try byteCount(of: shape, dtype: dtype))
-    }
+    let tensor = try Tensor(uninitialized: shape, dtype: dtype, purpose: "zeros")
+    tensor.pointer?.initializeMemory(as: UInt8.self, repeating: 0, count: tensor.byteCount)
     return tensor
   }
 
-  /// The number of elements.
-  public var count: Int { shape.reduce(1, *) }
+  /// The same view, for reading only.
+  func asReadOnly() throws(MaxLinearError) -> Tensor {
+    try Tensor(pointer, dtype, shape, strides, owner, isReadOnly: true, "tensor")
+  }
 
-  /// Bytes of the elements, without gaps.
+  /// The bytes that the elements take when they lie without gaps.
   public var byteCount: Int { (count * dtype.bits + 7) / 8 }
 
+  public var rank: Int { shape.count }
+
   /// Whether the elements lie in C order without gaps.
-  public var isContiguous: Bool {
-    zip(zip(shape, strides), Tensor.contiguousStrides(shape)).allSatisfy { $0.0 <= 1 || $0.1 == $1 } || count == 0
+  public var isContiguous: Bool { withCTensor { $0.isContiguous } }
+
+  /// The view as a C struct, valid during the call. The tensor and its owner stay alive that long.
+  public func withCTensor<Result, Failure: Error>(
+    _ body: (mxl_tensor) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    defer { withExtendedLifetime(owner) {} }
+    return try Self.withCTensor(pointer, dtype, shape, strides, body)
   }
 
-  /// Whether the memory is a file mapping.
-  var isMapped: Bool { (owner as? any MemoryOwner)?.isMapped == true }
-
-  /// A read-only view of what a C tensor describes. Throws what is wrong with it, naming the argument.
-  package init(_ tensor: mxl_tensor, argument: String, owner: AnyObject?) throws {
-    let view = try TensorView(tensor, argument)
-    try self.init(
-      pointer: view.data, dtype: view.dtype, shape: (0..<view.rank).map(view.dimension),
-      strides: (0..<view.rank).map(view.stride), owner: owner)
-  }
-
-  /// The elements in C order. Throws `.invalidDType` when they are of another type.
-  public func array<Element: TensorElement>(of type: Element.Type) throws -> [Element] {
-    guard dtype == Element.dtype else {
-      throw MaxLinearError(.invalidDType, "tensor: dtype is \(dtype.name), expected \(Element.dtype.name)")
-    }
-    let packed = try contiguous()
-    guard let pointer = packed.pointer, packed.count > 0 else { return [] }
-    return [Element](unsafeUninitializedCapacity: packed.count) { buffer, initialized in
-      if let to = buffer.baseAddress { UnsafeMutableRawPointer(to).copyMemory(from: pointer, byteCount: packed.byteCount) }
-      initialized = packed.count
-    }
-  }
-
-  /// The elements of a float32 tensor in C order. Throws `.invalidDType`.
-  public func floats() throws -> [Float] { try array(of: Float.self) }
-
-  /// This tensor when it is contiguous, else a contiguous copy. Throws `.outOfMemory`.
-  func contiguous() throws -> Tensor { isContiguous ? self : try copy() }
-
-  /// A contiguous copy. Throws `.outOfMemory`; `.unsupported` for sub-byte elements with strides.
-  package func copy() throws -> Tensor {
-    let result = try Tensor.uninitialized(shape: shape, dtype: dtype)
-    guard let from = pointer, let to = result.pointer, count > 0 else { return result }
-    if isContiguous {
-      to.copyMemory(from: from, byteCount: byteCount)
-      return result
-    }
-    guard dtype.bits % 8 == 0 else {
-      throw MaxLinearError(.unsupported, "tensor: strided elements of \(dtype.bits) bits cannot be copied")
-    }
-    let size = dtype.bits / 8
-    var index = [Int](repeating: 0, count: shape.count)
-    for position in 0..<count {
-      let offset = zip(index, strides).reduce(0) { $0 + $1.0 * $1.1 }
-      (to + position * size).copyMemory(from: from + offset * size, byteCount: size)
-      for dimension in shape.indices.reversed() {
-        index[dimension] += 1
-        if index[dimension] < shape[dimension] { break }
-        index[dimension] = 0
-      }
-    }
-    return result
-  }
-
-  /// A description without memory: never read.
-  package init(described shape: [Int], dtype: DType) throws {
-    try self.init(UnsafeMutableRawPointer(bitPattern: 64), dtype, shape, nil, nil, isWritable: false)
-  }
-
-  /// The same memory as another shape of as many elements, contiguous.
-  func viewed(as shape: [Int], dtype: DType) throws -> Tensor {
-    try Tensor(pointer, dtype, shape, nil, owner, isWritable: isWritable)
-  }
-
-  /// Calls the body with the C view.
-  func withCTensor<Result>(_ body: (mxl_tensor) throws -> Result) rethrows -> Result {
-    let shape = self.shape.map(Int64.init), strides = self.strides.map(Int64.init)
-    return try shape.withUnsafeBufferPointer { shape in
-      try strides.withUnsafeBufferPointer { strides in
+  private static func withCTensor<Result, Failure: Error>(
+    _ pointer: UnsafeMutableRawPointer?, _ dtype: DType, _ shape: [Int], _ strides: [Int]?,
+    _ body: (mxl_tensor) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    // Int64, because that is what the C struct holds. The arrays have at most 16 elements in valid tensors; longer ones
+    // are kept whole so that the check sees their rank.
+    let dimensions = shape.map(Int64.init)
+    let steps = strides?.map(Int64.init)
+    return try dimensions.withUnsafeBufferPointer { dimensions throws(Failure) in
+      func call(_ steps: UnsafePointer<Int64>?) throws(Failure) -> Result {
         try body(
           mxl_tensor(
-            data: pointer, dtype: dtype.rawValue, rank: Int32(truncatingIfNeeded: shape.count), device: mxl_device(),
-            shape: shape.baseAddress, strides: strides.baseAddress))
+            data: pointer, dtype: dtype.rawValue, rank: Int32(clamping: dimensions.count), device: mxl_device(),
+            shape: dimensions.baseAddress, strides: steps))
       }
+      guard let steps else { return try call(nil) }
+      return try steps.withUnsafeBufferPointer { steps throws(Failure) in try call(steps.baseAddress) }
     }
   }
 
-  static func contiguousStrides(_ shape: [Int]) -> [Int] {
-    var strides = [Int](repeating: 1, count: shape.count)
-    for dimension in shape.indices.dropLast().reversed() {
-      // Only where a dimension is 0 may this wrap, and then no element is ever addressed.
-      strides[dimension] = strides[dimension + 1] &* max(shape[dimension + 1], 1)
+  /// Strides of C order. The shape has been checked; dimensions of 0 count as 1.
+  private static func contiguousStrides(_ shape: [Int]) -> [Int] {
+    var strides = shape
+    var step = 1
+    for axis in shape.indices.reversed() {
+      strides[axis] = step
+      step *= max(shape[axis], 1)
     }
     return strides
   }
 
-  /// The product of the shape, checked: rank, signs, and that bytes and elements can be counted.
-  static func count(of shape: [Int], dtype: DType) throws -> Int {
-    guard shape.count <= Int(MXL_MAX_RANK) else {
-      throw MaxLinearError(.invalidShape, "shape: rank is \(shape.count), expected at most \(MXL_MAX_RANK)")
+  /// Copies the elements, in C order and without gaps, to memory of `byteCount` bytes that this view does not cover.
+  func copyContiguously(to destination: UnsafeMutableRawPointer) {
+    guard let pointer, count > 0 else { return }
+    if isContiguous {
+      destination.copyMemory(from: pointer, byteCount: byteCount)
+      return
     }
-    var count = 1
-    var nonzero = 1
-    for dimension in shape {
-      guard dimension >= 0 else {
-        throw MaxLinearError(.invalidShape, "shape: \(shape) has a negative dimension")
+    let elementBytes = dtype.bits / 8
+    let rowCount = strides[rank - 1] == 1 ? shape[rank - 1] : 1
+    var index = [Int](repeating: 0, count: rank)
+    var offset = 0
+    for block in 0..<count / rowCount {
+      (destination + block * rowCount * elementBytes).copyMemory(
+        from: pointer + offset * elementBytes, byteCount: rowCount * elementBytes)
+      var axis = rowCount == 1 ? rank - 1 : rank - 2
+      while axis >= 0 {
+        index[axis] += 1
+        offset += strides[axis]
+        if index[axis] < shape[axis] { break }
+        offset -= shape[axis] * strides[axis]
+        index[axis] = 0
+        axis -= 1
       }
-      let (product, overflow) = nonzero.multipliedReportingOverflow(by: max(dimension, 1))
-      guard !overflow, product <= Int.max / 64 else {
-        throw MaxLinearError(.invalidShape, "shape: \(shape) has more elements than can be addressed")
-      }
-      nonzero = product
-      count = dimension == 0 ? 0 : count * dimension
     }
-    return count
-  }
-
-  /// Bytes of that many elements without gaps.
-  static func byteCount(of shape: [Int], dtype: DType) throws -> Int {
-    (try count(of: shape, dtype: dtype) * dtype.bits + 7) / 8
   }
 }
-
-/// Swift types that tensors can be made from and read as.
-public protocol TensorElement {
-  static var dtype: DType { get }
-}
-
-extension Float: TensorElement { public static var dtype: DType { .float32 } }
-extension Double: TensorElement { public static var dtype: DType { .float64 } }
-extension UInt8: TensorElement { public static var dtype: DType { .uint8 } }
-extension Int8: TensorElement { public static var dtype: DType { .int8 } }
-extension UInt16: TensorElement { public static var dtype: DType { .uint16 } }
-extension Int32: TensorElement { public static var dtype: DType { .int32 } }
-extension Int64: TensorElement { public static var dtype: DType { .int64 } }
-#if !arch(x86_64) || os(Linux)
-  extension Float16: TensorElement { public static var dtype: DType { .float16 } }
-#endif

@@ -1,107 +1,134 @@
 import CMaxLinear
 
-/// An `mxl_tensor` once its fields are known to make sense: rank, dtype, device, dimensions, strides, and that every byte it
-/// reaches has an address. Nothing is allocated; the shape and strides stay the caller's.
-struct TensorView {
-  let data: UnsafeMutableRawPointer?
-  let dtype: DType
-  let rank: Int
-  /// The product of the shape.
-  let count: Int
-  private let shape: UnsafePointer<Int64>?
-  private let givenStrides: UnsafePointer<Int64>?
+/// The bytes that a tensor's elements lie in, relative to its data pointer, and how many elements there are.
+struct TensorExtent {
+  var count: Int
+  /// Offset of the first byte; negative where strides are.
+  var low: Int
+  /// Offset past the last byte. Equal to `low` when there are no elements.
+  var high: Int
+}
 
-  /// Throws what is wrong, naming the argument.
-  init(_ tensor: mxl_tensor, _ argument: @autoclosure () -> String) throws {
-    guard let dtype = DType(rawValue: tensor.dtype) else {
-      throw MaxLinearError(.invalidDType, "\(argument()): dtype \(tensor.dtype) is no mxl_dtype")
+/// Checks of borrowed views, shared by the Swift and the C interface. Nothing is read through the data pointer.
+extension mxl_tensor {
+  /// The dtype as a checked enumerator.
+  func checkedDType(_ argument: @autoclosure () -> String) throws(MaxLinearError) -> DType {
+    guard let known = DType(rawValue: dtype) else {
+      throw MaxLinearError(.invalidDType, "\(argument()): dtype is \(dtype), which is no mxl_dtype")
     }
-    guard tensor.rank >= 0, tensor.rank <= MXL_MAX_RANK else {
-      throw MaxLinearError(.invalidShape, "\(argument()): rank is \(tensor.rank), expected 0 to \(MXL_MAX_RANK)")
+    return known
+  }
+
+  /// Throws unless the tensor is on the CPU with id 0, where a zeroed `device` says it is.
+  func checkDevice(_ argument: @autoclosure () -> String) throws(MaxLinearError) {
+    if device.id == 0, device.type == MXL_DEVICE_CPU.rawValue || device.type == MXL_DEVICE_DEFAULT.rawValue { return }
+    let argument = argument()
+    try DeviceRef(device, argument: argument).check(argument)
+  }
+
+  /// Checks rank, dimensions, strides and pointer of a tensor whose elements have `bits` bits: no dimension is negative, and
+  /// neither the number of bytes nor the address of any element overflows.
+  func checkedExtent(bits: Int, _ argument: @autoclosure () -> String) throws(MaxLinearError) -> TensorExtent {
+    guard rank >= 0, rank <= MXL_MAX_RANK else {
+      throw MaxLinearError(.invalidShape, "\(argument()): rank is \(rank), expected 0 to \(MXL_MAX_RANK)")
     }
-    guard tensor.rank == 0 || tensor.shape != nil else {
-      throw MaxLinearError(.invalidArgument, "\(argument()): shape is NULL, expected \(tensor.rank) dimensions")
+    guard rank == 0 || shape != nil else {
+      throw MaxLinearError(.invalidArgument, "\(argument()): shape is NULL, expected \(rank) dimensions")
     }
-    try DeviceRef(tensor.device, argument()).check(argument())
-    data = tensor.data
-    self.dtype = dtype
-    rank = Int(tensor.rank)
-    shape = tensor.shape
-    givenStrides = tensor.strides
-    var count = 1
-    var nonzero = 1
-    for index in 0..<rank {
-      let dimension = tensor.shape[index]
+    var nonzeroProduct = 1
+    var isEmpty = false
+    var overflows = false
+    for axis in 0..<Int(rank) {
+      let dimension = Int(shape[axis])
       guard dimension >= 0 else {
-        throw MaxLinearError(.invalidShape, "\(argument()): dimension \(index) is \(dimension), expected 0 or more")
+        throw MaxLinearError(
+          .invalidShape, "\(argument()): dimension \(axis) is \(dimension), expected 0 or more")
       }
-      let (product, overflow) = nonzero.multipliedReportingOverflow(by: max(Int(dimension), 1))
-      guard !overflow, product <= Int.max / 64 else {
-        throw MaxLinearError(.invalidShape, "\(argument()): the shape's product overflows at dimension \(index)")
-      }
-      nonzero = product
-      count = dimension == 0 ? 0 : count * Int(dimension)
+      if dimension == 0 { isEmpty = true; continue }
+      let product = nonzeroProduct.multipliedReportingOverflow(by: dimension)
+      overflows = overflows || product.overflow
+      nonzeroProduct = product.partialValue
     }
-    self.count = count
-    guard count == 0 || data != nil else {
-      throw MaxLinearError(.invalidArgument, "\(argument()): data is NULL, expected \(count) elements")
+    let bitCount = nonzeroProduct.multipliedReportingOverflow(by: bits)
+    guard !overflows, !bitCount.overflow, bitCount.partialValue <= Int.max - 7 else {
+      throw MaxLinearError(.invalidShape, "\(argument()): shape \(shapeText) has more elements than memory can hold")
     }
-    _ = try byteRange(argument())
+    if isEmpty { return TensorExtent(count: 0, low: 0, high: 0) }
+    guard let data else {
+      throw MaxLinearError(.invalidArgument, "\(argument()): data is NULL, expected \(nonzeroProduct) elements")
+    }
+    let extent = try checkedRange(bits: bits, byteCount: (bitCount.partialValue + 7) / 8, argument())
+    let address = UInt(bitPattern: data)
+    guard address >= extent.low.magnitude, !address.addingReportingOverflow(UInt(extent.high)).overflow else {
+      throw MaxLinearError(
+        .invalidShape, "\(argument()): shape \(shapeText) with strides \(stridesText) leaves the address space")
+    }
+    return TensorExtent(count: nonzeroProduct, low: extent.low, high: extent.high)
   }
 
-  func dimension(_ index: Int) -> Int { shape.map { Int($0[index]) } ?? 0 }
-
-  /// In elements. Where strides were not given, the product of the dimensions behind it.
-  func stride(_ index: Int) -> Int {
-    if let givenStrides { return Int(givenStrides[index]) }
-    var stride = 1
-    for inner in (index + 1)..<max(rank, index + 1) { stride *= max(dimension(inner), 1) }
-    return stride
-  }
-
-  var elementBytes: Int { max(dtype.bits / 8, 1) }
-
-  /// The addresses from the lowest byte to behind the highest. Throws when they cannot be computed.
-  func byteRange(_ argument: @autoclosure () -> String) throws -> (low: UInt, high: UInt) {
-    guard count > 0, let data else { return (0, 0) }
+  /// The byte range of a tensor that has elements.
+  private func checkedRange(
+    bits: Int, byteCount: Int, _ argument: @autoclosure () -> String
+  ) throws(MaxLinearError) -> (low: Int, high: Int) {
+    guard strides != nil, !isContiguous else { return (0, byteCount) }
+    guard bits % 8 == 0 else {
+      throw MaxLinearError(.invalidShape, "\(argument()): elements of \(bits) bits cannot have strides")
+    }
+    let elementBytes = bits / 8
     var low = 0
-    var high = 1
-    for index in 0..<rank {
-      let (extent, overflow) = stride(index).multipliedReportingOverflow(by: dimension(index) - 1)
-      let (sum, sumOverflow) = (extent < 0 ? low : high).addingReportingOverflow(extent)
-      guard !overflow, !sumOverflow else { throw Self.unaddressable(argument(), index) }
-      if extent < 0 { low = sum } else { high = sum }
+    var high = elementBytes
+    for axis in 0..<Int(rank) {
+      let reach = Int(shape[axis] - 1).multipliedReportingOverflow(by: Int(strides[axis]))
+      let bytes = reach.partialValue.multipliedReportingOverflow(by: elementBytes)
+      let moved = (bytes.partialValue < 0 ? low : high).addingReportingOverflow(bytes.partialValue)
+      guard !reach.overflow, !bytes.overflow, !moved.overflow else {
+        throw MaxLinearError(
+          .invalidShape, "\(argument()): shape \(shapeText) with strides \(stridesText) leaves the address space")
+      }
+      if bytes.partialValue < 0 { low = moved.partialValue } else { high = moved.partialValue }
     }
-    let base = UInt(bitPattern: data)
-    let (lowBytes, lowOverflow) = low.multipliedReportingOverflow(by: elementBytes)
-    let (highBytes, highOverflow) = high.multipliedReportingOverflow(by: elementBytes)
-    let (first, underflow) = base.subtractingReportingOverflow(lowBytes.magnitude)
-    let (end, endOverflow) = base.addingReportingOverflow(UInt(bitPattern: highBytes))
-    guard !lowOverflow, !highOverflow, highBytes >= 0, !underflow, !endOverflow else {
-      throw Self.unaddressable(argument(), nil)
-    }
-    return (first, end)
+    return (low, high)
   }
 
-  var shapeDescription: String {
-    "(" + (0..<rank).map { "\(dimension($0))" }.joined(separator: ", ") + (rank == 1 ? ",)" : ")")
-  }
-}
-
-extension TensorView {
-  private static func unaddressable(_ argument: String, _ dimension: Int?) -> MaxLinearError {
-    let place = dimension.map { " at dimension \($0)" } ?? ""
-    return MaxLinearError(.invalidShape, "\(argument): strides times shape leave the address space\(place)")
-  }
-}
-
-extension DeviceRef {
-  /// The C device; a zeroed one is the CPU.
-  package init(_ device: mxl_device, _ argument: @autoclosure () -> String) throws {
-    switch device.type {
-    case Int32(MXL_DEVICE_DEFAULT.rawValue), Int32(MXL_DEVICE_CPU.rawValue): self = .cpu(id: Int(device.id))
-    case Int32(MXL_DEVICE_CUDA.rawValue): self = .gpu(id: Int(device.id))
-    default: throw MaxLinearError(.noDevice, "\(argument()): device type \(device.type) is none that this library knows")
+  /// Whether elements lie in C order without gaps. Needs a checked rank and shape pointer.
+  var isContiguous: Bool {
+    guard strides != nil else { return true }
+    var expected = 1
+    for axis in stride(from: Int(rank) - 1, through: 0, by: -1) where shape[axis] != 1 {
+      if Int(strides[axis]) != expected { return false }
+      expected = expected.multipliedReportingOverflow(by: Int(shape[axis])).partialValue
     }
+    return true
+  }
+
+  /// Whether distinct elements have distinct addresses, judged by nesting: sorted by stride, each axis steps over all that
+  /// the smaller ones cover. True for every slice and transpose of an array. Needs a checked extent.
+  var elementsAreDistinct: Bool {
+    guard strides != nil, !isContiguous else { return true }
+    var covered: UInt = 0
+    var visited: UInt32 = 0
+    for _ in 0..<Int(rank) {
+      var next: Int?
+      for axis in 0..<Int(rank) where visited & (1 << UInt32(axis)) == 0 {
+        if let best = next, strides[axis].magnitude >= strides[best].magnitude { continue }
+        next = axis
+      }
+      guard let axis = next else { return true }
+      visited |= 1 << UInt32(axis)
+      if shape[axis] <= 1 { continue }
+      let step = UInt(strides[axis].magnitude)
+      if step <= covered { return false }
+      covered += step * UInt(shape[axis] - 1)
+    }
+    return true
+  }
+
+  /// The shape as text, for messages.
+  var shapeText: String { Self.text(shape, rank) }
+  var stridesText: String { strides == nil ? "none" : Self.text(strides, rank) }
+
+  private static func text(_ values: UnsafePointer<Int64>?, _ count: Int32) -> String {
+    guard let values else { return "[]" }
+    return (0..<Int(count)).map { Int(values[$0]) }.description
   }
 }

@@ -1,26 +1,29 @@
 import Kernels
 
-/// The process-wide number of threads.
+/// The process-wide budget of threads.
 public enum Threads {
-  /// The most threads a call uses unless told otherwise, and the budget that all calls of the process share. Default:
-  /// MAXLINEAR_NUM_THREADS, else the CPUs that the affinity mask and the cgroup leave.
+  /// The most threads a call uses unless told otherwise, and the most that run at once over all calls.
+  ///
+  /// At first MAXLINEAR_NUM_THREADS, else the CPUs of the affinity mask, at most the cgroup's CPU limit rounded up.
   public static var count: Int { Int(mxlk_threads()) }
 
-  /// Sets `count`, 1 to 1024, for calls that begin afterwards. Any thread.
-  public static func setCount(_ count: Int) throws {
-    mxlk_set_threads(try checked(count, "threads", least: 1))
-  }
-
-  /// A number of threads as the kernels take it: 0 means `count`.
-  static func resolved(_ threads: Int) throws -> Int32 {
-    let given = try checked(threads, "threads", least: 0)
-    return given == 0 ? mxlk_threads() : given
-  }
-
-  private static func checked(_ threads: Int, _ argument: String, least: Int) throws -> Int32 {
-    guard threads >= least, threads <= 1024 else {
-      throw MaxLinearError(.invalidArgument, "\(argument): is \(threads), expected \(least) to 1024")
+  /// Sets `count`, 1 to 1024. Holds for calls that begin afterwards; any thread.
+  public static func set(_ count: Int) throws {
+    guard (1...maximum).contains(count) else {
+      throw MaxLinearError(.invalidArgument, "threads: is \(count), expected 1 to \(maximum)")
     }
-    return Int32(threads)
+    mxlk_set_threads(Int32(count))
+  }
+
+  static let maximum = 1024
+
+  /// The number of threads that a call asks for: `count` when it says 0.
+  @inline(__always)
+  static func checked(_ threads: Int) throws(MaxLinearError) -> Int32 {
+    guard threads >= 0, threads <= maximum else {
+      throw MaxLinearError(
+        .invalidArgument, "threads: is \(threads), expected 1 to \(maximum), or 0 for the default")
+    }
+    return threads == 0 ? mxlk_threads() : Int32(truncatingIfNeeded: threads)
   }
 }

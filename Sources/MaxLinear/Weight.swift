@@ -1,136 +1,163 @@
-import CMaxLinear
-import Kernels
-
-/// A named tensor of a checkpoint or a state dict, with its encoding when it has one.
-public struct WeightData: Sendable {
-  public let name: String
-  public let tensor: Tensor
-  /// nil when the tensor is dense.
-  public let quantizationEncoding: QuantizationEncoding?
-
-  public init(name: String, tensor: Tensor, quantizationEncoding: QuantizationEncoding? = nil) {
-    self.name = name
-    self.tensor = tensor
-    self.quantizationEncoding = quantizationEncoding
-  }
-
-  public var dtype: DType { tensor.dtype }
-  /// As stored: encoded weights are (rows, row bytes).
-  public var shape: [Int] { tensor.shape }
-}
-
-/// A layer's weight: what it must be, and what was loaded.
+/// A parameter of a layer: a name, what it must look like, and, once loaded, its contents.
 ///
-/// `shape` is the logical one, (out_dim, in_dim), encoded or not. The tensor that a state dict holds for it has
-/// `storedShape`, which for encoded weights is (out_dim, row bytes) of uint8.
+/// A reference type, so that a layer's field and the state dict mean the same weight. Not Sendable, like the layers.
 public final class Weight {
-  public let name: String
+  /// The last part of the state dict's key: "weight", "lin.bias".
+  public var name: String
+  /// The dtype of the values. Encoded weights are stored as bytes, see `storedDType`.
   public let dtype: DType
+  /// (out_dim, in_dim) for a matrix, whether it is encoded or not.
   public let shape: [Int]
   public let device: DeviceRef
   public let quantizationEncoding: QuantizationEncoding?
-  package let storedShape: [Int]
 
-  /// What was loaded, wherever it is now.
-  enum Storage {
-    case none
-    case tensor(Tensor)
-    /// In the kernels' order; unpacking gives back what was loaded.
-    case packed(PackedMatrix)
-  }
-  var storage = Storage.none
+  var contents = WeightContents.empty
 
-  /// Throws `.invalidShape` when the encoding's blocks cannot hold the last dimension.
+  /// A weight without contents.
+  ///
+  /// - Throws: `.invalidShape` for a negative dimension, a size that overflows, or rows that are no whole number of blocks;
+  ///   `.noDevice` for a device other than the CPU with id 0.
   public init(
     name: String, dtype: DType, shape: [Int], device: DeviceRef = .cpu(),
     quantizationEncoding: QuantizationEncoding? = nil
   ) throws {
-    _ = try Tensor.count(of: shape, dtype: dtype)
+    try device.check(name)
     self.name = name
-    self.dtype = quantizationEncoding == nil ? dtype : .uint8
+    self.dtype = dtype
     self.shape = shape
     self.device = device
     self.quantizationEncoding = quantizationEncoding
-    if let quantizationEncoding, let last = shape.last {
-      storedShape = shape.dropLast() + [try quantizationEncoding.rowBytes(last, "in_dim")]
-      _ = try Tensor.count(of: storedShape, dtype: .uint8)
-    } else {
-      storedShape = shape
-    }
+    storedShape = try Self.storedShape(name, shape, quantizationEncoding)
+    try Self.checkSize(name, shape: storedShape, bits: storedDType.bits)
   }
 
-  /// A weight made of a tensor at hand.
-  convenience init(_ data: WeightData, name: String) throws {
+  /// A weight with contents, copied, borrowed or mapped as `data.storage` says. Dtype, shape and encoding are the data's.
+  ///
+  /// - Throws: as `init(name:dtype:shape:device:quantizationEncoding:)`, and `.outOfMemory`.
+  public convenience init(_ data: WeightData, name: String? = nil) throws {
+    let encoding = try data.encoding.map(QuantizationEncoding.init)
     var shape = data.shape
-    if let encoding = data.quantizationEncoding {
-      guard data.dtype == .uint8, let bytes = shape.last else {
+    if let encoding, let bytes = shape.last {
+      guard data.dtype == .uint8, bytes % encoding.blockSize == 0 else {
         throw MaxLinearError(
-          .invalidDType, "\(name): dtype is \(data.dtype.name), expected uint8 blocks of \(encoding)")
+          .invalidShape,
+          "\(name ?? data.name): \(data.dtype.name) of shape \(shape), expected uint8 rows of whole \(encoding) blocks of "
+            + "\(encoding.blockSize) bytes")
       }
-      guard bytes % encoding.blockSize == 0 else {
-        throw MaxLinearError(
-          .invalidShape, "\(name): rows have \(bytes) bytes, expected a multiple of \(encoding.blockSize), a \(encoding) block")
-      }
-      let (elements, overflow) = (bytes / encoding.blockSize).multipliedReportingOverflow(by: encoding.elementsPerBlock)
-      guard !overflow else { throw MaxLinearError(.invalidShape, "\(name): a row of \(bytes) bytes overflows") }
-      shape[shape.count - 1] = elements
+      shape[shape.count - 1] = bytes / encoding.blockSize * encoding.elementsPerBlock
     }
     try self.init(
-      name: name, dtype: data.dtype, shape: shape, quantizationEncoding: data.quantizationEncoding)
-    storage = .tensor(try Weight.kept(data.tensor))
+      name: name ?? data.name, dtype: encoding == nil ? data.dtype : .float32, shape: shape,
+      quantizationEncoding: encoding)
+    contents = .source(try checked(data, key: self.name))
   }
 
-  package var isLoaded: Bool {
-    if case .none = storage { false } else { true }
+  /// The shape of what is stored: for encoded weights, [rows, row bytes].
+  public let storedShape: [Int]
+
+  /// The dtype of what is stored: `.uint8` for encoded weights.
+  public var storedDType: DType { quantizationEncoding == nil ? dtype : .uint8 }
+
+  /// Whether the weight has contents.
+  public var isLoaded: Bool { if case .empty = contents { false } else { true } }
+
+  /// What was loaded, bit for bit; nil before that. After the layer was prepared this may unpack a new copy.
+  ///
+  /// Throws `.outOfMemory`.
+  public func data() throws -> WeightData? {
+    switch contents {
+    case .empty: nil
+    case .source(var data):
+      { data.name = name; return data }()
+    case .prepared(let memory):
+      WeightData(
+        name: name, tensor: try memory.restored(), encoding: quantizationEncoding?.name, storage: .borrow)
+    }
   }
 
-  /// The tensor that can be stored for this weight, or what is wrong with it. casts: other float dtypes are converted.
-  func accept(_ data: WeightData, key: String, casts: Bool) throws -> Tensor {
-    var tensor = data.tensor
-    if let given = data.quantizationEncoding, given != quantizationEncoding {
-      let expected = quantizationEncoding?.name ?? "dense \(dtype.name)"
-      throw MaxLinearError(.invalidDType, "\(key): encoding is \(given), expected \(expected)")
+  /// The contents in stored order. Throws `.notLoaded`.
+  func source() throws(MaxLinearError) -> WeightData {
+    switch contents {
+    case .empty:
+      throw MaxLinearError(.notLoaded, "\(name): not loaded: load a state dict before preparing or calling the layer")
+    case .source(let data): return data
+    case .prepared(let memory):
+      return WeightData(
+        name: name, tensor: try memory.restored(), encoding: quantizationEncoding?.name, storage: .borrow)
     }
-    guard tensor.shape == storedShape else {
-      let detail = quantizationEncoding.map { ", rows of \($0) blocks" } ?? ""
-      throw MaxLinearError(.invalidShape, "\(key): shape is \(tensor.shape), expected \(storedShape)\(detail)")
+  }
+
+  /// The data, once it fits this weight, kept as its storage asks: copied, or as it is. Rows whose elements are not adjacent
+  /// are copied in any case. `key` names it in messages.
+  func checked(_ data: WeightData, key: String) throws(MaxLinearError) -> WeightData {
+    guard data.encoding == quantizationEncoding?.name else {
+      throw MaxLinearError(
+        .invalidDType,
+        "\(key): encoding is \(data.encoding ?? "none"), expected \(quantizationEncoding?.name ?? "none")")
     }
-    if tensor.dtype != dtype {
-      guard casts, tensor.dtype.isComputable, dtype.isComputable else {
-        throw MaxLinearError(.invalidDType, "\(key): dtype is \(tensor.dtype.name), expected \(dtype.name)")
+    guard data.dtype == storedDType else {
+      throw MaxLinearError(.invalidDType, "\(key): dtype is \(data.dtype.name), expected \(storedDType.name)")
+    }
+    guard data.shape == storedShape else {
+      throw MaxLinearError(.invalidShape, "\(key): shape is \(data.shape), expected \(storedShape)")
+    }
+    let tensor = data.tensor
+    let rowsAreAdjacent = tensor.rank < 2 || tensor.shape[tensor.rank - 1] <= 1 || tensor.strides[tensor.rank - 1] == 1
+    if data.storage != .copy, rowsAreAdjacent { return data }
+    let copy = try Tensor(uninitialized: tensor.shape, dtype: tensor.dtype, purpose: key)
+    if let destination = copy.pointer { tensor.copyContiguously(to: destination) }
+    return WeightData(name: data.name, tensor: copy, encoding: data.encoding, storage: .copy)
+  }
+
+  private static func storedShape(
+    _ name: String, _ shape: [Int], _ encoding: QuantizationEncoding?
+  ) throws(MaxLinearError) -> [Int] {
+    guard let encoding, var bytes = shape.last else { return shape }
+    guard bytes % encoding.elementsPerBlock == 0 else {
+      throw MaxLinearError(
+        .invalidShape,
+        "\(name): last dimension is \(bytes), expected a multiple of \(encoding)'s \(encoding.elementsPerBlock)")
+    }
+    bytes = bytes / encoding.elementsPerBlock * encoding.blockSize
+    return shape.dropLast() + [bytes]
+  }
+
+  private static func checkSize(_ name: String, shape: [Int], bits: Int) throws(MaxLinearError) {
+    guard shape.count <= Tensor.maximumRank else {
+      throw MaxLinearError(.invalidShape, "\(name): rank is \(shape.count), expected at most \(Tensor.maximumRank)")
+    }
+    var product = bits
+    for dimension in shape {
+      guard dimension >= 0 else {
+        throw MaxLinearError(.invalidShape, "\(name): shape is \(shape), expected no negative dimension")
       }
-      tensor = try tensor.cast(to: dtype)
-    }
-    return try Weight.kept(tensor)
-  }
-
-  /// A tensor that can be kept: with contiguous rows, and with an owner, or else copied.
-  private static func kept(_ tensor: Tensor) throws -> Tensor {
-    let rowsAreContiguous = tensor.count == 0 || (tensor.strides.last ?? 1) == 1 || (tensor.shape.last ?? 1) == 1
-    let stays = tensor.owner is any MemoryOwner && rowsAreContiguous && tensor.strides.allSatisfy { $0 >= 0 }
-    return stays && tensor.shape.count <= 2 ? tensor : try tensor.copy()
-  }
-
-  /// What was loaded, bit for bit; nil before. Unpacks into new memory when only packed weights are left.
-  package func loaded() throws -> Tensor? {
-    switch storage {
-    case .none: return nil
-    case .tensor(let tensor): return tensor
-    case .packed(let matrix):
-      let tensor = try Tensor.uninitialized(shape: storedShape, dtype: dtype)
-      matrix.unpack(into: tensor)
-      return tensor
+      let next = product.multipliedReportingOverflow(by: max(dimension, 1))
+      guard !next.overflow, next.partialValue <= Int.max - 7 else {
+        throw MaxLinearError(.invalidShape, "\(name): shape \(shape) has more elements than memory can hold")
+      }
+      product = next.partialValue
     }
   }
 }
 
-extension Tensor {
-  /// A contiguous copy in another dtype, rounded to nearest even; float32, float16 and bfloat16 only.
-  func cast(to dtype: DType) throws -> Tensor {
-    let from = try contiguous()
-    let result = try Tensor.uninitialized(shape: shape, dtype: dtype)
-    guard let source = from.pointer, let target = result.pointer, count > 0 else { return result }
-    mxlk_convert(self.dtype.rawValue, source, dtype.rawValue, target, Int64(count))
-    return result
+/// What a weight holds.
+enum WeightContents {
+  case empty
+  /// In stored order, as loaded.
+  case source(WeightData)
+  /// Only as the kernels want it.
+  case prepared(any RestorableMemory)
+
+  /// What this contributes to a layer's memory; prepared memory is counted by the prepared layer.
+  var memory: LayerMemory {
+    guard case .source(let data) = self else { return LayerMemory() }
+    let bytes = data.tensor.byteCount
+    return data.storage == .map ? LayerMemory(mapped: bytes) : LayerMemory(source: bytes)
   }
+}
+
+/// Prepared memory that gives back what it was made from.
+protocol RestorableMemory: AnyObject, Sendable {
+  /// What was loaded, bit for bit.
+  func restored() throws(MaxLinearError) -> Tensor
 }

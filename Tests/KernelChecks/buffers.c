@@ -45,10 +45,14 @@ void fail(check_result *result, const char *format, ...) {
   va_end(arguments);
 }
 
-void add(check_result *sum, const check_result *part) {
-  if (sum->failures == 0) __builtin_memcpy(sum->message, part->message, sizeof sum->message);
-  sum->comparisons += part->comparisons;
-  sum->failures += part->failures;
-  sum->rows_run += part->rows_run;
-  sum->rows_skipped += part->rows_skipped;
+int visit_row(check_result *result, size_t index) {
+  int runs = (mxlk_row_at(index)->cpu_features & ~mxlk_cpu_features()) == 0;
+  uint64_t bit = 1ull << (index % 64);
+  if (index / 64 >= sizeof result->seen / sizeof *result->seen) {
+    fail(result, "more rows than check_result can count");
+  } else if ((result->seen[index / 64] & bit) == 0) {
+    result->seen[index / 64] |= bit;
+    *(runs ? &result->rows_run : &result->rows_skipped) += 1;
+  }
+  return runs;
 }

@@ -18,7 +18,9 @@ static inline int64_t below(uint32_t *state, int64_t limit) { return (int64_t)(n
 
 /* Counts a failure and keeps the first one's text. */
 void fail(check_result *result, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void add(check_result *sum, const check_result *part);
+/* Counts row number `index` of the registry once, as run or, where this CPU lacks its features, as skipped. True when it
+ * can run. */
+int visit_row(check_result *result, size_t index);
 
 static inline uint32_t bits_of(float value) {
   uint32_t bits;

@@ -63,12 +63,7 @@ static check_result each_runnable(void (*body)(const mxl_kernel_row *, check_res
   int32_t before = mxlk_threads();
   mxlk_set_threads(8);
   for (size_t i = 0; i < mxlk_row_count(); i++) {
-    if (mxlk_row_at(i)->cpu_features & ~mxlk_cpu_features()) {
-      result.rows_skipped++;
-      continue;
-    }
-    result.rows_run++;
-    body(mxlk_row_at(i), &result);
+    if (visit_row(&result, i)) body(mxlk_row_at(i), &result);
   }
   mxlk_set_threads(before);
   return result;
@@ -180,7 +175,9 @@ check_result check_scratch_refused(void) {
   char weight[64] = {0};
   float x[2] = {1, 1}, y[2] = {3, 4};
   mxlk_linear_weights weights = {scalar_row("F32", MXL_COMPUTE_FLOAT32),
-                                 {sizeof(mxl_source), INFINITY, NULL, 4, (int64_t)1 << 44, 1}, weight, NULL};
+                                 {sizeof(mxl_source), INFINITY, NULL, 4, (int64_t)1 << 44, 1},
+                                 weight,
+                                 NULL};
   mxlk_linear_job job = {&weights, x, y, {1, {2}, {0}, {1}}, 0, 2};
   mxl_status status = mxlk_linear_run(&job);
   if (status != MXL_OUT_OF_MEMORY) fail(&result, "status %d", (int)status);

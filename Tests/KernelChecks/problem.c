@@ -86,7 +86,7 @@ static void formula_portable(const char *x, const float *weights, int64_t k, int
 #ifdef __x86_64__
 /* The same, for the speed of the fma instruction. */
 __attribute__((target("avx2,fma"))) static void formula_fast(const char *x, const float *weights, int64_t k,
-                                                            int64_t columns, float *t, float *y) {
+                                                             int64_t columns, float *t, float *y) {
   formula(x, weights, k, columns, t, y);
 }
 #endif
@@ -172,8 +172,7 @@ static void place_rows(problem *p) {
   *rows = (mxlk_rows){1, {m}, {x}, {y}};
 }
 
-int problem_begin(problem *p, const shape *shape, const mxl_encoding *encoding, int32_t compute,
-                  check_result *result) {
+int problem_begin(problem *p, const shape *shape, const mxl_encoding *encoding, int32_t compute, check_result *result) {
   *p = (problem){.shape = *shape, .encoding = encoding, .compute = compute, .random = shape->seed * 2654435761u + 1};
   int64_t m = shape->rows, n = shape->out_dim, k = shape->in_dim;
   uint32_t *random = &p->random;

@@ -15,17 +15,17 @@ typedef struct problem {
   shape shape;
   const mxl_encoding *encoding;
   int32_t compute;
-  mxl_source source;     /* in the SOURCE buffer */
-  int64_t source_bytes;  /* of one row */
-  const char *x;         /* in the X buffer; NaN lies between its rows */
-  char *y;               /* in the Y buffer */
+  mxl_source source;    /* in the SOURCE buffer */
+  int64_t source_bytes; /* of one row */
+  const char *x;        /* in the X buffer; NaN lies between its rows */
+  char *y;              /* in the Y buffer */
   size_t y_bytes;
   mxlk_rows rows;
-  const float *bias;     /* in the BIAS buffer, or NULL */
+  const float *bias; /* in the BIAS buffer, or NULL */
   int accumulate;
-  float *product;        /* x W^T: rows * out_dim, canonical arithmetic; freed by problem_end */
-  char *y_before;        /* y_bytes */
-  uint32_t random;       /* for choices that follow */
+  float *product;  /* x W^T: rows * out_dim, canonical arithmetic; freed by problem_end */
+  char *y_before;  /* y_bytes */
+  uint32_t random; /* for choices that follow */
 } problem;
 
 /* Makes a problem of that shape; strides, alignments, bias, accumulation and clip follow from the seed. False, with a

@@ -6,7 +6,8 @@
 
 static void report(check_result *result, const problem *p, const mxl_kernel_row *row, const char *path, int64_t m,
                    int64_t n, float got, float want) {
-  fail(result, "%s, %s, rows %lld, out_dim %lld, in_dim %lld, values %d, seed %u: row %lld column %lld is %08x, not %08x",
+  fail(result,
+       "%s, %s, rows %lld, out_dim %lld, in_dim %lld, values %d, seed %u: row %lld column %lld is %08x, not %08x",
        row->name, path, (long long)p->shape.rows, (long long)p->shape.out_dim, (long long)p->shape.in_dim,
        (int)p->shape.values, p->shape.seed, (long long)m, (long long)n, bits_of(got), bits_of(want));
 }
@@ -243,11 +244,7 @@ static void each_row(const problem *p, check_environment environment, int in_env
   for (size_t i = 0; i < mxlk_row_count(); i++) {
     const mxl_kernel_row *row = mxlk_row_at(i);
     if (strcmp(row->encoding, p->encoding->name) != 0 || row->compute != p->compute) continue;
-    if (row->cpu_features & ~mxlk_cpu_features()) {
-      result->rows_skipped++;
-      continue;
-    }
-    result->rows_run++;
+    if (!visit_row(result, i)) continue;
     if (in_environment) {
       check_row_in_environment(p, row, environment, result);
     } else {
@@ -256,9 +253,7 @@ static void each_row(const problem *p, check_environment environment, int in_env
   }
 }
 
-void check_problem(const problem *p, check_result *result) {
-  each_row(p, CHECK_DEFAULT_ENVIRONMENT, 0, result);
-}
+void check_problem(const problem *p, check_result *result) { each_row(p, CHECK_DEFAULT_ENVIRONMENT, 0, result); }
 
 void check_problem_in_environment(const problem *p, check_environment environment, check_result *result) {
   each_row(p, environment, 1, result);

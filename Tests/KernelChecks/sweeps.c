@@ -22,7 +22,8 @@ static int64_t whole_blocks(const mxl_encoding *encoding, int64_t k) {
 
 static void check_shape(const mxl_encoding *encoding, int32_t compute, int64_t m, int64_t n, int64_t k,
                         check_values values, check_result *result) {
-  shape one = {m, n, whole_blocks(encoding, k), values, (uint32_t)(m * 7919 + n * 104729 + k * 1299709 + values * 15485863)};
+  shape one = {m, n, whole_blocks(encoding, k), values,
+               (uint32_t)(m * 7919 + n * 104729 + k * 1299709 + values * 15485863)};
   problem p;
   if (!problem_begin(&p, &one, encoding, compute, result)) return;
   check_problem(&p, result);

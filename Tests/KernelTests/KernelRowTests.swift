@@ -12,21 +12,23 @@ extension check_result {
   }
 }
 
-/// Passes when something was compared and nothing differed; no row of the registry may be missing.
+/// Passes when something was compared and nothing differed; each row of the registry must have run, or been skipped
+/// because this CPU lacks its features.
 func expectEqual(_ result: check_result, everyRow: Bool = true) {
   #expect(result.failures == 0, "\(result.firstFailure)")
   #expect(result.comparisons > 0)
   guard everyRow else { return }
   #expect(result.rows_run > 0)
-  let visits = Int(result.rows_run + result.rows_skipped)
-  #expect(visits % mxlk_row_count() == 0 && visits > 0)
+  #expect(Int(result.rows_run + result.rows_skipped) == mxlk_row_count())
 }
 
-extension check_values: @retroactive CaseIterable, @retroactive CustomTestStringConvertible {
-  public static var allCases: [check_values] { (0..<CHECK_VALUES_COUNT.rawValue).map { check_values(rawValue: $0) } }
+/// What the numbers of a test are.
+struct Values: CustomTestStringConvertible, Sendable {
+  let kind: check_values
+  static let all = (0..<CHECK_VALUES_COUNT.rawValue).map { Values(kind: check_values(rawValue: $0)) }
 
-  public var testDescription: String {
-    switch self {
+  var testDescription: String {
+    switch kind {
     case CHECK_PLAIN: "plain numbers"
     case CHECK_ZEROS: "zeros of both signs"
     case CHECK_DENORMALS: "denormals"
@@ -34,23 +36,23 @@ extension check_values: @retroactive CaseIterable, @retroactive CustomTestString
     case CHECK_NAN_ROW: "a NaN in one row of x"
     case CHECK_INFINITIES: "infinities"
     case CHECK_ANY_BITS: "any bits"
-    default: "values \(rawValue)"
+    default: "values \(kind.rawValue)"
     }
   }
 }
 
-extension check_environment: @retroactive CaseIterable, @retroactive CustomTestStringConvertible {
-  public static var allCases: [check_environment] {
-    (0..<CHECK_ENVIRONMENT_COUNT.rawValue).map { check_environment(rawValue: $0) }
-  }
+/// The caller's floating point environment.
+struct Environment: CustomTestStringConvertible, Sendable {
+  let kind: check_environment
+  static let all = (0..<CHECK_ENVIRONMENT_COUNT.rawValue).map { Environment(kind: check_environment(rawValue: $0)) }
 
-  public var testDescription: String {
-    switch self {
+  var testDescription: String {
+    switch kind {
     case CHECK_DEFAULT_ENVIRONMENT: "the default"
     case CHECK_FLUSH: "FTZ and DAZ"
     case CHECK_ROUND_UP: "rounding up"
     case CHECK_UNMASKED: "unmasked exceptions"
-    default: "environment \(rawValue)"
+    default: "environment \(kind.rawValue)"
     }
   }
 }
@@ -58,25 +60,25 @@ extension check_environment: @retroactive CaseIterable, @retroactive CustomTestS
 extension KernelTests {
   @Suite("Every row returns the bits of the scalar arithmetic")
   struct Rows {
-    @Test("for every number of rows up to two tiles", arguments: check_values.allCases)
-    func everyNumberOfRows(values: check_values) { expectEqual(check_rows_over_rows(values)) }
+    @Test("for every number of rows up to two tiles", arguments: Values.all)
+    func everyNumberOfRows(values: Values) { expectEqual(check_rows_over_rows(values.kind)) }
 
-    @Test("for every number of outputs up to two panels", arguments: check_values.allCases)
-    func everyNumberOfOutputs(values: check_values) { expectEqual(check_rows_over_columns(values)) }
+    @Test("for every number of outputs up to two panels", arguments: Values.all)
+    func everyNumberOfOutputs(values: Values) { expectEqual(check_rows_over_columns(values.kind)) }
 
-    @Test("for every depth up to two superblocks", arguments: check_values.allCases)
-    func everyDepth(values: check_values) { expectEqual(check_rows_over_k(values)) }
+    @Test("for every depth up to two superblocks", arguments: Values.all)
+    func everyDepth(values: Values) { expectEqual(check_rows_over_k(values.kind)) }
 
-    @Test("on random shapes, strides and alignments, with bias and accumulation", arguments: check_values.allCases)
-    func randomShapes(values: check_values) {
-      expectEqual(check_rows_on_random_shapes(values, 150, values.rawValue &+ 11))
+    @Test("on random shapes, strides and alignments, with bias and accumulation", arguments: Values.all)
+    func randomShapes(values: Values) {
+      expectEqual(check_rows_on_random_shapes(values.kind, 150, values.kind.rawValue &+ 11))
     }
 
-    @Test("whatever the caller's floating point environment is", arguments: check_environment.allCases)
-    func environments(environment: check_environment) { expectEqual(check_rows_in_environment(environment, 0)) }
+    @Test("whatever the caller's floating point environment is", arguments: Environment.all)
+    func environments(environment: Environment) { expectEqual(check_rows_in_environment(environment.kind, 0)) }
 
-    @Test("on a foreign thread in that environment, too", arguments: check_environment.allCases)
-    func foreignThreads(environment: check_environment) { expectEqual(check_rows_in_environment(environment, 1)) }
+    @Test("on a foreign thread in that environment, too", arguments: Environment.all)
+    func foreignThreads(environment: Environment) { expectEqual(check_rows_in_environment(environment.kind, 1)) }
 
     @Test("for a row of a batch as for the row alone")
     func batches() { expectEqual(check_batch_against_single_rows()) }

@@ -100,7 +100,8 @@ extension KernelTests {
 
     @Test("chooses the row of highest rank among those the features allow")
     func choice() throws {
-      let linear = Int32(MXL_OP_LINEAR.rawValue), float32 = Int32(MXL_COMPUTE_FLOAT32.rawValue)
+      let linear = Int32(MXL_OP_LINEAR.rawValue)
+      let float32 = Int32(MXL_COMPUTE_FLOAT32.rawValue)
       for index in 0..<mxlk_isa_count() {
         let features = try #require(mxlk_isa_at(index)).pointee.features
         let chosen = try #require(mxlk_row_find(linear, "F32", float32, features)).pointee

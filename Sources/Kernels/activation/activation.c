@@ -42,6 +42,10 @@ void mxlk_activate(const mxl_kernel_row *kernel, int32_t dtype, const void *x, c
     pair_up(x, rows, row_begin, count, k_begin, k, packed);
     return;
   }
+  if (kernel->compute == MXL_COMPUTE_FLOAT32 && dtype == MXL_FLOAT32) {
+    mxlk_pack_rows_f32(x, rows, row_begin, count, k_begin, k, packed);
+    return;
+  }
   for (int64_t row = 0; row < count; row++) {
     int64_t offset = mxlk_rows_offset(rows, rows->x_strides, row_begin + row) + k_begin;
     mxlk_floats_load(kernel->cpu_features, dtype, (const char *)x + mxlk_element_bytes(dtype) * offset, k, values);

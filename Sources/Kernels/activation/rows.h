@@ -1,4 +1,4 @@
-/* The rows of x and y of a call, wherever they lie. */
+/* The rows of x and y of a call, wherever they lie, and their packing for the tile kernels. */
 #ifndef MXLK_ROWS_H
 #define MXLK_ROWS_H
 
@@ -19,5 +19,10 @@ static inline int64_t mxlk_rows_offset(const mxlk_rows *rows, const int64_t *str
   }
   return rows->rank == 0 ? 0 : offset + row * strides[0];
 }
+
+/* Packs float32 rows [row_begin, row_begin + count) x columns [k_begin, k_begin + k) of x as a tile kernel of
+ * MXL_COMPUTE_FLOAT32 reads them: packed[j * count + row]. x has any alignment. */
+void mxlk_pack_rows_f32(const void *x, const mxlk_rows *rows, int64_t row_begin, int64_t count, int64_t k_begin,
+                        int64_t k, float *packed);
 
 #endif

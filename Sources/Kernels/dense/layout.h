@@ -1,8 +1,8 @@
 /* F32: dense float32 weights.
  *
  * Stored: out_dim rows of in_dim little-endian float32. Packed: a superblock of a panel is k lines of panel_columns
- * float32, line j holding weight (column, j) of all the panel's columns, so that one vector load brings the weights that
- * one element of x meets:
+ * float32, line j holding weight (column, j) of all the panel's columns, so that one vector load brings the weights
+ * that one element of x meets:
  *
  *     line 0    w[0][0]    w[1][0]    ...  w[columns-1][0]
  *     line 1    w[0][1]    w[1][1]    ...  w[columns-1][1]

@@ -15,22 +15,22 @@ typedef struct mxlk_isa {
   uint64_t features;
 } mxlk_isa;
 
-uint64_t mxlk_cpu_features(void);             /* MXL_CPU_* of this machine */
+uint64_t mxlk_cpu_features(void);                /* MXL_CPU_* of this machine */
 const char *mxlk_cpu_feature_name(uint32_t bit); /* "avx2", ...; NULL past the last bit */
-const char *mxlk_cpu_model(void);             /* CPUID's brand string; "" where there is none */
+const char *mxlk_cpu_model(void);                /* CPUID's brand string; "" where there is none */
 size_t mxlk_isa_count(void);
-const mxlk_isa *mxlk_isa_at(size_t index);    /* NULL past the end */
-/* The features that MAXLINEAR_ISA leaves of mxlk_cpu_features(), read anew at each call; all of them when it is unset or
- * empty. False when it names no known variant. */
+const mxlk_isa *mxlk_isa_at(size_t index); /* NULL past the end */
+/* The features that MAXLINEAR_ISA leaves of mxlk_cpu_features(), read anew at each call; all of them when it is
+ * unset or empty. False when it names no known variant. */
 int mxlk_allowed_features(uint64_t *features);
 
 /* registry.c: plugins' encodings and rows; plugin zero is built in. */
 
 size_t mxlk_encoding_count(void);
-const mxl_encoding *mxlk_encoding_at(size_t index);        /* NULL past the end */
-const mxl_encoding *mxlk_encoding_find(const char *name);  /* NULL when unknown */
+const mxl_encoding *mxlk_encoding_at(size_t index);       /* NULL past the end */
+const mxl_encoding *mxlk_encoding_find(const char *name); /* NULL when unknown */
 size_t mxlk_row_count(void);
-const mxl_kernel_row *mxlk_row_at(size_t index);           /* NULL past the end */
+const mxl_kernel_row *mxlk_row_at(size_t index); /* NULL past the end */
 /* The row of highest rank that these features can run; NULL when there is none. */
 const mxl_kernel_row *mxlk_row_find(int32_t op, const char *encoding, int32_t compute, uint64_t features);
 
@@ -57,8 +57,8 @@ void mxlk_set_threads(int32_t threads);
 
 /* linear.c: the loops around a row. */
 
-/* Weights ready to run. packed: panels one after the other, each mxlk_panel_bytes(row, in_dim); NULL means that the rows
- * are packed from source superblock by superblock at each call (MXL_PACK_NEVER). */
+/* Weights ready to run. packed: panels one after the other, each mxlk_panel_bytes(row, in_dim); NULL means that the
+ * rows are packed from source superblock by superblock at each call (MXL_PACK_NEVER). */
 typedef struct mxlk_linear_weights {
   const mxl_kernel_row *row;
   const mxl_kernel_row *bfloat16_row; /* what runs instead when x is bfloat16, on the same packed weights; or NULL */

@@ -8,8 +8,8 @@
 
 enum { vectors = 2, columns = 8 * vectors };
 
-/* Few rows eat the weights as fast as memory brings them: into the first level cache. More leave time, and need that cache
- * for x: into the second. */
+/* Few rows eat the weights as fast as memory brings them: into the first level cache. More leave time, and need
+ * that cache for x: into the second. */
 static inline __attribute__((always_inline)) void prefetch(const char *line, const int rows) {
   if (rows <= 2) {
     _mm_prefetch(line, _MM_HINT_T0);
@@ -18,8 +18,8 @@ static inline __attribute__((always_inline)) void prefetch(const char *line, con
   }
 }
 
-/* `rows` is a constant at every call: 2 * 6 accumulators, 2 vectors of weights and one of x fill 15 of 16 registers. Per k:
- * 12 FMAs, 8 loads. */
+/* `rows` is a constant at every call: 2 * 6 accumulators, 2 vectors of weights and one of x fill 15 of 16
+ * registers. Per k: 12 FMAs, 8 loads. */
 static inline __attribute__((always_inline)) void run_rows(const mxl_tile *tile, const int rows) {
   const float *x = tile->x;
   const float *weights = tile->weights;

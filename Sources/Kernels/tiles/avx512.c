@@ -8,8 +8,8 @@
 
 enum { vectors = 2, columns = 16 * vectors };
 
-/* Few rows eat the weights as fast as memory brings them: into the first level cache. More leave time, and need that cache
- * for x: into the second. Measured, the bound between them is worth up to 18 %. */
+/* Few rows eat the weights as fast as memory brings them: into the first level cache. More leave time, and need
+ * that cache for x: into the second. Measured, the bound between them is worth up to 18 %. */
 static inline __attribute__((always_inline)) void prefetch(const char *line, const int rows) {
   if (rows <= 4) {
     _mm_prefetch(line, _MM_HINT_T0);
@@ -18,8 +18,9 @@ static inline __attribute__((always_inline)) void prefetch(const char *line, con
   }
 }
 
-/* `rows` is a constant at every call, so that t lives in registers: 2 * 14 accumulators, 2 vectors of weights, and x broadcast
- * from memory by the FMA itself. Per k: 28 FMAs, 2 loads. Two chains a row hide the FMA's latency from 4 rows on. */
+/* `rows` is a constant at every call, so that t lives in registers: 2 * 14 accumulators, 2 vectors of weights, and
+ * x broadcast from memory by the FMA itself. Per k: 28 FMAs, 2 loads. Two chains a row hide the FMA's latency from
+ * 4 rows on. */
 static inline __attribute__((always_inline)) void run_rows(const mxl_tile *tile, const int rows) {
   const float *x = tile->x;
   const float *weights = tile->weights;

@@ -18,7 +18,7 @@ struct CheckpointEntry {
   func weightData(in file: FileMapping) throws -> WeightData {
     let bytes = UnsafeRawBufferPointer(rebasing: file.bytes[range])
     let tensor = try Tensor(pointer: bytes.baseAddress, dtype: dtype, shape: shape, strides: nil, owner: file)
-    return WeightData(name: name, tensor: tensor)
+    return WeightData(name: name, tensor: tensor, storage: .map)
   }
 }
 

@@ -95,9 +95,6 @@ public final class Weights: Sendable {
     positions[ByteExactString(name)].map { entries[$0] }
   }
 
-  /// The number of the tensor of that name, in the order of `names`; nil when there is none.
-  package func index(of name: String) -> Int? { positions[ByteExactString(name)] }
-
   /// Tensor number `index`, in the order of `names`; nil when there is none.
   public func entry(at index: Int) -> WeightData? {
     entries.indices.contains(index) ? entries[index] : nil

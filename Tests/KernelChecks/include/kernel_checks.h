@@ -1,8 +1,8 @@
-/* The loops of the kernel tests, in C so that they are fast in debug builds too. They walk the registry: a row that is
- * added later is checked without a change here.
+/* The loops of the kernel tests, in C so that they are fast in debug builds too. They walk the registry: a row that
+ * is added later is checked without a change here.
  *
- * Each function fills a result; a test is passed when failures is 0 and comparisons is not. The buffers are shared, so one
- * check runs at a time. */
+ * Each function fills a result; a test is passed when failures is 0 and comparisons is not. The buffers are shared,
+ * so one check runs at a time. */
 #ifndef KERNEL_CHECKS_H
 #define KERNEL_CHECKS_H
 
@@ -11,8 +11,9 @@
 typedef struct check_result {
   int64_t comparisons; /* outputs, buffers or facts compared */
   int64_t failures;
-  int64_t rows_run;
-  int64_t rows_skipped; /* rows that need features this CPU lacks */
+  int64_t rows_run;     /* different rows of the registry that were run */
+  int64_t rows_skipped; /* different ones that need features this CPU lacks */
+  uint64_t seen[16];    /* a bit for each row counted in either */
   char message[512];    /* the first failure */
 } check_result;
 
@@ -31,14 +32,14 @@ typedef enum check_values {
 /* The floating point environment of the caller. */
 typedef enum check_environment {
   CHECK_DEFAULT_ENVIRONMENT,
-  CHECK_FLUSH,      /* FTZ and DAZ */
+  CHECK_FLUSH, /* FTZ and DAZ */
   CHECK_ROUND_UP,
-  CHECK_UNMASKED,   /* every exception traps */
+  CHECK_UNMASKED, /* every exception traps */
   CHECK_ENVIRONMENT_COUNT
 } check_environment;
 
-/* Every row of every encoding and compute with the scalar arithmetic: pack, unpack, run on tiles, and mxlk_linear_run on
- * packed and on unpacked weights, over all sizes of one axis from 1 to two tiles and a bit. */
+/* Every row of every encoding and compute with the scalar arithmetic: pack, unpack, run on tiles, and
+ * mxlk_linear_run on packed and on unpacked weights, over all sizes of one axis from 1 to two tiles and a bit. */
 check_result check_rows_over_rows(check_values values);
 check_result check_rows_over_columns(check_values values);
 check_result check_rows_over_k(check_values values);

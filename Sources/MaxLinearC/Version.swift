@@ -1,8 +1,9 @@
+// maxlinear/version.h
 import CMaxLinear
 
 @_cdecl("mxl_version") @implementation
 public func mxl_version() -> UInt32 {
-  UInt32(MXL_VERSION_MAJOR) << 16 | UInt32(MXL_VERSION_MINOR) << 8 | UInt32(MXL_VERSION_PATCH)
+  UInt32(MXL_VERSION_MAJOR << 16 | MXL_VERSION_MINOR << 8 | MXL_VERSION_PATCH)
 }
 
 @_cdecl("mxl_abi_version") @implementation

@@ -1,0 +1,85 @@
+/// A module with a forward.
+///
+/// Loading fills its weights, preparing packs them for this CPU's kernels, and then it is called. The first call prepares
+/// with the default options; `prepared(_:)` does it at a time of one's own choosing and gives what several threads may call.
+open class Layer: Module {
+  /// Set when prepared, and gone when a field that it depends on is assigned.
+  final var preparedLayer: PreparedLayer?
+  private final var preparedOptions = PrepareOptions()
+
+  // Only the library's own layers know how to prepare; others compose them in a Module.
+  override init() { super.init() }
+
+  /// The prepared layer of this moment; nil before.
+  package final var currentPreparedLayer: PreparedLayer? { preparedLayer }
+
+  /// The prepared computation, and what the weights hold from now on.
+  struct Preparation {
+    let layer: PreparedLayer
+    let contents: [(weight: Weight, contents: WeightContents)]
+  }
+
+  /// Packs for the kernels. Must change nothing: `prepared` takes the result over.
+  func prepare(_ options: PrepareOptions) throws(MaxLinearError) -> Preparation {
+    throw MaxLinearError(.internal, "\(type(of: self)): has no kernels of its own")
+  }
+
+  /// Picks a kernel row and packs the weights for it, then gives the source back: copies are freed, mapped pages returned
+  /// to the system. `stateDict()` unpacks them again.
+  ///
+  /// Preparing twice with the same options returns the same layer. Changes nothing when it throws.
+  ///
+  /// - Throws: `.notLoaded`, `.alreadyPrepared` when prepared with other options, `.unsupported`, `.outOfMemory`, and the
+  ///   errors of parameters that do not fit together.
+  @discardableResult
+  public final func prepared(_ options: PrepareOptions = PrepareOptions()) throws -> PreparedLayer {
+    try prepareKeepingRetired(options).layer
+  }
+
+  /// `prepared`, and the contents it took out of the weights.
+  package final func prepareKeepingRetired(
+    _ options: PrepareOptions
+  ) throws(MaxLinearError) -> (layer: PreparedLayer, retired: Retired) {
+    if let preparedLayer {
+      guard preparedLayer.computation.matches(options) else {
+        throw MaxLinearError(.alreadyPrepared, "prepare: the layer is prepared with other options")
+      }
+      return (preparedLayer, Retired())
+    }
+    let retired = try takeOver(try prepare(options))
+    preparedOptions = options
+    guard let preparedLayer else { throw MaxLinearError(.internal, "prepare: no result") }
+    return (preparedLayer, Retired(contents: retired))
+  }
+
+  /// Prepares as before, after the weights have changed. Returns the contents it took out of them.
+  final func prepareAgain() throws(MaxLinearError) -> [WeightContents] {
+    try takeOver(try prepare(preparedOptions))
+  }
+
+  private func takeOver(_ preparation: Preparation) throws(MaxLinearError) -> [WeightContents] {
+    let retired = preparation.contents.map(\.weight.contents)
+    for (weight, contents) in preparation.contents { weight.contents = contents }
+    preparedLayer = preparation.layer
+    return retired
+  }
+
+  /// For the `didSet` of fields that the prepared layer depends on: the next call prepares anew.
+  final func parametersChanged() { preparedLayer = nil }
+
+  /// y = layer(x), in a new tensor. Prepares on first use.
+  ///
+  /// x is (..., in_dim) of any rank from 1, y has its leading dimensions. Errors are those of `prepared(_:)` and of
+  /// `PreparedLayer`.
+  open func callAsFunction(_ x: Tensor) throws -> Tensor { try prepared(preparedOptions)(x) }
+
+  /// y = layer(x), or y += layer(x), in place. Prepares on first use. See `PreparedLayer.forward`.
+  open func forward(_ x: Tensor, into y: Tensor, accumulate: Bool = false, threads: Int = 0) throws {
+    try prepared(preparedOptions).forward(x, into: y, accumulate: accumulate, threads: threads)
+  }
+
+  /// What the layer holds in memory.
+  public final func memory() -> LayerMemory {
+    namedWeights().reduce(LayerMemory(packed: preparedLayer?.packedBytes ?? 0)) { $0 + $1.weight.contents.memory }
+  }
+}

@@ -1,0 +1,52 @@
+/// What the parameters of a linear layer must be to fit together.
+enum LinearRules {
+  /// Throws `.unsupported` unless some kernel takes dense weights of the dtype.
+  static func checkDense(_ dtype: DType, argument: String) throws(MaxLinearError) {
+    guard dtype.denseEncodingName != nil else { throw unsupportedDType(argument, dtype) }
+  }
+
+  static func unsupportedDType(_ argument: String, _ dtype: DType) -> MaxLinearError {
+    let supported = DType.denseWeights.map(\.name).joined(separator: ", ")
+    return MaxLinearError(
+      .unsupported, "\(argument): dense \(dtype.name) weights are not supported, expected \(supported)")
+  }
+
+  /// Throws `.invalidArgument` unless the dimension is at least 1.
+  static func checkDimension(_ value: Int, _ argument: String) throws(MaxLinearError) {
+    guard value >= 1 else {
+      throw MaxLinearError(.invalidShape, "\(argument): is \(value), expected 1 or more")
+    }
+  }
+
+  /// Throws `.invalidArgument` unless the clip is finite and above 0, `.unsupported` when the weight is encoded.
+  static func check(clip: Float?, encoding: QuantizationEncoding?) throws(MaxLinearError) {
+    guard let clip else { return }
+    guard clip.isFinite, clip > 0 else {
+      throw MaxLinearError(
+        .invalidArgument, "clip_weight: is \(clip), expected a finite number above 0, or none to leave weights as they are")
+    }
+    guard encoding == nil else {
+      throw MaxLinearError(.unsupported, "clip_weight: encoded weights cannot be clipped, expected none")
+    }
+  }
+
+  /// Throws unless weight is (out_dim, in_dim) and bias, when there is one, (out_dim) of the same dtype, on the CPU.
+  static func check(weight: Weight, bias: Weight?, clip: Float?) throws(MaxLinearError) {
+    guard weight.shape.count == 2 else {
+      throw MaxLinearError(.invalidShape, "\(weight.name): shape is \(weight.shape), expected [out_dim, in_dim]")
+    }
+    for dimension in weight.shape where dimension < 1 {
+      throw MaxLinearError(
+        .invalidShape, "\(weight.name): shape is \(weight.shape), expected dimensions of 1 or more")
+    }
+    if weight.quantizationEncoding == nil { try checkDense(weight.dtype, argument: weight.name) }
+    try check(clip: clip, encoding: weight.quantizationEncoding)
+    guard let bias else { return }
+    guard bias.shape == [weight.shape[0]] else {
+      throw MaxLinearError(.invalidShape, "\(bias.name): shape is \(bias.shape), expected [\(weight.shape[0])]")
+    }
+    guard bias.dtype == .float32, bias.quantizationEncoding == nil else {
+      throw MaxLinearError(.invalidDType, "\(bias.name): dtype is \(bias.dtype.name), expected float32")
+    }
+  }
+}

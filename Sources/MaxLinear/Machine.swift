@@ -1,0 +1,137 @@
+import CMaxLinear
+import Kernels
+
+/// The library's version, such as "0.1.0".
+public let version = "\(MXL_VERSION_MAJOR).\(MXL_VERSION_MINOR).\(MXL_VERSION_PATCH)"
+
+/// What this machine can run, and the kernel rows chosen on it.
+public struct Machine: Sendable {
+  /// The rows of an encoding.
+  public struct Encoding: Sendable {
+    public let name: String
+    public let elementsPerBlock: Int
+    /// Bytes a block.
+    public let blockSize: Int
+    public let rows: [Row]
+  }
+
+  /// The row that a layer prepared now would run.
+  public struct Row: Sendable {
+    public let operation: String
+    public let compute: String
+    public let kernel: String
+  }
+
+  /// A CPU variant that MAXLINEAR_ISA can name.
+  public struct ISA: Sendable {
+    public let name: String
+    /// Whether this CPU has what it adds to the weaker ones.
+    public let isAvailable: Bool
+    /// Whether MAXLINEAR_ISA leaves that.
+    public let isAllowed: Bool
+  }
+
+  public let version: String
+  /// "" where the CPU does not say.
+  public let cpuModel: String
+  public let features: [String]
+  /// What MAXLINEAR_ISA leaves of `features`.
+  public let allowedFeatures: [String]
+  public let isas: [ISA]
+  public let threads: Int
+  public let defaultThreads: Int
+  public let encodings: [Encoding]
+
+  /// This machine, under the MAXLINEAR_ISA of this moment. Throws `.unsupported` when that names no known CPU variant.
+  public static func current() throws -> Machine { try Machine() }
+
+  private init() throws(MaxLinearError) {
+    let available = mxlk_cpu_features()
+    let allowed = try KernelSelection.allowedFeatures()
+    version = MaxLinear.version
+    cpuModel = String(cString: mxlk_cpu_model())
+    features = Self.featureNames(available)
+    allowedFeatures = Self.featureNames(allowed)
+    // A variant's features are all that it allows; what it needs are those that no weaker one has.
+    var weaker: UInt64 = 0
+    var isas: [ISA] = []
+    for known in Self.knownISAs {
+      let needed = known.features & ~weaker
+      weaker |= known.features
+      isas.append(
+        ISA(name: known.name, isAvailable: needed & ~available == 0, isAllowed: needed & ~allowed == 0))
+    }
+    self.isas = isas
+    threads = Threads.count
+    defaultThreads = Int(mxlk_default_threads())
+    encodings = (0..<mxlk_encoding_count()).compactMap { mxlk_encoding_at($0) }.map {
+      Encoding($0.pointee, features: allowed)
+    }
+  }
+
+  /// The names that MAXLINEAR_ISA may have, from weakest to strongest.
+  public static var isaNames: [String] { knownISAs.map(\.name) }
+
+  private static var knownISAs: [(name: String, features: UInt64)] {
+    (0..<mxlk_isa_count()).compactMap { mxlk_isa_at($0) }.map { (String(cString: $0.pointee.name), $0.pointee.features) }
+  }
+
+  private static func featureNames(_ features: UInt64) -> [String] {
+    (0..<UInt32(64)).compactMap { bit in
+      features >> bit & 1 == 1 ? mxlk_cpu_feature_name(bit).map { String(cString: $0) } : nil
+    }
+  }
+
+  /// The same as UTF-8 JSON.
+  public var json: String {
+    func list(_ values: [String]) -> JSONText { .array(values.map(JSONText.string)) }
+    return JSONText.object([
+      ("version", .string(version)),
+      ("abi_version", .integer(Int(MXL_ABI_VERSION))),
+      ("cpu", .object([("model", .string(cpuModel)), ("features", list(features))])),
+      (
+        "isa",
+        .object([
+          ("known", list(isas.map(\.name))),
+          ("available", list(isas.filter(\.isAvailable).map(\.name))),
+          ("allowed", list(isas.filter(\.isAllowed).map(\.name))),
+          ("features", list(allowedFeatures)),
+        ])
+      ),
+      ("threads", .integer(threads)),
+      ("default_threads", .integer(defaultThreads)),
+      ("encodings", .array(encodings.map(\.json))),
+    ]).text
+  }
+}
+
+extension Machine.Encoding {
+  fileprivate init(_ encoding: mxl_encoding, features: UInt64) {
+    name = String(cString: encoding.name)
+    elementsPerBlock = Int(encoding.elements_per_block)
+    blockSize = Int(encoding.block_size)
+    let computes: [Compute] = [.float32, .int8]
+    rows = computes.compactMap { compute in
+      mxlk_row_find(Int32(MXL_OP_LINEAR.rawValue), encoding.name, compute.rawValue, features).map {
+        Machine.Row(operation: "linear", compute: "\(compute)", kernel: String(cString: $0.pointee.name))
+      }
+    }
+  }
+
+  fileprivate var json: JSONText {
+    .object([
+      ("name", .string(name)),
+      ("elements_per_block", .integer(elementsPerBlock)),
+      ("block_size", .integer(blockSize)),
+      (
+        "rows",
+        .array(
+          rows.map {
+            .object([
+              ("op", .string($0.operation)), ("compute", .string($0.compute)), ("kernel", .string($0.kernel)),
+            ])
+          })
+      ),
+    ])
+  }
+}

@@ -1,0 +1,33 @@
+/// What kind of arithmetic a prepared layer uses.
+public enum Compute: Int32, Sendable {
+  /// float32 for dense weights.
+  case automatic = 0
+  /// float32 activations, float32 accumulation.
+  case float32 = 1
+  /// Activations quantized to 8 bits: encoded weights only.
+  case int8 = 2
+}
+
+/// Whether preparing reorders the weights for the kernels.
+public enum Packing: Int32, Sendable {
+  /// As `always`.
+  case automatic = 0
+  /// A packed copy; the source is given back.
+  case always = 1
+  /// The kernels read the source in place: no second copy, slower calls.
+  case never = 2
+}
+
+/// How a layer is prepared.
+public struct PrepareOptions: Sendable {
+  public var compute: Compute
+  public var packing: Packing
+  /// The most threads packing may use, 1 to 1024; 0 for `Threads.count`.
+  public var threads: Int
+
+  public init(compute: Compute = .automatic, packing: Packing = .automatic, threads: Int = 0) {
+    self.compute = compute
+    self.packing = packing
+    self.threads = threads
+  }
+}

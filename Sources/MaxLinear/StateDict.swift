@@ -1,0 +1,126 @@
+/// Named tensors in order: what a module is filled from, and what it gives back.
+///
+///     try layer.loadStateDict(["weight": weight, "bias": bias])
+///     let weight = try layer.stateDict()["weight"]?.tensor
+public struct StateDict: Sendable, RandomAccessCollection, ExpressibleByDictionaryLiteral {
+  public var entries: [WeightData]
+
+  public init(_ entries: [WeightData] = []) {
+    self.entries = entries
+  }
+
+  /// Tensors that the layer copies, in the order of their names.
+  public init(_ tensors: [String: Tensor]) {
+    entries = tensors.sorted { $0.key < $1.key }.map { WeightData(name: $0.key, tensor: $0.value) }
+  }
+
+  public init(dictionaryLiteral elements: (String, Tensor)...) {
+    entries = elements.map { WeightData(name: $0.0, tensor: $0.1) }
+  }
+
+  /// The entry of that name, told by its bytes; nil when there is none.
+  public subscript(name: String) -> WeightData? {
+    let wanted = ByteExactString(name)
+    return entries.first { ByteExactString($0.name) == wanted }
+  }
+
+  public var startIndex: Int { entries.startIndex }
+  public var endIndex: Int { entries.endIndex }
+  public subscript(position: Int) -> WeightData { entries[position] }
+  public var keys: [String] { entries.map(\.name) }
+}
+
+/// Where a module's weights come from.
+protocol WeightSource {
+  /// The data for a state dict key; nil when there is none.
+  func data(forKey key: String) -> WeightData?
+  /// How messages name a key: with the checkpoint's prefix.
+  func fullName(_ key: String) -> String
+  /// All keys there are, those of a checkpoint under its prefix only.
+  var keys: [String] { get }
+  /// What messages call it.
+  var noun: String { get }
+}
+
+extension WeightSource {
+  /// `.missingKey`, naming the nearest key.
+  func missing(_ key: String) -> MaxLinearError {
+    let suggestion = nearestKey(to: key, among: keys).map { "; the nearest key is \"\(fullName($0))\"" } ?? ""
+    return MaxLinearError(.missingKey, "\(fullName(key)): missing from the \(noun)\(suggestion)")
+  }
+}
+
+/// The entries of a state dict by their names.
+struct StateDictSource: WeightSource {
+  private let positions: [ByteExactString: Int]
+  private let state: StateDict
+
+  /// Throws `.invalidArgument` when a name comes twice.
+  init(_ state: StateDict) throws(MaxLinearError) {
+    var positions: [ByteExactString: Int] = [:]
+    for (position, entry) in state.entries.enumerated() {
+      guard positions.updateValue(position, forKey: ByteExactString(entry.name)) == nil else {
+        throw MaxLinearError(.invalidArgument, "\(entry.name): comes twice in the state dict")
+      }
+    }
+    self.positions = positions
+    self.state = state
+  }
+
+  func data(forKey key: String) -> WeightData? { positions[ByteExactString(key)].map { state.entries[$0] } }
+  func fullName(_ key: String) -> String { key }
+  var keys: [String] { state.keys }
+  var noun: String { "state dict" }
+}
+
+/// The tensors of a checkpoint whose names begin with a prefix.
+struct CheckpointSource: WeightSource {
+  let weights: Weights
+  let prefix: String
+
+  func data(forKey key: String) -> WeightData? { weights[prefix + key] }
+  func fullName(_ key: String) -> String { prefix + key }
+  var keys: [String] {
+    let count = prefix.utf8.count
+    return weights.names.filter { $0.utf8.starts(with: prefix.utf8) }.map {
+      String(decoding: $0.utf8.dropFirst(count), as: UTF8.self)
+    }
+  }
+  var noun: String { "checkpoint" }
+}
+
+extension Weights {
+  /// `.missingKey`, naming the nearest tensor.
+  package func missing(_ name: String) -> MaxLinearError {
+    CheckpointSource(weights: self, prefix: "").missing(name)
+  }
+}
+
+/// The key that takes the fewest edits to become `wanted`; nil when none is near.
+func nearestKey(to wanted: String, among keys: [String]) -> String? {
+  let target = Array(wanted.utf8)
+  var best: (key: String, distance: Int)?
+  for key in keys {
+    let candidate = Array(key.utf8)
+    let limit = min(best?.distance ?? .max, max(target.count, candidate.count))
+    guard abs(candidate.count - target.count) < limit else { continue }
+    let distance = editDistance(target, candidate)
+    if distance < limit { best = (key, distance) }
+  }
+  return best?.key
+}
+
+/// Insertions, removals and replacements of bytes that make one sequence the other (Levenshtein).
+private func editDistance(_ first: [UInt8], _ second: [UInt8]) -> Int {
+  var previous = Array(0...second.count)
+  for (row, left) in first.enumerated() {
+    var current = [row + 1]
+    current.reserveCapacity(second.count + 1)
+    for (column, right) in second.enumerated() {
+      current.append(
+        min(previous[column + 1] + 1, current[column] + 1, previous[column] + (left == right ? 0 : 1)))
+    }
+    previous = current
+  }
+  return previous[second.count]
+}

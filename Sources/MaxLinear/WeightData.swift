@@ -1,0 +1,29 @@
+/// How the memory of a weight handed to a layer is kept until the layer is prepared.
+public enum WeightStorage: Int32, Sendable {
+  /// The layer copies the bytes when it is loaded.
+  case copy = 0
+  /// The layer keeps the tensor, and with it its owner, until it no longer needs the memory.
+  case borrow = 1
+  /// As `borrow`; the memory is a read-only file mapping, whose pages may be given back to the system.
+  case map = 2
+}
+
+/// A named tensor with its encoding: an entry of a state dict or of a checkpoint.
+public struct WeightData: Sendable {
+  public var name: String
+  /// The elements, or for encoded weights the bytes: `.uint8` of shape [rows, row bytes].
+  public var tensor: Tensor
+  /// The name of the encoding, such as "Q4_K"; nil when the tensor is dense.
+  public var encoding: String?
+  public var storage: WeightStorage
+
+  public init(name: String, tensor: Tensor, encoding: String? = nil, storage: WeightStorage = .copy) {
+    self.name = name
+    self.tensor = tensor
+    self.encoding = encoding
+    self.storage = storage
+  }
+
+  public var dtype: DType { tensor.dtype }
+  public var shape: [Int] { tensor.shape }
+}

@@ -1,0 +1,233 @@
+// maxlinear/layers.h
+import CHandles
+import MaxLinear
+
+@_cdecl("mxl_linear_create") @implementation
+public func mxl_linear_create(
+  _ options: UnsafePointer<mxl_linear_options>!, _ layer: UnsafeMutablePointer<UnsafeMutablePointer<mxl_layer>?>!,
+  _ error: UnsafeMutablePointer<mxl_error>!
+) -> mxl_status {
+  reporting(to: error) { () throws(MaxLinearError) in
+    let layer = try required(layer, "layer")
+    let options = try copied(required(options, "options"), "options")
+    let dtype = try dtype(options.dtype, "dtype")
+    let hasBias = try flag(options.has_bias, "has_bias")
+    let device = try DeviceRef(options.device, argument: "device")
+    let encoding = try text(options.encoding, "encoding")
+    let name = try text(options.name, "name")
+    layer.pointee = LayerHandle.create(
+      try typed {
+        try LinearV2(
+          inDim: Int(options.in_dim), outDim: Int(options.out_dim), dtype: dtype, device: device, hasBias: hasBias,
+          quantizationEncoding: try encoding.map(QuantizationEncoding.init), name: name,
+          clipWeight: options.clip_weight?.pointee)
+      })
+  }
+}
+
+@_cdecl("mxl_linear_v1_create") @implementation
+public func mxl_linear_v1_create(
+  _ options: UnsafePointer<mxl_linear_v1_options>!, _ layer: UnsafeMutablePointer<UnsafeMutablePointer<mxl_layer>?>!,
+  _ error: UnsafeMutablePointer<mxl_error>!
+) -> mxl_status {
+  reporting(to: error) { () throws(MaxLinearError) in
+    let layer = try required(layer, "layer")
+    let options = try copied(required(options, "options"), "options")
+    var lent = LentEntries()
+    try lent.append(required(options.weight, "weight").pointee, "weight", name: "weight")
+    if let bias = options.bias { try lent.append(bias.pointee, "bias", name: "bias") }
+    let dtype = options.dtype == MXL_DTYPE_NONE.rawValue ? nil : try dtype(options.dtype, "dtype")
+    let encoding = try text(options.encoding, "encoding")
+    let linear = try typed {
+      try Linear(weight: lent.entries[0], bias: lent.entries.dropFirst().first)
+    }
+    try linear.check(dtype: dtype ?? linear.weight.dtype, encoding: encoding ?? lent.entries[0].encoding)
+    if options.in_features != 0 || options.out_features != 0 {
+      try linear.check(inFeatures: Int(options.in_features), outFeatures: Int(options.out_features))
+    }
+    layer.pointee = LayerHandle.create(linear)
+    lent.take()
+  }
+}
+
+@_cdecl("mxl_layer_entry_count") @implementation
+public func mxl_layer_entry_count(
+  _ layer: UnsafePointer<mxl_layer>!, _ count: UnsafeMutablePointer<Int>!, _ error: UnsafeMutablePointer<mxl_error>!
+) -> mxl_status {
+  reporting(to: error) { () throws(MaxLinearError) in
+    let handle = try LayerHandle.of(layer)
+    try required(count, "count").pointee = handle.entryCount
+  }
+}
+
+@_cdecl("mxl_layer_entry") @implementation
+public func mxl_layer_entry(
+  _ layer: UnsafePointer<mxl_layer>!, _ index: Int, _ entry: UnsafeMutablePointer<mxl_entry>!,
+  _ error: UnsafeMutablePointer<mxl_error>!
+) -> mxl_status {
+  reporting(to: error) { () throws(MaxLinearError) in
+    let handle = try LayerHandle.of(layer)
+    let entry = try required(entry, "entry")
+    entry.pointee = try handle.entry(at: index)
+  }
+}
+
+/// Throws unless only known flags are set.
+private func loadFlags(_ flags: UInt32) throws(MaxLinearError) -> (strict: Bool, replace: Bool) {
+  guard flags & ~(MXL_LOAD_STRICT | MXL_LOAD_REPLACE) == 0 else {
+    throw MaxLinearError(
+      .invalidArgument, "flags: is \(flags), expected MXL_LOAD_STRICT and MXL_LOAD_REPLACE ored together, or 0")
+  }
+  return (flags & MXL_LOAD_STRICT != 0, flags & MXL_LOAD_REPLACE != 0)
+}
+
+@_cdecl("mxl_layer_load") @implementation
+public func mxl_layer_load(
+  _ layer: UnsafeMutablePointer<mxl_layer>!, _ entries: UnsafePointer<mxl_entry>!, _ count: Int, _ flags: UInt32,
+  _ error: UnsafeMutablePointer<mxl_error>!
+) -> mxl_status {
+  reporting(to: error) { () throws(MaxLinearError) in
+    let handle = try LayerHandle.of(layer)
+    let (strict, replace) = try loadFlags(flags)
+    guard count >= 0, count == 0 || entries != nil else {
+      throw MaxLinearError(
+        .invalidArgument, count < 0 ? "count: is \(UInt(bitPattern: count)), more than memory holds" : "entries: is NULL")
+    }
+    var lent = LentEntries()
+    for index in 0..<count { try lent.append(entries[index], "entries[\(index)]") }
+    let state = StateDict(lent.entries)
+    try handle.load { try $0.loadKeepingRetired(state, strict: strict, replace: replace) }
+    lent.take()
+  }
+}
+
+@_cdecl("mxl_layer_load_weights") @implementation
+public func mxl_layer_load_weights(
+  _ layer: UnsafeMutablePointer<mxl_layer>!, _ weights: UnsafePointer<mxl_weights>!, _ prefix: UnsafePointer<CChar>!,
+  _ flags: UInt32, _ error: UnsafeMutablePointer<mxl_error>!
+) -> mxl_status {
+  reporting(to: error) { () throws(MaxLinearError) in
+    let handle = try LayerHandle.of(layer)
+    let checkpoint = try WeightsHandle.of(weights).weights
+    let prefix = try text(prefix, "prefix") ?? ""
+    let (strict, replace) = try loadFlags(flags)
+    try handle.load { try $0.loadKeepingRetired(checkpoint, prefix: prefix, strict: strict, replace: replace) }
+  }
+}
+
+@_cdecl("mxl_layer_prepare") @implementation
+public func mxl_layer_prepare(
+  _ layer: UnsafeMutablePointer<mxl_layer>!, _ options: UnsafePointer<mxl_prepare_options>!,
+  _ error: UnsafeMutablePointer<mxl_error>!
+) -> mxl_status {
+  reporting(to: error) { () throws(MaxLinearError) in
+    let handle = try LayerHandle.of(layer)
+    var chosen = PrepareOptions()
+    if let options {
+      let options = try copied(options, "options")
+      guard let compute = Compute(rawValue: options.compute) else {
+        throw MaxLinearError(.invalidArgument, "compute: is \(options.compute), which is no mxl_compute")
+      }
+      guard let packing = Packing(rawValue: options.pack) else {
+        throw MaxLinearError(.invalidArgument, "pack: is \(options.pack), which is no mxl_pack")
+      }
+      chosen = PrepareOptions(compute: compute, packing: packing, threads: Int(options.threads))
+    }
+    try handle.prepare(chosen)
+  }
+}
+
+@_cdecl("mxl_layer_kernel") @implementation
+public func mxl_layer_kernel(
+  _ layer: UnsafePointer<mxl_layer>!, _ name: UnsafeMutablePointer<UnsafePointer<CChar>?>!,
+  _ error: UnsafeMutablePointer<mxl_error>!
+) -> mxl_status {
+  reporting(to: error) { () throws(MaxLinearError) in
+    let name = try required(name, "name")
+    name.pointee = try LayerHandle.preparedLayer(layer).kernelName
+  }
+}
+
+@_cdecl("mxl_layer_forward") @implementation
+public func mxl_layer_forward(
+  _ layer: UnsafePointer<mxl_layer>!, _ options: UnsafePointer<mxl_run_options>!, _ x: UnsafePointer<mxl_tensor>!,
+  _ y: UnsafeMutablePointer<mxl_tensor>!, _ error: UnsafeMutablePointer<mxl_error>!
+) -> mxl_status {
+  reporting(to: error) { () throws(MaxLinearError) in
+    let prepared = try LayerHandle.preparedLayer(layer)
+    let x = try required(x, "x")
+    let y = try required(y, "y")
+    var threads = 0
+    var accumulate = false
+    if let options {
+      let options = try copied(options, "options")
+      threads = Int(options.threads)
+      accumulate = try flag(options.accumulate, "accumulate")
+    }
+    try prepared.forward(x.pointee, into: y.pointee, accumulate: accumulate, threads: threads)
+  }
+}
+
+@_cdecl("mxl_layer_memory") @implementation
+public func mxl_layer_memory(
+  _ layer: UnsafePointer<mxl_layer>!, _ memory: UnsafeMutablePointer<mxl_memory>!,
+  _ error: UnsafeMutablePointer<mxl_error>!
+) -> mxl_status {
+  reporting(to: error) { () throws(MaxLinearError) in
+    let handle = try LayerHandle.of(layer)
+    let memory = try required(memory, "memory")
+    let size = try checkedSize(UnsafePointer(memory), "memory")
+    let held = handle.memory()
+    var value = mxl_memory()
+    value.struct_size = memory.pointee.struct_size
+    value.packed = UInt64(held.packed)
+    value.source = UInt64(held.source)
+    value.mapped = UInt64(held.mapped)
+    withUnsafeBytes(of: value) { bytes in
+      UnsafeMutableRawBufferPointer(start: memory, count: size).copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[..<size]))
+    }
+  }
+}
+
+@_cdecl("mxl_layer_retain") @implementation
+public func mxl_layer_retain(_ layer: UnsafeMutablePointer<mxl_layer>!) {
+  if let handle = try? LayerHandle.of(layer) { handle.retain() }
+}
+
+@_cdecl("mxl_layer_destroy") @implementation
+public func mxl_layer_destroy(_ layer: UnsafeMutablePointer<mxl_layer>!) {
+  if let layer { LayerHandle.destroy(layer) }
+}
+
+@_cdecl("mxl_threads") @implementation
+public func mxl_threads() -> Int32 { Int32(Threads.count) }
+
+@_cdecl("mxl_set_threads") @implementation
+public func mxl_set_threads(_ threads: Int32, _ error: UnsafeMutablePointer<mxl_error>!) -> mxl_status {
+  reporting(to: error) { () throws(MaxLinearError) in try typed { try Threads.set(Int(threads)) } }
+}
+
+@_cdecl("mxl_info") @implementation
+public func mxl_info(
+  _ text: UnsafeMutablePointer<CChar>!, _ capacity: Int, _ length: UnsafeMutablePointer<Int>!,
+  _ error: UnsafeMutablePointer<mxl_error>!
+) -> mxl_status {
+  reporting(to: error) { () throws(MaxLinearError) in
+    let length = try required(length, "length")
+    let capacity = UInt(bitPattern: capacity)
+    guard text != nil || capacity == 0 else {
+      throw MaxLinearError(.invalidArgument, "text: is NULL, expected \(capacity) bytes")
+    }
+    var json = try typed { try Machine.current() }.json
+    let needed = json.withUTF8 { $0.count }
+    length.pointee = needed
+    guard let text else { return }
+    guard capacity > UInt(needed) else {
+      throw MaxLinearError(.invalidArgument, "capacity: is \(capacity), expected \(needed + 1) bytes or more")
+    }
+    json.withUTF8 { bytes in
+      if let start = bytes.baseAddress { UnsafeMutableRawPointer(text).copyMemory(from: start, byteCount: needed) }
+    }
+    text[needed] = 0
+  }
+}
