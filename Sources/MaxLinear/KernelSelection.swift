@@ -1,14 +1,22 @@
 import Kernels
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
 /// The search for the row that a layer runs.
 enum KernelSelection {
   /// The CPU features that MAXLINEAR_ISA leaves. Throws `.unsupported`, listing the known names, when it holds none of them.
   static func allowedFeatures() throws(MaxLinearError) -> UInt64 {
     var features: UInt64 = 0
     guard mxlk_allowed_features(&features) != 0 else {
+      let value = getenv("MAXLINEAR_ISA").map { String(cString: $0) } ?? ""
       throw MaxLinearError(
-        .unsupported,
-        "MAXLINEAR_ISA: names no known CPU variant; known are \(Machine.isaNames.joined(separator: ", "))")
+        .unsupported, "MAXLINEAR_ISA: is \"\(value)\", expected one of \(Machine.isaNames.joined(separator: ", "))")
     }
     return features
   }

@@ -1,6 +1,9 @@
 import CMaxLinear
 import Kernels
 
+/// The library's version, such as "0.1.0".
+public let version = "\(MXL_VERSION_MAJOR).\(MXL_VERSION_MINOR).\(MXL_VERSION_PATCH)"
+
 /// What this machine can run, and the kernel rows chosen on it.
 public struct Machine: Sendable {
   /// The rows of an encoding.
@@ -22,9 +25,9 @@ public struct Machine: Sendable {
   /// A CPU variant that MAXLINEAR_ISA can name.
   public struct ISA: Sendable {
     public let name: String
-    /// Whether this CPU has all it needs.
+    /// Whether this CPU has what it adds to the weaker ones.
     public let isAvailable: Bool
-    /// Whether MAXLINEAR_ISA leaves all it needs.
+    /// Whether MAXLINEAR_ISA leaves that.
     public let isAllowed: Bool
   }
 
@@ -45,14 +48,20 @@ public struct Machine: Sendable {
   private init() throws(MaxLinearError) {
     let available = mxlk_cpu_features()
     let allowed = try KernelSelection.allowedFeatures()
-    version = "\(MXL_VERSION_MAJOR).\(MXL_VERSION_MINOR).\(MXL_VERSION_PATCH)"
+    version = MaxLinear.version
     cpuModel = String(cString: mxlk_cpu_model())
     features = Self.featureNames(available)
     allowedFeatures = Self.featureNames(allowed)
-    isas = Self.knownISAs.map {
-      ISA(
-        name: $0.name, isAvailable: $0.features & ~available == 0, isAllowed: $0.features & ~allowed == 0)
+    // A variant's features are all that it allows; what it needs are those that no weaker one has.
+    var weaker: UInt64 = 0
+    var isas: [ISA] = []
+    for known in Self.knownISAs {
+      let needed = known.features & ~weaker
+      weaker |= known.features
+      isas.append(
+        ISA(name: known.name, isAvailable: needed & ~available == 0, isAllowed: needed & ~allowed == 0))
     }
+    self.isas = isas
     threads = Threads.count
     defaultThreads = Int(mxlk_default_threads())
     encodings = (0..<mxlk_encoding_count()).compactMap { mxlk_encoding_at($0) }.map {

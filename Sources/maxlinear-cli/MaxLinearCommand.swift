@@ -1,8 +1,12 @@
 import ArgumentParser
+import MaxLinear
 
 /// The command `maxlinear`. Each subcommand is a file of its own.
 @main
 struct MaxLinearCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "maxlinear", abstract: "Linear layers for CPU inference.")
+    commandName: "maxlinear",
+    abstract: "Linear layers for CPU inference.",
+    version: MaxLinear.version,
+    subcommands: [InfoCommand.self])
 }
