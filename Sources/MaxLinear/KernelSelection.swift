@@ -21,11 +21,10 @@ enum KernelSelection {
     return features
   }
 
-  /// The row of highest rank. Throws `.unsupported` when no row computes this.
+  /// The row of highest rank that these CPU features can run. Throws `.unsupported` when no row computes this.
   static func row(
-    operation: mxl_op, encoding: String, compute: Compute, argument: String
+    operation: mxl_op, encoding: String, compute: Compute, features: UInt64, argument: String
   ) throws(MaxLinearError) -> UnsafePointer<mxl_kernel_row> {
-    let features = try allowedFeatures()
     let row = encoding.withCString { mxlk_row_find(Int32(operation.rawValue), $0, compute.rawValue, features) }
     guard let row else {
       throw MaxLinearError(.unsupported, "\(argument): no kernel computes \(encoding) weights in \(compute)")

@@ -68,7 +68,8 @@ open class LinearV2: Layer {
 extension Layer.Preparation {
   /// The one linear computation, as both `Linear` and `LinearV2` prepare it.
   init(weight: Weight, bias: Weight?, clip: Float?, options: PrepareOptions) throws(MaxLinearError) {
-    let result = try PreparedLinear.prepare(weight: weight, bias: bias, clip: clip, options: options)
+    let result = try PreparedLinear.prepare(
+      weight: weight, bias: bias, clip: clip, options: options, features: try KernelSelection.allowedFeatures())
     layer = PreparedLayer(result.layer)
     var contents = [(weight, result.weightContents)]
     if let bias, let biasContents = result.biasContents { contents.append((bias, biasContents)) }

@@ -19,12 +19,12 @@ final class PreparedLinear: PreparedComputation, @unchecked Sendable {
     let biasContents: WeightContents?
   }
 
-  /// Picks a row and packs for it. Changes nothing but the residency of mapped pages.
+  /// Picks a row that the CPU features can run, and packs for it. Changes nothing but the residency of mapped pages.
   ///
   /// - Throws: `.notLoaded`; `.unsupported` for an encoding or compute that no row has; `.invalidArgument`, `.invalidShape`,
   ///   `.invalidDType` for parameters that do not fit together; `.outOfMemory`.
   static func prepare(
-    weight: Weight, bias: Weight?, clip: Float?, options: PrepareOptions
+    weight: Weight, bias: Weight?, clip: Float?, options: PrepareOptions, features: UInt64
   ) throws(MaxLinearError) -> Result {
     try LinearRules.check(weight: weight, bias: bias, clip: clip)
     guard let encoding = weight.quantizationEncoding?.name ?? weight.dtype.denseEncodingName else {
@@ -36,7 +36,7 @@ final class PreparedLinear: PreparedComputation, @unchecked Sendable {
     }
     let threads = try Threads.checked(options.threads)
     let row = try KernelSelection.row(
-      operation: MXL_OP_LINEAR, encoding: encoding, compute: compute, argument: weight.name)
+      operation: MXL_OP_LINEAR, encoding: encoding, compute: compute, features: features, argument: weight.name)
     let source = try weight.source()
     let packedBias = try bias.map { bias throws(MaxLinearError) in try PackedBias(bias.source(), name: bias.name) }
     var packedMatrix: PackedMatrix?

@@ -163,11 +163,12 @@ public struct Tensor: @unchecked Sendable {
       (destination + block * rowCount * elementBytes).copyMemory(
         from: pointer + offset * elementBytes, byteCount: rowCount * elementBytes)
       var axis = rowCount == 1 ? rank - 1 : rank - 2
+      // Wrapping: the stride of an axis of one element may be anything, and is taken back at once.
       while axis >= 0 {
         index[axis] += 1
-        offset += strides[axis]
+        offset &+= strides[axis]
         if index[axis] < shape[axis] { break }
-        offset -= shape[axis] * strides[axis]
+        offset &-= shape[axis] &* strides[axis]
         index[axis] = 0
         axis -= 1
       }
