@@ -23,8 +23,8 @@ open class Linear: Layer {
   /// - Throws: `.invalidShape`, `.invalidDType`, `.unsupported` for parameters that do not fit together or that no kernel
   ///   takes, `.missingKey` for a path that leads nowhere, `.outOfMemory`.
   public init(weight: any WeightConvertible, bias: (any WeightConvertible)? = nil) throws {
-    self.weight = try weight.weight(named: "weight")
-    self.bias = try bias?.weight(named: "bias")
+    self.weight = try weight.makeWeight(named: "weight")
+    self.bias = try bias?.makeWeight(named: "bias")
     try LinearRules.check(weight: self.weight, bias: self.bias, clip: nil)
   }
 
@@ -85,26 +85,26 @@ open class Linear: Layer {
 /// What a layer's constructor takes as a weight or a bias.
 public protocol WeightConvertible {
   /// The weight. `name` is its key, "weight" or "bias", where it does not bring one.
-  func weight(named name: String) throws -> Weight
+  func makeWeight(named name: String) throws -> Weight
 }
 
 extension Weight: WeightConvertible {
-  public func weight(named name: String) -> Weight { self }
+  public func makeWeight(named name: String) -> Weight { self }
 }
 
 extension WeightData: WeightConvertible {
-  public func weight(named name: String) throws -> Weight { try Weight(self, name: name) }
+  public func makeWeight(named name: String) throws -> Weight { try Weight(self, name: name) }
 }
 
 extension Tensor: WeightConvertible {
-  public func weight(named name: String) throws -> Weight {
+  public func makeWeight(named name: String) throws -> Weight {
     try Weight(WeightData(name: name, tensor: self))
   }
 }
 
 extension WeightsPath: WeightConvertible {
   /// The tensor of this path, or the one below it: ".weight", for a bias ".bias" first.
-  public func weight(named name: String) throws -> Weight {
+  public func makeWeight(named name: String) throws -> Weight {
     let below = [self, path(name), path("weight")].first { $0.exists() }
     return try Weight(try (below ?? self).data(), name: name)
   }
