@@ -87,10 +87,14 @@ open class Module {
         .alreadyPrepared, "load: the layer is prepared; ask to replace its weights, or make a new layer")
     }
     let named = namedWeights()
+    var found: [WeightData] = []
+    for (key, _) in named {
+      guard let data = source.data(forKey: key) else { throw source.missing(key) }
+      found.append(data)
+    }
     if strict { try checkNoOthers(source, named.map(\.key)) }
     var staged: [WeightContents] = []
-    for (key, weight) in named {
-      guard let data = source.data(forKey: key) else { throw source.missing(key) }
+    for ((key, weight), data) in zip(named, found) {
       staged.append(.source(try weight.checked(data, key: source.fullName(key))))
     }
     var retired = Retired(contents: named.map(\.weight.contents), prepared: layers.compactMap(\.preparedLayer))
