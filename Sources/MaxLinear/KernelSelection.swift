@@ -10,7 +10,8 @@ import Kernels
 
 /// The search for the row that a layer runs.
 enum KernelSelection {
-  /// The CPU features that MAXLINEAR_ISA leaves. Throws `.unsupported`, listing the known names, when it holds none of them.
+  /// The CPU features that MAXLINEAR_ISA leaves. Throws `.unsupported`, listing the known names, when it holds none of
+  /// them.
   static func allowedFeatures() throws(MaxLinearError) -> UInt64 {
     var features: UInt64 = 0
     guard mxlk_allowed_features(&features) != 0 else {

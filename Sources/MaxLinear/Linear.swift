@@ -4,8 +4,8 @@
 ///     let y = try layer(x)
 ///
 /// - W is (outDim, inDim), float32; b is (outDim), float32, or nil.
-/// - x is (..., inDim), float32, of any rank from 1; y is (..., outDim), float32. The bits of a row of y do not depend on the
-///   other rows, on the number of threads, or on the CPU.
+/// - x is (..., inDim), float32, of any rank from 1; y is (..., outDim), float32. The bits of a row of y do not depend
+///   on the other rows, on the number of threads, or on the CPU.
 ///
 /// Errors: those of preparing (`Layer.prepared`) and calling (`PreparedLayer`).
 /// One thread at a time; `prepared()` gives a layer that any number of threads may call.
@@ -20,8 +20,8 @@ open class Linear: Layer {
   /// A layer of a weight and a bias: a `Tensor` (copied), a `WeightData` (kept as its storage says), a `Weight`, or the
   /// `WeightsPath` of a checkpoint's tensor (mapped).
   ///
-  /// - Throws: `.invalidShape`, `.invalidDType`, `.unsupported` for parameters that do not fit together or that no kernel
-  ///   takes, `.missingKey` for a path that leads nowhere, `.outOfMemory`.
+  /// - Throws: `.invalidShape`, `.invalidDType`, `.unsupported` for parameters that do not fit together or that no
+  ///   kernel takes, `.missingKey` for a path that leads nowhere, `.outOfMemory`.
   public init(weight: any WeightConvertible, bias: (any WeightConvertible)? = nil) throws {
     self.weight = try weight.makeWeight(named: "weight")
     self.bias = try bias?.makeWeight(named: "bias")
@@ -33,8 +33,8 @@ open class Linear: Layer {
   /// - Parameters:
   ///   - dtype: what the weight's dtype must be.
   ///   - quantizationEncoding: what the weight's encoding must be; nil for dense weights.
-  ///   - inFeatures: with `outFeatures`, the stored weight's two dimensions in either order: y = x Wᵀ follows the stored
-  ///     weight.
+  ///   - inFeatures: with `outFeatures`, the stored weight's two dimensions in either order: y = x Wᵀ follows the
+  ///     stored weight.
   ///   - weights: as in `init`; a path may also be that of a prefix of ".weight".
   ///   - bias: as in `init`; a path may also be that of a prefix of ".bias" or ".weight".
   /// - Throws: as `init`.
@@ -76,8 +76,8 @@ open class Linear: Layer {
     guard weight.shape == [outFeatures, inFeatures] || weight.shape == [inFeatures, outFeatures] else {
       throw MaxLinearError(
         .invalidShape,
-        "weight: shape is \(weight.shape), expected in_features = \(inFeatures) and out_features = \(outFeatures) in either "
-          + "order")
+        "weight: shape is \(weight.shape), expected in_features = \(inFeatures) and out_features = \(outFeatures) "
+          + "in either order")
     }
   }
 }

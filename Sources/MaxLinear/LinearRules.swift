@@ -23,7 +23,8 @@ enum LinearRules {
     guard let clip else { return }
     guard clip.isFinite, clip > 0 else {
       throw MaxLinearError(
-        .invalidArgument, "clip_weight: is \(clip), expected a finite number above 0, or none to leave weights as they are")
+        .invalidArgument,
+        "clip_weight: is \(clip), expected a finite number above 0, or none to leave weights as they are")
     }
     guard encoding == nil else {
       throw MaxLinearError(.unsupported, "clip_weight: encoded weights cannot be clipped, expected none")

@@ -4,10 +4,10 @@
 ///     try layer.load(weights, prefix: "encoder.layer.0.intermediate.dense.")
 ///     let y = try layer(x)
 ///
-/// - W is (outDim, inDim), b is (outDim), both of the layer's dtype. Keys: "weight", "bias", behind "name." when a name is
-///   given.
-/// - x is (..., inDim), float32, of any rank from 1; y is (..., outDim), float32. The bits of a row of y do not depend on the
-///   other rows, on the number of threads, or on the CPU.
+/// - W is (outDim, inDim), b is (outDim), both of the layer's dtype. Keys: "weight", "bias", behind "name." when a name
+///   is given.
+/// - x is (..., inDim), float32, of any rank from 1; y is (..., outDim), float32. The bits of a row of y do not depend
+///   on the other rows, on the number of threads, or on the CPU.
 ///
 /// Errors: those of loading (`Module.loadStateDict`), preparing (`Layer.prepared`) and calling (`PreparedLayer`).
 /// One thread at a time; `prepared()` gives a layer that any number of threads may call.

@@ -26,7 +26,8 @@ struct LinearViews {
     }
     if let strides = view.strides, width > 1, strides[last] != 1, extent.count > 0 {
       throw MaxLinearError(
-        .invalidShape, "\(argument): last stride is \(strides[last]), expected 1: the elements of a row must be adjacent")
+        .invalidShape,
+        "\(argument): last stride is \(strides[last]), expected 1: the elements of a row must be adjacent")
     }
     return extent
   }
@@ -36,8 +37,8 @@ struct LinearViews {
     try check(x, "x", width: inDim, "in_dim")
   }
 
-  /// Throws unless x is (..., inDim) and y is (..., outDim) with the same leading dimensions, elements of y are distinct, and
-  /// none of them is one of x.
+  /// Throws unless x is (..., inDim) and y is (..., outDim) with the same leading dimensions, elements of y are
+  /// distinct, and none of them is one of x.
   func check(inDim: Int, outDim: Int) throws(MaxLinearError) {
     let xExtent = try Self.checkX(x, inDim: inDim)
     let yExtent = try Self.check(y, "y", width: outDim, "out_dim")
@@ -77,8 +78,8 @@ struct LinearViews {
     return distance >= UInt(xBytes) && pitch - distance >= UInt(yBytes)
   }
 
-  /// Bytes from one index of an axis to the next. The extent has been checked, so it does not overflow where the dimension is
-  /// above 1.
+  /// Bytes from one index of an axis to the next. The extent has been checked, so it does not overflow where the
+  /// dimension is above 1.
   private func rowStride(_ view: mxl_tensor, _ axis: Int) -> Int {
     if let strides = view.strides { return Int(strides[axis]) * 4 }
     return (axis + 1..<Int(view.rank)).reduce(4) { $0 * Int(view.shape[$1]) }

@@ -73,7 +73,9 @@ public struct Machine: Sendable {
   public static var isaNames: [String] { knownISAs.map(\.name) }
 
   private static var knownISAs: [(name: String, features: UInt64)] {
-    (0..<mxlk_isa_count()).compactMap { mxlk_isa_at($0) }.map { (String(cString: $0.pointee.name), $0.pointee.features) }
+    (0..<mxlk_isa_count()).compactMap { mxlk_isa_at($0) }.map {
+      (String(cString: $0.pointee.name), $0.pointee.features)
+    }
   }
 
   private static func featureNames(_ features: UInt64) -> [String] {

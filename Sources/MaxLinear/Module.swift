@@ -40,8 +40,8 @@ open class Module {
   ///   - strict: refuse keys that the module does not have; otherwise they are ignored.
   ///   - replace: accept prepared layers: the new weights are prepared as the old ones were. A `PreparedLayer` that was
   ///     handed out keeps the old ones.
-  /// - Throws: `.missingKey`, `.unexpectedKey`, `.invalidShape`, `.invalidDType`, `.invalidArgument` for a key that comes
-  ///   twice, `.alreadyPrepared` without `replace`, `.outOfMemory`.
+  /// - Throws: `.missingKey`, `.unexpectedKey`, `.invalidShape`, `.invalidDType`, `.invalidArgument` for a key that
+  ///   comes twice, `.alreadyPrepared` without `replace`, `.outOfMemory`.
   public final func loadStateDict(_ state: StateDict, strict: Bool = false, replace: Bool = false) throws {
     _ = try loadKeepingRetired(state, strict: strict, replace: replace)
   }

@@ -21,8 +21,8 @@ final class PreparedLinear: PreparedComputation, @unchecked Sendable {
 
   /// Picks a row that the CPU features can run, and packs for it. Changes nothing but the residency of mapped pages.
   ///
-  /// - Throws: `.notLoaded`; `.unsupported` for an encoding or compute that no row has; `.invalidArgument`, `.invalidShape`,
-  ///   `.invalidDType` for parameters that do not fit together; `.outOfMemory`.
+  /// - Throws: `.notLoaded`; `.unsupported` for an encoding or compute that no row has; `.invalidArgument`,
+  ///   `.invalidShape`, `.invalidDType` for parameters that do not fit together; `.outOfMemory`.
   static func prepare(
     weight: Weight, bias: Weight?, clip: Float?, options: PrepareOptions, features: UInt64
   ) throws(MaxLinearError) -> Result {

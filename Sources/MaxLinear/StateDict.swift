@@ -101,7 +101,8 @@ extension Weights {
   }
 }
 
-/// The key that takes the fewest edits to become `wanted`; nil when all take more than half as many as the longer one has bytes.
+/// The key that takes the fewest edits to become `wanted`; nil when all take more than half as many as the longer one
+/// has bytes.
 func nearestKey(to wanted: String, among keys: [String]) -> String? {
   let target = Array(wanted.utf8)
   var best: (key: String, distance: Int)?

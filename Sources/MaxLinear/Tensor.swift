@@ -4,8 +4,8 @@ import CMaxLinear
 ///
 /// A tensor never owns kernels or devices; `owner` keeps its memory alive. Copies of a tensor view the same memory.
 ///
-/// Sendable because the view itself never changes. The memory is another matter, as with every pointer: whoever writes to it
-/// while another thread reads or writes orders the two.
+/// Sendable because the view itself never changes. The memory is another matter, as with every pointer: whoever writes
+/// to it while another thread reads or writes orders the two.
 public struct Tensor: @unchecked Sendable {
   /// The first element; nil only when there are no elements.
   public let pointer: UnsafeMutableRawPointer?
@@ -65,8 +65,8 @@ public struct Tensor: @unchecked Sendable {
     self.isReadOnly = isReadOnly
   }
 
-  /// A copy of a borrowed view's description, once its dtype, device, shape and strides are checked. `argument` names it in
-  /// messages.
+  /// A copy of a borrowed view's description, once its dtype, device, shape and strides are checked. `argument` names
+  /// it in messages.
   package init(
     _ view: mxl_tensor, owner: (any AnyObject & Sendable)?, isReadOnly: Bool, argument: @autoclosure () -> String
   ) throws(MaxLinearError) {

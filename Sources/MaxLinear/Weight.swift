@@ -15,8 +15,8 @@ public final class Weight {
 
   /// A weight without contents.
   ///
-  /// - Throws: `.invalidShape` for a negative dimension, a size that overflows, or rows that are no whole number of blocks;
-  ///   `.noDevice` for a device other than the CPU with id 0.
+  /// - Throws: `.invalidShape` for a negative dimension, a size that overflows, or rows that are no whole number of
+  ///   blocks; `.noDevice` for a device other than the CPU with id 0.
   public init(
     name: String, dtype: DType, shape: [Int], device: DeviceRef = .cpu(),
     quantizationEncoding: QuantizationEncoding? = nil
@@ -31,7 +31,8 @@ public final class Weight {
     try Self.checkSize(name, shape: storedShape, bits: storedDType.bits)
   }
 
-  /// A weight with contents, copied, borrowed or mapped as `data.storage` says. Dtype, shape and encoding are the data's.
+  /// A weight with contents, copied, borrowed or mapped as `data.storage` says. Dtype, shape and encoding are the
+  /// data's.
   ///
   /// - Throws: as `init(name:dtype:shape:device:quantizationEncoding:)`, and `.outOfMemory`.
   public convenience init(_ data: WeightData, name: String? = nil) throws {
@@ -42,8 +43,8 @@ public final class Weight {
       guard data.dtype == .uint8, let elements else {
         throw MaxLinearError(
           .invalidShape,
-          "\(name ?? data.name): \(data.dtype.name) of shape \(shape), expected uint8 rows of whole \(encoding) blocks of "
-            + "\(encoding.blockSize) bytes")
+          "\(name ?? data.name): \(data.dtype.name) of shape \(shape), expected uint8 rows of whole "
+            + "\(encoding) blocks of \(encoding.blockSize) bytes")
       }
       shape[shape.count - 1] = elements
     }
@@ -62,7 +63,8 @@ public final class Weight {
   /// Whether the weight has contents.
   public var isLoaded: Bool { if case .empty = contents { false } else { true } }
 
-  /// What was loaded, bit for bit, for reading only; nil before that. After the layer was prepared this may unpack a new copy.
+  /// What was loaded, bit for bit, for reading only; nil before that. After the layer was prepared this may unpack a
+  /// new copy.
   ///
   /// Throws `.outOfMemory`.
   public func data() throws -> WeightData? {
@@ -88,8 +90,8 @@ public final class Weight {
     }
   }
 
-  /// The data, once it fits this weight, kept as its storage asks: copied, or as it is. Rows whose elements are not adjacent
-  /// are copied in any case. `key` names it in messages.
+  /// The data, once it fits this weight, kept as its storage asks: copied, or as it is. Rows whose elements are not
+  /// adjacent are copied in any case. `key` names it in messages.
   func checked(_ data: WeightData, key: String) throws(MaxLinearError) -> WeightData {
     guard data.encoding == quantizationEncoding?.name else {
       throw MaxLinearError(
@@ -117,8 +119,8 @@ public final class Weight {
     guard let bytes = blocks(in: elements, of: encoding.elementsPerBlock, becoming: encoding.blockSize) else {
       throw MaxLinearError(
         .invalidShape,
-        "\(name): last dimension is \(elements), expected a multiple of \(encoding)'s \(encoding.elementsPerBlock) that memory "
-          + "can hold")
+        "\(name): last dimension is \(elements), expected a multiple of \(encoding)'s "
+          + "\(encoding.elementsPerBlock) that memory can hold")
     }
     return shape.dropLast() + [bytes]
   }

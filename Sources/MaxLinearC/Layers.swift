@@ -91,7 +91,8 @@ public func mxl_layer_load(
     let (strict, replace) = try loadFlags(flags)
     guard count >= 0, count == 0 || entries != nil else {
       throw MaxLinearError(
-        .invalidArgument, count < 0 ? "count: is \(UInt(bitPattern: count)), more than memory holds" : "entries: is NULL")
+        .invalidArgument,
+        count < 0 ? "count: is \(UInt(bitPattern: count)), more than memory holds" : "entries: is NULL")
     }
     var lent = LentEntries()
     for index in 0..<count { try lent.append(entries[index], "entries[\(index)]") }
@@ -184,7 +185,8 @@ public func mxl_layer_memory(
     value.source = UInt64(held.source)
     value.mapped = UInt64(held.mapped)
     withUnsafeBytes(of: value) { bytes in
-      UnsafeMutableRawBufferPointer(start: memory, count: size).copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[..<size]))
+      UnsafeMutableRawBufferPointer(start: memory, count: size).copyMemory(
+        from: UnsafeRawBufferPointer(rebasing: bytes[..<size]))
     }
   }
 }

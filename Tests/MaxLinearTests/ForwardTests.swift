@@ -56,7 +56,9 @@ struct ForwardTests {
     for offset in 0..<4 {
       let memory = try Tensor.zeros(shape: [2000], dtype: .uint8)
       let start = try #require(memory.pointer)
-      x.withUnsafeBytes { (start + offset).copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(start), byteCount: $0.count) }
+      x.withUnsafeBytes {
+        (start + offset).copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(start), byteCount: $0.count)
+      }
       let unaligned = try Tensor(pointer: start + offset, dtype: .float32, shape: [3, 37], owner: memory.owner)
       let y = try Tensor(pointer: start + 1000 + offset, dtype: .float32, shape: [3, 5], owner: memory.owner)
       try made.layer.forward(unaligned, into: y)
@@ -92,7 +94,9 @@ struct ForwardTests {
   func badX() throws {
     let layer = try TestLayer(inDim: 6, outDim: 4).layer
     let prepared = try layer.prepared()
-    expectError(.invalidShape, "x: last dimension is 5, expected in_dim = 6") { _ = try layer(randomTensor([5], seed: 1)) }
+    expectError(.invalidShape, "x: last dimension is 5, expected in_dim = 6") {
+      _ = try layer(randomTensor([5], seed: 1))
+    }
     expectError(.invalidShape, "x: rank is 0, expected 1 or more") { _ = try layer(Tensor([1], shape: [])) }
     expectError(.invalidDType, "x: dtype is float64, expected float32") {
       _ = try layer(Tensor(elements: [Double](repeating: 1, count: 6)))
@@ -156,7 +160,8 @@ struct ForwardTests {
     }
     #expect(try bits(base) == before)
     let taken: [(x: Int, xStride: Int, y: Int, yStride: Int)] = [
-      (0, 10, 6, 10), (4, 10, 0, 10), (0, 20, 10, 20), (12, 6, 0, 4), (0, 6, 18, 4), (0, 10, 6, 20), (100, -10, 106, 10),
+      (0, 10, 6, 10), (4, 10, 0, 10), (0, 20, 10, 20), (12, 6, 0, 4), (0, 6, 18, 4), (0, 10, 6, 20),
+      (100, -10, 106, 10),
     ]
     for (xFirst, xStride, yFirst, yStride) in taken {
       let base = try randomTensor([200], seed: 1)

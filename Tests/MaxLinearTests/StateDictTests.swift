@@ -8,7 +8,9 @@ struct StateDictTests {
   private func awkward(_ count: Int) -> [Float] {
     var generator = SeededGenerator(seed: 11)
     return (0..<count).map { index in
-      index % 3 == 0 ? Float(bitPattern: UInt32(truncatingIfNeeded: generator.next())) : [0, -0.0, .infinity, Float(bitPattern: 3)][index % 4]
+      index % 3 == 0
+        ? Float(bitPattern: UInt32(truncatingIfNeeded: generator.next()))
+        : [0, -0.0, .infinity, Float(bitPattern: 3)][index % 4]
     }
   }
 
@@ -66,7 +68,8 @@ struct StateDictTests {
     for strides in [[1, 6], [9, 1], [-7, 1], [0, 1], [3, -2]] {
       let first = 60
       let tensor = try Tensor(
-        pointer: #require(base.pointer) + 4 * first, dtype: .float32, shape: [6, 5], strides: strides, owner: base.owner)
+        pointer: #require(base.pointer) + 4 * first, dtype: .float32, shape: [6, 5], strides: strides, owner: base.owner
+      )
       let plain = try Linear(weight: Tensor(tensor.floats(), shape: [6, 5]))
       for packing in [Packing.always, .never] {
         let layer = try LinearV2(inDim: 5, outDim: 6, dtype: .float32)
@@ -88,17 +91,42 @@ struct StateDictTests {
     var encoded = WeightData(name: "weight", tensor: weight)
     encoded.encoding = "Q4_K"
     let cases: [(status: MaxLinearError.Status, message: String, state: StateDict)] = try [
-      (.missingKey, "bias: missing from the state dict; the nearest key is \"bais\"", entries(("weight", weight), ("bais", bias))),
-      (.missingKey, "weight: missing from the state dict; the nearest key is \"Weight\"", entries(("bias", bias), ("Weight", weight))),
+      (
+        .missingKey, "bias: missing from the state dict; the nearest key is \"bais\"",
+        entries(("weight", weight), ("bais", bias))
+      ),
+      (
+        .missingKey, "weight: missing from the state dict; the nearest key is \"Weight\"",
+        entries(("bias", bias), ("Weight", weight))
+      ),
       (.missingKey, "weight: missing from the state dict", entries()),
-      (.invalidShape, "weight: shape is [2, 3], expected [3, 2]", entries(("weight", randomTensor([2, 3], seed: 3)), ("bias", bias))),
-      (.invalidShape, "bias: shape is [3, 1], expected [3]", entries(("weight", weight), ("bias", randomTensor([3, 1], seed: 3)))),
-      (.invalidDType, "bias: dtype is float64, expected float32", entries(("weight", weight), ("bias", Tensor(elements: [1, 2, 3] as [Double])))),
-      (.invalidDType, "weight: encoding is Q4_K, expected none", StateDict([encoded, WeightData(name: "bias", tensor: bias)])),
-      (.invalidArgument, "bias: comes twice in the state dict", entries(("weight", weight), ("bias", bias), ("bias", bias))),
-      (.unexpectedKey, "extra: the layer has no such key", entries(("weight", weight), ("bias", bias), ("extra", bias))),
-      (.unexpectedKey, "weights: the layer has no such key; the nearest of its keys is \"weight\"",
-        entries(("weight", weight), ("bias", bias), ("weights", bias))),
+      (
+        .invalidShape, "weight: shape is [2, 3], expected [3, 2]",
+        entries(("weight", randomTensor([2, 3], seed: 3)), ("bias", bias))
+      ),
+      (
+        .invalidShape, "bias: shape is [3, 1], expected [3]",
+        entries(("weight", weight), ("bias", randomTensor([3, 1], seed: 3)))
+      ),
+      (
+        .invalidDType, "bias: dtype is float64, expected float32",
+        entries(("weight", weight), ("bias", Tensor(elements: [1, 2, 3] as [Double])))
+      ),
+      (
+        .invalidDType, "weight: encoding is Q4_K, expected none",
+        StateDict([encoded, WeightData(name: "bias", tensor: bias)])
+      ),
+      (
+        .invalidArgument, "bias: comes twice in the state dict",
+        entries(("weight", weight), ("bias", bias), ("bias", bias))
+      ),
+      (
+        .unexpectedKey, "extra: the layer has no such key", entries(("weight", weight), ("bias", bias), ("extra", bias))
+      ),
+      (
+        .unexpectedKey, "weights: the layer has no such key; the nearest of its keys is \"weight\"",
+        entries(("weight", weight), ("bias", bias), ("weights", bias))
+      ),
     ]
     for prepare in [false, true] {
       let made = try TestLayer(inDim: 2, outDim: 3, seed: 20)
@@ -211,7 +239,9 @@ struct StateDictTests {
         "m.safetensors", safetensors("{" + parts.joined(separator: ",") + "}", data: [UInt8](repeating: 0, count: 16)))
     ])
     let layer = try LinearV2(inDim: 1, outDim: 1, dtype: .float32, hasBias: true)
-    expectError(.unexpectedKey, "a.scale: the layer has no such key") { try layer.load(weights, prefix: "a.", strict: true) }
+    expectError(.unexpectedKey, "a.scale: the layer has no such key") {
+      try layer.load(weights, prefix: "a.", strict: true)
+    }
     expectError(.missingKey, "b.bias: missing from the checkpoint; the nearest key is \"a.bias\"") {
       try layer.load(weights, prefix: "b.")
     }
