@@ -28,7 +28,7 @@ demo: $(LIBRARY) $(VENV)/demo.stamp
 test: test-swift test-python
 
 test-swift: $(BUILD)/system.stamp
-	swift test --scratch-path $(BUILD)/test
+	scripts/swift $(BUILD)/test test
 
 test-python: $(LIBRARY) $(VENV)/demo.stamp $(VENV)/test.stamp $(BUILD)/compilers.stamp
 	PYTHONPATH=bindings/python/src $(VENV)/bin/python -m pytest -q bindings/python/tests Tests examples/python/tests
