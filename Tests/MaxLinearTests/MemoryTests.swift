@@ -1,3 +1,4 @@
+import Foundation
 import Kernels
 import Testing
 
@@ -57,8 +58,25 @@ struct MemoryTests {
     let layer = try LinearV2(inDim: 300, outDim: 512, dtype: .float32)
     try layer.load(weights)
     #expect(layer.memory() == LayerMemory(mapped: Self.weightBytes))
+    #expect(try bits(#require(weights["weight"]).tensor).count == 512 * 300)
+    #expect(try mappedPages(of: folder.path) >= Self.weightBytes - 8192)
     let packed = try packedBytes(try layer.prepared())
     #expect(layer.memory() == LayerMemory(packed: packed))
+    #expect(try mappedPages(of: folder.path) <= 8192)
+  }
+
+  /// Bytes of this process's mappings of files in a folder that are in its memory.
+  private func mappedPages(of folder: String) throws -> Int {
+    var total = 0
+    var isInside = false
+    let data = try #require(try FileHandle(forReadingFrom: URL(fileURLWithPath: "/proc/self/smaps")).readToEnd())
+    for line in String(decoding: data, as: UTF8.self).split(separator: "\n") {
+      let fields = line.split(separator: " ")
+      guard let first = fields.first else { continue }
+      if !first.hasSuffix(":") { isInside = line.contains(folder) }
+      if isInside, first == "Rss:", fields.count > 1 { total += (Int(fields[1]) ?? 0) * 1024 }
+    }
+    return total
   }
 
   @Test("a borrowed source is let go of when packed, and kept without packing")
