@@ -78,7 +78,7 @@ def test_erf():
     x = np.concatenate([np.linspace(-8, 8, 40001), [0.0, -0.0, 1e-30, 40.0, -40.0]])
     exact = np.array([math.erf(value) for value in x])
     assert np.abs(erf(x) - exact).max() < 1e-9
-    assert np.abs(erf(x.astype(np.float32)) - exact).max() < 1e-6
+    assert np.abs(erf(x.astype(np.float32)) - exact).max() < 2e-6
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def test_every_linear_layer_is_called_in_maxlinear(encoder, monkeypatch):
     monkeypatch.setattr(Timed, "__call__", lambda self, x: called.append(self.layer) or original(self, x))
     encoder.embed(["One sentence."])
     assert len(called) == 36 and len({id(layer) for layer in called}) == 36
-    assert all(isinstance(layer, LinearV2) and layer.memory()["mapped"] > 0 for layer in called)
+    assert all(isinstance(layer, LinearV2) and layer.memory()["packed"] > 0 for layer in called)
 
 
 def test_an_embedding_does_not_depend_on_its_batch(encoder):
