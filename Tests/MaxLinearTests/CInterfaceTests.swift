@@ -286,6 +286,40 @@ struct CInterfaceTests {
     withExtendedLifetime(counter) {}
   }
 
+  /// A layer that its own weights' release function asks for its memory.
+  private final class Asking {
+    var layer: UnsafeMutablePointer<mxl_layer>?
+    var answers: [mxl_status] = []
+
+    func ask() {
+      var memory = mxl_memory()
+      memory.struct_size = UInt32(MemoryLayout<mxl_memory>.size)
+      answers.append(mxl_layer_memory(layer, &memory, nil))
+    }
+  }
+
+  @Test("release may call the library: no lock is held", arguments: [MXL_PACK_ALWAYS, MXL_PACK_NEVER])
+  func releaseCallsBack(_ pack: mxl_pack) {
+    let asking = Asking()
+    asking.layer = arguments.layer(inDim: 1, outDim: 1)
+    var entry = arguments.entry("weight", [3], [1, 1])
+    entry.storage = Int32(MXL_STORAGE_BORROW.rawValue)
+    entry.owner = Unmanaged.passUnretained(asking).toOpaque()
+    entry.release = { owner in
+      if let owner { Unmanaged<Asking>.fromOpaque(owner).takeUnretainedValue().ask() }
+    }
+    var options = mxl_prepare_options()
+    options.struct_size = UInt32(MemoryLayout<mxl_prepare_options>.size)
+    options.pack = pack.rawValue
+    expectOK { mxl_layer_load(asking.layer, &entry, 1, 0, $0) }
+    expectOK { mxl_layer_prepare(asking.layer, &options, $0) }
+    expectOK { mxl_layer_load(asking.layer, &entry, 1, MXL_LOAD_REPLACE, $0) }
+    #expect(asking.answers == Array(repeating: MXL_OK, count: pack == MXL_PACK_ALWAYS ? 2 : 1))
+    var plain = arguments.entry("weight", [4], [1, 1])
+    expectOK { mxl_layer_load(asking.layer, &plain, 1, MXL_LOAD_REPLACE, $0) }
+    #expect(asking.answers == [MXL_OK, MXL_OK])
+  }
+
   @Test("Linear takes a weight and a bias")
   func v1() {
     var weight = arguments.entry("", [1, 2, 3, 4, 5, 6], [2, 3])
