@@ -197,19 +197,16 @@ struct StateDictTests {
     final class Pair: Module {
       let first: LinearV2
       let second: LinearV2
-      override init() {
-        first = Pair.linear("lin")
-        second = Pair.linear(nil)
+      init(_ first: LinearV2, _ second: LinearV2) {
+        self.first = first
+        self.second = second
         super.init()
-      }
-      static func linear(_ name: String?) -> LinearV2 {
-        do {
-          return try LinearV2(inDim: 2, outDim: 2, dtype: .float32, hasBias: true, name: name)
-        } catch { fatalError("\(error)") }
       }
       override var modules: [(name: String, module: Module)] { [("first", first), ("second", second)] }
     }
-    let pair = Pair()
+    let pair = try Pair(
+      LinearV2(inDim: 2, outDim: 2, dtype: .float32, hasBias: true, name: "lin"),
+      LinearV2(inDim: 2, outDim: 2, dtype: .float32, hasBias: true))
     let keys = ["first.lin.weight", "first.lin.bias", "second.weight", "second.bias"]
     #expect(pair.namedWeights().map(\.key) == keys)
     let one = try randomTensor([2, 2], seed: 1)
