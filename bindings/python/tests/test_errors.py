@@ -110,7 +110,7 @@ def test_before_a_load():
     ("state", "kind", "status", "parts"),
     [
         ({}, KeyError, "MXL_MISSING_KEY", ("weight",)),
-        ({"wieght": W}, KeyError, "MXL_UNEXPECTED_KEY", ("weight", "wieght")),
+        ({"wieght": W}, KeyError, "MXL_MISSING_KEY", ("weight", "wieght")),
         ({"weight": W, "other": W}, KeyError, "MXL_UNEXPECTED_KEY", ("other",)),
         ({"weight": W.T.copy()}, ValueError, "MXL_INVALID_SHAPE", ("weight", "3", "2")),
         ({"weight": W[0]}, ValueError, "MXL_INVALID_SHAPE", ("weight",)),
