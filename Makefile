@@ -11,7 +11,7 @@ CLANG_FORMAT_FILES := $(shell git ls-files '*.c' '*.h' '*.cpp')
 export MAXLINEAR_LIBRARY := $(abspath $(LIBRARY))
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-swift test-python lib lint format abi abi-fixture clean
+.PHONY: help demo test test-swift test-python lib lint format abi clean
 
 help:
 	@echo "make demo     embed sentences with a trained encoder, every linear layer in maxlinear"
