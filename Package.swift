@@ -1,10 +1,14 @@
 // swift-tools-version: 6.2
 // 6.2 or later: below it SwiftPM refuses unsafeFlags in a dependency that is imported by a tag.
+import Foundation
 import PackageDescription
 
 /// Debian and Ubuntu name LLVM's OpenMP runtime libomp5.so; elsewhere set MAXLINEAR_OPENMP_LIBRARY=omp.
 let openMP = Context.environment["MAXLINEAR_OPENMP_LIBRARY"] ?? "omp5"
 let root = Context.packageDirectory
+
+/// Files under build/ would be looked at by each build; a folder that is not there must not be named.
+let products = FileManager.default.fileExists(atPath: "\(root)/build") ? ["build"] : []
 
 let package = Package(
   name: "maxlinear",
@@ -18,7 +22,7 @@ let package = Package(
   ],
   targets: [
     .target(
-      name: "CMaxLinear", path: ".", sources: ["Sources/CMaxLinear"], publicHeadersPath: "include",
+      name: "CMaxLinear", path: ".", exclude: products, sources: ["Sources/CMaxLinear"], publicHeadersPath: "include",
       cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-std=c11"])]),
     .target(name: "CHandles", dependencies: ["CMaxLinear"]),
     .target(
@@ -43,7 +47,7 @@ let package = Package(
     .executableTarget(
       name: "maxlinear-cli",
       dependencies: ["MaxLinear", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
-    .testTarget(name: "MaxLinearTests", dependencies: ["MaxLinear", "Kernels"]),
+    .testTarget(name: "MaxLinearTests", dependencies: ["CHandles", "MaxLinear", "MaxLinearC", "Kernels"]),
     .target(
       name: "KernelChecks", dependencies: ["Kernels"], path: "Tests/KernelChecks",
       cSettings: [

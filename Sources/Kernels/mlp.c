@@ -9,6 +9,8 @@
 #include "parallel.h"
 #include "scratch.h"
 
+#include <string.h>
+
 #define HIDDEN_BYTES ((int64_t)64 << 20)
 
 typedef struct mlp_plan {
@@ -20,19 +22,26 @@ typedef struct mlp_plan {
 
 typedef struct gate_job {
   int32_t activation;
-  const float *gate, *up;
+  const char *gate, *up;
   int64_t count;
-  float *hidden;
+  char *hidden;
 } gate_job;
 
 static void gate_thread(void *context, const mxlk_team *team) {
   const gate_job *job = context;
   int64_t begin, end;
   mxlk_share(team, job->count, &begin, &end);
-  mxlk_gate(mxlk_cpu_features(), job->activation, job->gate + begin, job->up + begin, end - begin, job->hidden + begin);
+  float gates[256], ups[256];
+  for (; begin < end; begin += 256) {
+    int64_t count = end - begin < 256 ? end - begin : 256;
+    memcpy(gates, job->gate + 4 * begin, (size_t)count * 4);
+    memcpy(ups, job->up + 4 * begin, (size_t)count * 4);
+    mxlk_gate(mxlk_cpu_features(), job->activation, gates, ups, count, ups);
+    memcpy(job->hidden + 4 * begin, ups, (size_t)count * 4);
+  }
 }
 
-void mxlk_gate_run(int32_t activation, const float *gate, const float *up, int64_t count, float *hidden) {
+void mxlk_gate_run(int32_t activation, const void *gate, const void *up, int64_t count, void *hidden) {
   gate_job job = {activation, gate, up, count, hidden};
   int64_t worth = count >> 16;
   mxlk_parallel(worth < mxlk_threads() ? (worth < 1 ? 1 : (int32_t)worth) : mxlk_threads(), gate_thread, &job);

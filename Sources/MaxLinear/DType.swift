@@ -1,7 +1,7 @@
 import CMaxLinear
 
-/// Element types, with the numbers of `mxl_dtype`. The library computes on those that a layer's documentation names; the
-/// others can be listed and read from checkpoints.
+/// Element types, with the numbers of `mxl_dtype`. The library computes on those that a layer's documentation names;
+/// the others can be listed and read from checkpoints.
 public enum DType: Int32, Sendable, CaseIterable {
   case float32 = 1
   case float16 = 2

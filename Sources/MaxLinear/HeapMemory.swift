@@ -2,8 +2,8 @@ import Kernels
 
 /// Memory from the library's one fallible allocator, freed with the last reference.
 ///
-/// Unchecked: the address never changes and the memory is freed once. Who writes to it while others read orders that, as
-/// with every pointer.
+/// Unchecked: the address never changes and the memory is freed once. Who writes to it while others read orders that,
+/// as with every pointer.
 final class HeapMemory: @unchecked Sendable {
   let pointer: UnsafeMutableRawPointer
   let byteCount: Int

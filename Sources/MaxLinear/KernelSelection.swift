@@ -10,7 +10,8 @@ import Kernels
 
 /// The search for the row that a layer runs.
 enum KernelSelection {
-  /// The CPU features that MAXLINEAR_ISA leaves. Throws `.unsupported`, listing the known names, when it holds none of them.
+  /// The CPU features that MAXLINEAR_ISA leaves. Throws `.unsupported`, listing the known names, when it holds none of
+  /// them.
   static func allowedFeatures() throws(MaxLinearError) -> UInt64 {
     var features: UInt64 = 0
     guard mxlk_allowed_features(&features) != 0 else {
@@ -21,11 +22,10 @@ enum KernelSelection {
     return features
   }
 
-  /// The row of highest rank. Throws `.unsupported` when no row computes this.
+  /// The row of highest rank that these CPU features can run. Throws `.unsupported` when no row computes this.
   static func row(
-    operation: mxl_op, encoding: String, compute: Compute, argument: String
+    operation: mxl_op, encoding: String, compute: Compute, features: UInt64, argument: String
   ) throws(MaxLinearError) -> UnsafePointer<mxl_kernel_row> {
-    let features = try allowedFeatures()
     let row = encoding.withCString { mxlk_row_find(Int32(operation.rawValue), $0, compute.rawValue, features) }
     guard let row else {
       throw MaxLinearError(.unsupported, "\(argument): no kernel computes \(encoding) weights in \(compute)")

@@ -1,7 +1,8 @@
 /// A module with a forward.
 ///
-/// Loading fills its weights, preparing packs them for this CPU's kernels, and then it is called. The first call prepares
-/// with the default options; `prepared(_:)` does it at a time of one's own choosing and gives what several threads may call.
+/// Loading fills its weights, preparing packs them for this CPU's kernels, and then it is called. The first call
+/// prepares with the default options; `prepared(_:)` does it at a time of one's own choosing and gives what several
+/// threads may call.
 open class Layer: Module {
   /// Set when prepared, and gone when a field that it depends on is assigned.
   final var preparedLayer: PreparedLayer?
@@ -24,13 +25,13 @@ open class Layer: Module {
     throw MaxLinearError(.internal, "\(type(of: self)): has no kernels of its own")
   }
 
-  /// Picks a kernel row and packs the weights for it, then gives the source back: copies are freed, mapped pages returned
-  /// to the system. `stateDict()` unpacks them again.
+  /// Picks a kernel row and packs the weights for it, then gives the source back: copies are freed, mapped pages
+  /// returned to the system. `stateDict()` unpacks them again.
   ///
   /// Preparing twice with the same options returns the same layer. Changes nothing when it throws.
   ///
-  /// - Throws: `.notLoaded`, `.alreadyPrepared` when prepared with other options, `.unsupported`, `.outOfMemory`, and the
-  ///   errors of parameters that do not fit together.
+  /// - Throws: `.notLoaded`, `.alreadyPrepared` when prepared with other options, `.unsupported`, `.outOfMemory`, and
+  ///   the errors of parameters that do not fit together.
   @discardableResult
   public final func prepared(_ options: PrepareOptions = PrepareOptions()) throws -> PreparedLayer {
     try prepareKeepingRetired(options).layer

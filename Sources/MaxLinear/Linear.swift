@@ -3,9 +3,9 @@
 ///     let layer = try Linear(weight: weight, bias: bias)
 ///     let y = try layer(x)
 ///
-/// - W is (outDim, inDim), float32; b is (outDim), float32, or nil.
-/// - x is (..., inDim), float32, of any rank from 1; y is (..., outDim), float32. The bits of a row of y do not depend on the
-///   other rows, on the number of threads, or on the CPU.
+/// - W is (outDim, inDim), b is (outDim) or nil: float32, float16 or bfloat16. Encoded weights are a ``QLinear``.
+/// - x is (..., inDim), of one of these dtypes and any rank from 1; y is (..., outDim), of x's dtype. The bits of a row of y do not depend
+///   on the other rows, on the number of threads, or on the CPU.
 ///
 /// Errors: those of preparing (`Layer.prepared`) and calling (`PreparedLayer`).
 /// One thread at a time; `prepared()` gives a layer that any number of threads may call.
@@ -20,21 +20,21 @@ open class Linear: Layer {
   /// A layer of a weight and a bias: a `Tensor` (copied), a `WeightData` (kept as its storage says), a `Weight`, or the
   /// `WeightsPath` of a checkpoint's tensor (mapped).
   ///
-  /// - Throws: `.invalidShape`, `.invalidDType`, `.unsupported` for parameters that do not fit together or that no kernel
-  ///   takes, `.missingKey` for a path that leads nowhere, `.outOfMemory`.
+  /// - Throws: `.invalidShape`, `.invalidDType`, `.unsupported` for parameters that do not fit together or that no
+  ///   kernel takes, `.missingKey` for a path that leads nowhere, `.outOfMemory`.
   public init(weight: any WeightConvertible, bias: (any WeightConvertible)? = nil) throws {
-    self.weight = try weight.weight(named: "weight")
-    self.bias = try bias?.weight(named: "bias")
+    self.weight = try weight.makeWeight(named: "weight")
+    self.bias = try bias?.makeWeight(named: "bias")
     try LinearRules.check(weight: self.weight, bias: self.bias, clip: nil)
   }
 
-  /// The layer that fits the weights: a `Linear` for dense ones.
+  /// The layer that fits the weights: a `Linear` for dense ones, a `QLinear` for encoded ones.
   ///
   /// - Parameters:
-  ///   - dtype: what the weight's dtype must be.
-  ///   - quantizationEncoding: what the weight's encoding must be; nil for dense weights.
-  ///   - inFeatures: with `outFeatures`, the stored weight's two dimensions in either order: y = x Wᵀ follows the stored
-  ///     weight.
+  ///   - dtype: what a dense weight's dtype must be.
+  ///   - quantizationEncoding: what the weight's encoding must be; nil takes the weight's own.
+  ///   - inFeatures: with `outFeatures`, the stored weight's two dimensions in either order: y = x Wᵀ follows the
+  ///     stored weight.
   ///   - weights: as in `init`; a path may also be that of a prefix of ".weight".
   ///   - bias: as in `init`; a path may also be that of a prefix of ".bias" or ".weight".
   /// - Throws: as `init`.
@@ -42,8 +42,13 @@ open class Linear: Layer {
     dtype: DType, quantizationEncoding: QuantizationEncoding? = nil, inFeatures: Int, outFeatures: Int,
     weights: any WeightConvertible, bias: (any WeightConvertible)? = nil
   ) throws -> Linear {
-    let layer = try Linear(weight: weights, bias: bias)
-    try layer.check(dtype: dtype, encoding: quantizationEncoding?.name)
+    let weight = try weights.makeWeight(named: "weight")
+    let isEncoded = weight.quantizationEncoding != nil || quantizationEncoding != nil
+    let layer =
+      isEncoded
+      ? try QLinear(weight: weight, bias: bias, quantizationEncoding: quantizationEncoding)
+      : try Linear(weight: weight, bias: bias)
+    if !isEncoded { try layer.check(dtype: dtype, encoding: nil) }
     try layer.check(inFeatures: inFeatures, outFeatures: outFeatures)
     return layer
   }
@@ -76,8 +81,8 @@ open class Linear: Layer {
     guard weight.shape == [outFeatures, inFeatures] || weight.shape == [inFeatures, outFeatures] else {
       throw MaxLinearError(
         .invalidShape,
-        "weight: shape is \(weight.shape), expected in_features = \(inFeatures) and out_features = \(outFeatures) in either "
-          + "order")
+        "weight: shape is \(weight.shape), expected in_features = \(inFeatures) and out_features = \(outFeatures) "
+          + "in either order")
     }
   }
 }
@@ -85,26 +90,26 @@ open class Linear: Layer {
 /// What a layer's constructor takes as a weight or a bias.
 public protocol WeightConvertible {
   /// The weight. `name` is its key, "weight" or "bias", where it does not bring one.
-  func weight(named name: String) throws -> Weight
+  func makeWeight(named name: String) throws -> Weight
 }
 
 extension Weight: WeightConvertible {
-  public func weight(named name: String) -> Weight { self }
+  public func makeWeight(named name: String) -> Weight { self }
 }
 
 extension WeightData: WeightConvertible {
-  public func weight(named name: String) throws -> Weight { try Weight(self, name: name) }
+  public func makeWeight(named name: String) throws -> Weight { try Weight(self, name: name) }
 }
 
 extension Tensor: WeightConvertible {
-  public func weight(named name: String) throws -> Weight {
+  public func makeWeight(named name: String) throws -> Weight {
     try Weight(WeightData(name: name, tensor: self))
   }
 }
 
 extension WeightsPath: WeightConvertible {
   /// The tensor of this path, or the one below it: ".weight", for a bias ".bias" first.
-  public func weight(named name: String) throws -> Weight {
+  public func makeWeight(named name: String) throws -> Weight {
     let below = [self, path(name), path("weight")].first { $0.exists() }
     return try Weight(try (below ?? self).data(), name: name)
   }

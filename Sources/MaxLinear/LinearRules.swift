@@ -23,7 +23,8 @@ enum LinearRules {
     guard let clip else { return }
     guard clip.isFinite, clip > 0 else {
       throw MaxLinearError(
-        .invalidArgument, "clip_weight: is \(clip), expected a finite number above 0, or none to leave weights as they are")
+        .invalidArgument,
+        "clip_weight: is \(clip), expected a finite number above 0, or none to leave weights as they are")
     }
     guard encoding == nil else {
       throw MaxLinearError(.unsupported, "clip_weight: encoded weights cannot be clipped, expected none")
@@ -45,8 +46,9 @@ enum LinearRules {
     guard bias.shape == [weight.shape[0]] else {
       throw MaxLinearError(.invalidShape, "\(bias.name): shape is \(bias.shape), expected [\(weight.shape[0])]")
     }
-    guard bias.dtype == .float32, bias.quantizationEncoding == nil else {
-      throw MaxLinearError(.invalidDType, "\(bias.name): dtype is \(bias.dtype.name), expected float32")
+    guard bias.quantizationEncoding == nil, DType.denseWeights.contains(bias.dtype) else {
+      let expected = DType.denseWeights.map(\.name).joined(separator: ", ")
+      throw MaxLinearError(.invalidDType, "\(bias.name): dtype is \(bias.dtype.name), expected one of \(expected)")
     }
   }
 }

@@ -4,10 +4,10 @@
 ///     try layer.load(weights, prefix: "encoder.layer.0.intermediate.dense.")
 ///     let y = try layer(x)
 ///
-/// - W is (outDim, inDim), b is (outDim), both of the layer's dtype. Keys: "weight", "bias", behind "name." when a name is
-///   given.
-/// - x is (..., inDim), float32, of any rank from 1; y is (..., outDim), float32. The bits of a row of y do not depend on the
-///   other rows, on the number of threads, or on the CPU.
+/// - W is (outDim, inDim), b is (outDim), both of the layer's dtype. Keys: "weight", "bias", behind "name." when a name
+///   is given.
+/// - x is (..., inDim), float32, float16 or bfloat16, of any rank from 1; y is (..., outDim), of x's dtype, accumulated in
+///   float32. The bits of a row of y do not depend on the other rows, on the number of threads, or on the CPU.
 ///
 /// Errors: those of loading (`Module.loadStateDict`), preparing (`Layer.prepared`) and calling (`PreparedLayer`).
 /// One thread at a time; `prepared()` gives a layer that any number of threads may call.
@@ -27,7 +27,7 @@ open class LinearV2: Layer {
   /// - Parameters:
   ///   - inDim: K, at least 1.
   ///   - outDim: N, at least 1.
-  ///   - dtype: of the weight and the bias: float32.
+  ///   - dtype: of the weight and the bias: float32, float16 or bfloat16. With an encoding, that of the bias, or uint8.
   ///   - device: nil for the CPU.
   ///   - hasBias: whether there is a b.
   ///   - quantizationEncoding: of the weight; nil for dense.
@@ -48,7 +48,9 @@ open class LinearV2: Layer {
     weight = try Weight(
       name: "\(prefix)weight", dtype: dtype, shape: [outDim, inDim], device: device,
       quantizationEncoding: quantizationEncoding)
-    bias = hasBias ? try Weight(name: "\(prefix)bias", dtype: dtype, shape: [outDim], device: device) : nil
+    // Blocks are bytes; a bias beside them is float32 unless the dtype says otherwise.
+    let biasDType = dtype == .uint8 ? .float32 : dtype
+    bias = hasBias ? try Weight(name: "\(prefix)bias", dtype: biasDType, shape: [outDim], device: device) : nil
     self.clipWeight = clipWeight
     self.device = device
   }
@@ -68,7 +70,8 @@ open class LinearV2: Layer {
 extension Layer.Preparation {
   /// The one linear computation, as both `Linear` and `LinearV2` prepare it.
   init(weight: Weight, bias: Weight?, clip: Float?, options: PrepareOptions) throws(MaxLinearError) {
-    let result = try PreparedLinear.prepare(weight: weight, bias: bias, clip: clip, options: options)
+    let result = try PreparedLinear.prepare(
+      weight: weight, bias: bias, clip: clip, options: options, features: try KernelSelection.allowedFeatures())
     layer = PreparedLayer(result.layer)
     var contents = [(weight, result.weightContents)]
     if let bias, let biasContents = result.biasContents { contents.append((bias, biasContents)) }

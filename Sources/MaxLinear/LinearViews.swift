@@ -10,12 +10,13 @@ struct LinearViews {
   private static func check(
     _ view: mxl_tensor, _ argument: StaticString, width: Int, _ dimension: StaticString
   ) throws(MaxLinearError) -> TensorExtent {
-    guard view.dtype == MXL_FLOAT32.rawValue else {
+    guard let bytes = elementBytes(view.dtype) else {
       let dtype = try view.checkedDType("\(argument)")
-      throw MaxLinearError(.invalidDType, "\(argument): dtype is \(dtype.name), expected float32")
+      throw MaxLinearError(
+        .invalidDType, "\(argument): dtype is \(dtype.name), expected float32, float16 or bfloat16")
     }
     try view.checkDevice("\(argument)")
-    let extent = try view.checkedExtent(bits: 32, "\(argument)")
+    let extent = try view.checkedExtent(bits: 8 * bytes, "\(argument)")
     guard view.rank >= 1 else {
       throw MaxLinearError(.invalidShape, "\(argument): rank is 0, expected 1 or more")
     }
@@ -26,9 +27,17 @@ struct LinearViews {
     }
     if let strides = view.strides, width > 1, strides[last] != 1, extent.count > 0 {
       throw MaxLinearError(
-        .invalidShape, "\(argument): last stride is \(strides[last]), expected 1: the elements of a row must be adjacent")
+        .invalidShape,
+        "\(argument): last stride is \(strides[last]), expected 1: the elements of a row must be adjacent")
     }
     return extent
+  }
+
+  /// Bytes of an element of the dtypes that x and y may have; nil for others.
+  @inline(__always)
+  private static func elementBytes(_ dtype: Int32) -> Int? {
+    if dtype == MXL_FLOAT32.rawValue { return 4 }
+    return dtype == MXL_FLOAT16.rawValue || dtype == MXL_BFLOAT16.rawValue ? 2 : nil
   }
 
   /// Throws `.invalidShape`, `.invalidDType`, `.noDevice` or `.invalidArgument` unless x is (..., inDim).
@@ -36,8 +45,8 @@ struct LinearViews {
     try check(x, "x", width: inDim, "in_dim")
   }
 
-  /// Throws unless x is (..., inDim) and y is (..., outDim) with the same leading dimensions, elements of y are distinct, and
-  /// none of them is one of x.
+  /// Throws unless x is (..., inDim) and y is (..., outDim) with the same leading dimensions, elements of y are
+  /// distinct, and none of them is one of x.
   func check(inDim: Int, outDim: Int) throws(MaxLinearError) {
     let xExtent = try Self.checkX(x, inDim: inDim)
     let yExtent = try Self.check(y, "y", width: outDim, "out_dim")
@@ -58,7 +67,7 @@ struct LinearViews {
     let rangesMeet =
       UInt(bitPattern: xStart &+ xExtent.low) < UInt(bitPattern: yStart &+ yExtent.high)
       && UInt(bitPattern: yStart &+ yExtent.low) < UInt(bitPattern: xStart &+ xExtent.high)
-    guard !rangesMeet || rowsInterleave(xBytes: inDim * 4, yBytes: outDim * 4) else {
+    guard !rangesMeet || rowsInterleave(xBytes: inDim * bytes(x), yBytes: outDim * bytes(y)) else {
       throw MaxLinearError(.invalidArgument, "y: overlaps x, expected memory of its own")
     }
   }
@@ -77,12 +86,15 @@ struct LinearViews {
     return distance >= UInt(xBytes) && pitch - distance >= UInt(yBytes)
   }
 
-  /// Bytes from one index of an axis to the next. The extent has been checked, so it does not overflow where the dimension is
-  /// above 1.
+  /// Bytes from one index of an axis to the next. The extent has been checked, so it does not overflow where the
+  /// dimension is above 1.
   private func rowStride(_ view: mxl_tensor, _ axis: Int) -> Int {
-    if let strides = view.strides { return Int(strides[axis]) * 4 }
-    return (axis + 1..<Int(view.rank)).reduce(4) { $0 * Int(view.shape[$1]) }
+    if let strides = view.strides { return Int(strides[axis]) * bytes(view) }
+    return (axis + 1..<Int(view.rank)).reduce(bytes(view)) { $0 * Int(view.shape[$1]) }
   }
+
+  /// Bytes of an element of a checked view.
+  private func bytes(_ view: mxl_tensor) -> Int { Self.elementBytes(view.dtype) ?? 4 }
 
   private static func greatestCommonDivisor(_ first: UInt, _ second: UInt) -> UInt {
     var (first, second) = (first, second)

@@ -73,7 +73,9 @@ public struct Machine: Sendable {
   public static var isaNames: [String] { knownISAs.map(\.name) }
 
   private static var knownISAs: [(name: String, features: UInt64)] {
-    (0..<mxlk_isa_count()).compactMap { mxlk_isa_at($0) }.map { (String(cString: $0.pointee.name), $0.pointee.features) }
+    (0..<mxlk_isa_count()).compactMap { mxlk_isa_at($0) }.map {
+      (String(cString: $0.pointee.name), $0.pointee.features)
+    }
   }
 
   private static func featureNames(_ features: UInt64) -> [String] {
@@ -110,10 +112,10 @@ extension Machine.Encoding {
     name = String(cString: encoding.name)
     elementsPerBlock = Int(encoding.elements_per_block)
     blockSize = Int(encoding.block_size)
-    let computes: [Compute] = [.float32, .int8]
-    rows = computes.compactMap { compute in
-      mxlk_row_find(Int32(MXL_OP_LINEAR.rawValue), encoding.name, compute.rawValue, features).map {
-        Machine.Row(operation: "linear", compute: "\(compute)", kernel: String(cString: $0.pointee.name))
+    let computes = [(MXL_COMPUTE_FLOAT32, "float32"), (MXL_COMPUTE_INT8, "int8"), (MXL_COMPUTE_BFLOAT16, "bfloat16")]
+    rows = computes.compactMap { compute, text in
+      mxlk_row_find(Int32(MXL_OP_LINEAR.rawValue), encoding.name, Int32(compute.rawValue), features).map {
+        Machine.Row(operation: "linear", compute: text, kernel: String(cString: $0.pointee.name))
       }
     }
   }

@@ -1,4 +1,5 @@
-/// What went wrong in a call: a status to act on, and a message that names the argument, what came and what was expected.
+/// What went wrong in a call: a status to act on, and a message that names the argument, what came and what was
+/// expected.
 ///
 /// Every error the library throws is one of these. The C interface returns the same status as its number.
 public struct MaxLinearError: Error, Equatable, Sendable, CustomStringConvertible {

@@ -40,8 +40,8 @@ open class Module {
   ///   - strict: refuse keys that the module does not have; otherwise they are ignored.
   ///   - replace: accept prepared layers: the new weights are prepared as the old ones were. A `PreparedLayer` that was
   ///     handed out keeps the old ones.
-  /// - Throws: `.missingKey`, `.unexpectedKey`, `.invalidShape`, `.invalidDType`, `.invalidArgument` for a key that comes
-  ///   twice, `.alreadyPrepared` without `replace`, `.outOfMemory`.
+  /// - Throws: `.missingKey`, `.unexpectedKey`, `.invalidShape`, `.invalidDType`, `.invalidArgument` for a key that
+  ///   comes twice, `.alreadyPrepared` without `replace`, `.outOfMemory`.
   public final func loadStateDict(_ state: StateDict, strict: Bool = false, replace: Bool = false) throws {
     _ = try loadKeepingRetired(state, strict: strict, replace: replace)
   }
@@ -87,10 +87,14 @@ open class Module {
         .alreadyPrepared, "load: the layer is prepared; ask to replace its weights, or make a new layer")
     }
     let named = namedWeights()
+    var found: [WeightData] = []
+    for (key, _) in named {
+      guard let data = source.data(forKey: key) else { throw source.missing(key) }
+      found.append(data)
+    }
     if strict { try checkNoOthers(source, named.map(\.key)) }
     var staged: [WeightContents] = []
-    for (key, weight) in named {
-      guard let data = source.data(forKey: key) else { throw source.missing(key) }
+    for ((key, weight), data) in zip(named, found) {
       staged.append(.source(try weight.checked(data, key: source.fullName(key))))
     }
     var retired = Retired(contents: named.map(\.weight.contents), prepared: layers.compactMap(\.preparedLayer))

@@ -14,14 +14,15 @@ public final class PreparedLayer: Sendable {
   /// y = layer(x), in a new tensor.
   ///
   /// - Parameters:
-  ///   - x: (..., in_dim), float32, any rank from 1, any strides whose last is 1. Zero rows give zero rows.
+  ///   - x: (..., in_dim), float32, float16 or bfloat16, any rank from 1, any strides whose last is 1. Zero rows give
+  ///     zero rows.
   ///   - threads: the most this call may use, 1 to 1024; 0 for `Threads.count`.
-  /// - Returns: (..., out_dim), float32, contiguous. The bits of a row do not depend on the other rows, on threads, or on the
-  ///   CPU.
+  /// - Returns: (..., out_dim), of x's dtype, contiguous. The bits of a row do not depend on the other rows, on threads, or
+  ///   on the CPU.
   /// - Throws: `.invalidShape`, `.invalidDType`, `.invalidArgument` for x; `.outOfMemory`.
   public func callAsFunction(_ x: Tensor, threads: Int = 0) throws -> Tensor {
     let shape = try x.withCTensor { view throws(MaxLinearError) in try computation.outputShape(view) }
-    let y = try Tensor(uninitialized: shape, dtype: .float32, purpose: "y")
+    let y = try Tensor(uninitialized: shape, dtype: x.dtype, purpose: "y")
     try forward(x, into: y, threads: threads)
     return y
   }
@@ -30,8 +31,8 @@ public final class PreparedLayer: Sendable {
   ///
   /// - Parameters:
   ///   - x: as in `callAsFunction`.
-  ///   - y: x's leading dimensions, then out_dim; float32, any strides whose last is 1. Its elements must not share memory
-  ///     with one another or with x. Untouched when the call fails.
+  ///   - y: x's leading dimensions, then out_dim; of any of these dtypes, any strides whose last is 1. Its elements must not share
+  ///     memory with one another or with x. Untouched when the call fails.
   ///   - accumulate: adds to what y holds.
   ///   - threads: the most this call may use, 1 to 1024; 0 for `Threads.count`.
   /// - Throws: `.invalidShape`, `.invalidDType`, `.invalidArgument`, `.outOfMemory`.

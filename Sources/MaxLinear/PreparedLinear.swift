@@ -5,8 +5,9 @@ import Kernels
 ///
 /// Unchecked: everything is written in init and only read afterwards; `weights` points to memory of this object alone.
 final class PreparedLinear: PreparedComputation, @unchecked Sendable {
-  private let weights: UnsafeMutablePointer<mxlk_linear_weights>
+  let weights: UnsafeMutablePointer<mxlk_linear_weights>
   private let compute: Compute
+  private let isDense: Bool
   /// What `weights` points into.
   private let packedMatrix: PackedMatrix?
   private let source: WeightData?
@@ -19,24 +20,25 @@ final class PreparedLinear: PreparedComputation, @unchecked Sendable {
     let biasContents: WeightContents?
   }
 
-  /// Picks a row and packs for it. Changes nothing but the residency of mapped pages.
+  /// Picks a row that the CPU features can run, and packs for it. Changes nothing but the residency of mapped pages.
   ///
-  /// - Throws: `.notLoaded`; `.unsupported` for an encoding or compute that no row has; `.invalidArgument`, `.invalidShape`,
-  ///   `.invalidDType` for parameters that do not fit together; `.outOfMemory`.
+  /// - Throws: `.notLoaded`; `.unsupported` for an encoding or compute that no row has; `.invalidArgument`,
+  ///   `.invalidShape`, `.invalidDType` for parameters that do not fit together; `.outOfMemory`.
   static func prepare(
-    weight: Weight, bias: Weight?, clip: Float?, options: PrepareOptions
+    weight: Weight, bias: Weight?, clip: Float?, options: PrepareOptions, features: UInt64
   ) throws(MaxLinearError) -> Result {
     try LinearRules.check(weight: weight, bias: bias, clip: clip)
     guard let encoding = weight.quantizationEncoding?.name ?? weight.dtype.denseEncodingName else {
       throw LinearRules.unsupportedDType(weight.name, weight.dtype)
     }
-    let compute = options.compute == .automatic ? defaultCompute : options.compute
-    guard compute == .float32 || weight.quantizationEncoding != nil else {
+    let isDense = weight.quantizationEncoding == nil
+    let compute = options.compute == .automatic ? (isDense ? .float32 : .int8) : options.compute
+    guard compute == .float32 || !isDense else {
       throw MaxLinearError(.unsupported, "compute: is \(compute), which needs encoded weights; dense ones use float32")
     }
     let threads = try Threads.checked(options.threads)
     let row = try KernelSelection.row(
-      operation: MXL_OP_LINEAR, encoding: encoding, compute: compute, argument: weight.name)
+      operation: MXL_OP_LINEAR, encoding: encoding, compute: compute, features: features, argument: weight.name)
     let source = try weight.source()
     let packedBias = try bias.map { bias throws(MaxLinearError) in try PackedBias(bias.source(), name: bias.name) }
     var packedMatrix: PackedMatrix?
@@ -45,57 +47,61 @@ final class PreparedLinear: PreparedComputation, @unchecked Sendable {
       if source.storage == .map { source.releasePages() }
     }
     let restorable = clip == nil && row.pointee.unpack != nil ? packedMatrix : nil
+    let bfloat16Row =
+      options.compute == .automatic
+      ? mxlk_row_find_compatible(row, Int32(MXL_COMPUTE_BFLOAT16.rawValue), features) : nil
     let layer = PreparedLinear(
-      row: row, inDim: weight.shape[1], outDim: weight.shape[0], clip: clip, compute: compute,
-      packedMatrix: packedMatrix, source: source, packedBias: packedBias)
+      row: row, bfloat16Row: bfloat16Row, inDim: weight.shape[1], outDim: weight.shape[0], clip: clip,
+      compute: compute, isDense: isDense, packedMatrix: packedMatrix, source: source, packedBias: packedBias)
     return Result(
       layer: layer, weightContents: restorable.map { .prepared($0) } ?? .source(source),
       biasContents: packedBias.map { .prepared($0) })
   }
 
-  private static let defaultCompute = Compute.float32
-
   private init(
-    row: UnsafePointer<mxl_kernel_row>, inDim: Int, outDim: Int, clip: Float?, compute: Compute,
-    packedMatrix: PackedMatrix?, source: WeightData, packedBias: PackedBias?
+    row: UnsafePointer<mxl_kernel_row>, bfloat16Row: UnsafePointer<mxl_kernel_row>?, inDim: Int, outDim: Int,
+    clip: Float?, compute: Compute, isDense: Bool, packedMatrix: PackedMatrix?, source: WeightData,
+    packedBias: PackedBias?
   ) {
     self.packedMatrix = packedMatrix
     self.source = packedMatrix == nil ? source : nil
     self.packedBias = packedBias
     self.compute = compute
+    self.isDense = isDense
     weights = .allocate(capacity: 1)
     weights.initialize(
       to: mxlk_linear_weights(
-        row: row, source: mxl_source(packedMatrix == nil ? source : nil, inDim: inDim, outDim: outDim, clip: clip),
+        row: row, bfloat16_row: bfloat16Row,
+        source: mxl_source(packedMatrix == nil ? source : nil, inDim: inDim, outDim: outDim, clip: clip),
         packed: packedMatrix?.pointer, bias: packedBias?.pointer))
   }
 
   deinit { weights.deallocate() }
+
+  var inDim: Int { Int(weights.pointee.source.in_dim) }
+  var outDim: Int { Int(weights.pointee.source.out_dim) }
 
   var kernelName: UnsafePointer<CChar> { weights.pointee.row.pointee.name }
 
   var packedBytes: Int { (packedMatrix?.byteCount ?? 0) + (packedBias?.byteCount ?? 0) }
 
   func matches(_ options: PrepareOptions) -> Bool {
-    (options.compute == .automatic ? Self.defaultCompute : options.compute) == compute
+    let wanted: Compute = options.compute == .automatic ? (isDense ? .float32 : .int8) : options.compute
+    let usesBFloat16 = weights.pointee.bfloat16_row != nil
+    return wanted == compute && (!usesBFloat16 || options.compute == .automatic)
       && (options.packing == .never) == (packedMatrix == nil)
   }
 
   func outputShape(_ x: mxl_tensor) throws(MaxLinearError) -> [Int] {
-    _ = try LinearViews.checkX(x, inDim: Int(weights.pointee.source.in_dim))
-    return (0..<Int(x.rank) - 1).map { Int(x.shape[$0]) } + [Int(weights.pointee.source.out_dim)]
+    _ = try LinearViews.checkX(x, inDim: inDim)
+    return (0..<Int(x.rank) - 1).map { Int(x.shape[$0]) } + [outDim]
   }
 
   func run(_ x: mxl_tensor, into y: mxl_tensor, accumulate: Bool, threads: Int32) throws(MaxLinearError) {
     let views = LinearViews(x: x, y: y)
-    try views.check(inDim: Int(weights.pointee.source.in_dim), outDim: Int(weights.pointee.source.out_dim))
-    var job = mxlk_linear_job()
-    views.fill(&job.rows)
+    try views.check(inDim: inDim, outDim: outDim)
+    var job = mxlk_linear_job(views, accumulate: accumulate, threads: threads)
     job.weights = UnsafePointer(weights)
-    job.x = UnsafeRawPointer(x.data)
-    job.y = y.data
-    job.accumulate = accumulate ? 1 : 0
-    job.threads = threads
     let status = mxlk_linear_run(&job)
     if status != MXL_OK {
       throw MaxLinearError(.outOfMemory, "forward: cannot allocate scratch for x of shape \(x.shapeText)")
@@ -144,19 +150,51 @@ final class PackedMatrix: RestorableMemory, @unchecked Sendable {
   }
 }
 
-/// A bias, copied: the source may be anywhere and have any stride.
+/// A bias, copied: the source may be anywhere and have any stride. The kernels read it as float32.
 final class PackedBias: RestorableMemory {
   private let tensor: Tensor
+  private let floats: Tensor
 
   init(_ source: WeightData, name: String) throws(MaxLinearError) {
     tensor = try Tensor(uninitialized: source.tensor.shape, dtype: source.dtype, purpose: name)
     if let destination = tensor.pointer { source.tensor.copyContiguously(to: destination) }
+    floats = source.dtype == .float32 ? tensor : try tensor.converted(to: .float32, purpose: name)
   }
 
-  var pointer: UnsafePointer<Float>? { tensor.pointer.map { UnsafePointer($0.assumingMemoryBound(to: Float.self)) } }
-  var byteCount: Int { tensor.byteCount }
+  var pointer: UnsafePointer<Float>? { floats.pointer.map { UnsafePointer($0.assumingMemoryBound(to: Float.self)) } }
+  var byteCount: Int { tensor.byteCount + (tensor.dtype == .float32 ? 0 : floats.byteCount) }
 
   func restored() throws(MaxLinearError) -> Tensor { try tensor.asReadOnly() }
+}
+
+extension Tensor {
+  /// A contiguous copy of a float32, float16 or bfloat16 tensor in another of these dtypes, rounded to nearest even.
+  func converted(to dtype: DType, purpose: @autoclosure () -> String) throws(MaxLinearError) -> Tensor {
+    var source = self
+    if !isContiguous {
+      source = try Tensor(uninitialized: shape, dtype: self.dtype, purpose: purpose())
+      if let to = source.pointer { copyContiguously(to: to) }
+    }
+    let result = try Tensor(uninitialized: shape, dtype: dtype, purpose: purpose())
+    if let from = source.pointer, let to = result.pointer, count > 0 {
+      mxlk_convert(self.dtype.rawValue, from, dtype.rawValue, to, Int64(count))
+    }
+    return result
+  }
+}
+
+extension mxlk_linear_job {
+  /// Everything but the weights, of checked views.
+  init(_ views: LinearViews, accumulate: Bool, threads: Int32) {
+    self.init()
+    views.fill(&rows)
+    x = UnsafeRawPointer(views.x.data)
+    y = views.y.data
+    x_dtype = views.x.dtype
+    y_dtype = views.y.dtype
+    self.accumulate = accumulate ? 1 : 0
+    self.threads = threads
+  }
 }
 
 extension mxl_source {

@@ -2,7 +2,8 @@ import Kernels
 
 /// How a quantized weight is stored: rows of blocks, each of a fixed number of weights in a fixed number of bytes.
 ///
-/// Encodings are told by name, GGUF's where there is one, and found among those that the library and its plugins register.
+/// Encodings are told by name, GGUF's where there is one, and found among those that the library and its plugins
+/// register.
 public struct QuantizationEncoding: Hashable, Sendable, CustomStringConvertible {
   /// The shape of one block.
   public struct BlockParameters: Hashable, Sendable {

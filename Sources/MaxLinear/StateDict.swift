@@ -38,6 +38,8 @@ protocol WeightSource {
   func fullName(_ key: String) -> String
   /// All keys there are, those of a checkpoint under its prefix only.
   var keys: [String] { get }
+  /// All names there are, under any prefix.
+  var names: [String] { get }
   /// What messages call it.
   var noun: String { get }
 }
@@ -45,8 +47,9 @@ protocol WeightSource {
 extension WeightSource {
   /// `.missingKey`, naming the nearest key.
   func missing(_ key: String) -> MaxLinearError {
-    let suggestion = nearestKey(to: key, among: keys).map { "; the nearest key is \"\(fullName($0))\"" } ?? ""
-    return MaxLinearError(.missingKey, "\(fullName(key)): missing from the \(noun)\(suggestion)")
+    let name = fullName(key)
+    let suggestion = nearestKey(to: name, among: names).map { "; the nearest key is \"\($0)\"" } ?? ""
+    return MaxLinearError(.missingKey, "\(name): missing from the \(noun)\(suggestion)")
   }
 }
 
@@ -70,6 +73,7 @@ struct StateDictSource: WeightSource {
   func data(forKey key: String) -> WeightData? { positions[ByteExactString(key)].map { state.entries[$0] } }
   func fullName(_ key: String) -> String { key }
   var keys: [String] { state.keys }
+  var names: [String] { state.keys }
   var noun: String { "state dict" }
 }
 
@@ -86,6 +90,7 @@ struct CheckpointSource: WeightSource {
       String(decoding: $0.utf8.dropFirst(count), as: UTF8.self)
     }
   }
+  var names: [String] { weights.names }
   var noun: String { "checkpoint" }
 }
 
@@ -96,13 +101,14 @@ extension Weights {
   }
 }
 
-/// The key that takes the fewest edits to become `wanted`; nil when none is near.
+/// The key that takes the fewest edits to become `wanted`; nil when all take more than half as many as the longer one
+/// has bytes.
 func nearestKey(to wanted: String, among keys: [String]) -> String? {
   let target = Array(wanted.utf8)
   var best: (key: String, distance: Int)?
   for key in keys {
     let candidate = Array(key.utf8)
-    let limit = min(best?.distance ?? .max, max(target.count, candidate.count))
+    let limit = min(best?.distance ?? .max, max(target.count, candidate.count) / 2 + 1)
     guard abs(candidate.count - target.count) < limit else { continue }
     let distance = editDistance(target, candidate)
     if distance < limit { best = (key, distance) }

@@ -4,8 +4,8 @@ import CMaxLinear
 ///
 /// A tensor never owns kernels or devices; `owner` keeps its memory alive. Copies of a tensor view the same memory.
 ///
-/// Sendable because the view itself never changes. The memory is another matter, as with every pointer: whoever writes to it
-/// while another thread reads or writes orders the two.
+/// Sendable because the view itself never changes. The memory is another matter, as with every pointer: whoever writes
+/// to it while another thread reads or writes orders the two.
 public struct Tensor: @unchecked Sendable {
   /// The first element; nil only when there are no elements.
   public let pointer: UnsafeMutableRawPointer?
@@ -65,8 +65,8 @@ public struct Tensor: @unchecked Sendable {
     self.isReadOnly = isReadOnly
   }
 
-  /// A copy of a borrowed view's description, once its dtype, device, shape and strides are checked. `argument` names it in
-  /// messages.
+  /// A copy of a borrowed view's description, once its dtype, device, shape and strides are checked. `argument` names
+  /// it in messages.
   package init(
     _ view: mxl_tensor, owner: (any AnyObject & Sendable)?, isReadOnly: Bool, argument: @autoclosure () -> String
   ) throws(MaxLinearError) {
@@ -163,11 +163,12 @@ public struct Tensor: @unchecked Sendable {
       (destination + block * rowCount * elementBytes).copyMemory(
         from: pointer + offset * elementBytes, byteCount: rowCount * elementBytes)
       var axis = rowCount == 1 ? rank - 1 : rank - 2
+      // Wrapping: the stride of an axis of one element may be anything, and is taken back at once.
       while axis >= 0 {
         index[axis] += 1
-        offset += strides[axis]
+        offset &+= strides[axis]
         if index[axis] < shape[axis] { break }
-        offset -= shape[axis] * strides[axis]
+        offset &-= shape[axis] &* strides[axis]
         index[axis] = 0
         axis -= 1
       }

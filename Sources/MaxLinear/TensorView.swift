@@ -26,8 +26,8 @@ extension mxl_tensor {
     try DeviceRef(device, argument: argument).check(argument)
   }
 
-  /// Checks rank, dimensions, strides and pointer of a tensor whose elements have `bits` bits: no dimension is negative, and
-  /// neither the number of bytes nor the address of any element overflows.
+  /// Checks rank, dimensions, strides and pointer of a tensor whose elements have `bits` bits: no dimension is
+  /// negative, and neither the number of bytes nor the address of any element overflows.
   func checkedExtent(bits: Int, _ argument: @autoclosure () -> String) throws(MaxLinearError) -> TensorExtent {
     guard rank >= 0, rank <= MXL_MAX_RANK else {
       throw MaxLinearError(.invalidShape, "\(argument()): rank is \(rank), expected 0 to \(MXL_MAX_RANK)")
@@ -44,7 +44,10 @@ extension mxl_tensor {
         throw MaxLinearError(
           .invalidShape, "\(argument()): dimension \(axis) is \(dimension), expected 0 or more")
       }
-      if dimension == 0 { isEmpty = true; continue }
+      if dimension == 0 {
+        isEmpty = true
+        continue
+      }
       let product = nonzeroProduct.multipliedReportingOverflow(by: dimension)
       overflows = overflows || product.overflow
       nonzeroProduct = product.partialValue
@@ -101,8 +104,8 @@ extension mxl_tensor {
     return true
   }
 
-  /// Whether distinct elements have distinct addresses, judged by nesting: sorted by stride, each axis steps over all that
-  /// the smaller ones cover. True for every slice and transpose of an array. Needs a checked extent.
+  /// Whether distinct elements have distinct addresses, judged by nesting: sorted by stride, each axis steps over all
+  /// that the smaller ones cover. True for every slice and transpose of an array. Needs a checked extent.
   var elementsAreDistinct: Bool {
     guard strides != nil, !isContiguous else { return true }
     var covered: UInt = 0

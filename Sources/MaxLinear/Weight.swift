@@ -15,8 +15,8 @@ public final class Weight {
 
   /// A weight without contents.
   ///
-  /// - Throws: `.invalidShape` for a negative dimension, a size that overflows, or rows that are no whole number of blocks;
-  ///   `.noDevice` for a device other than the CPU with id 0.
+  /// - Throws: `.invalidShape` for a negative dimension, a size that overflows, or rows that are no whole number of
+  ///   blocks; `.noDevice` for a device other than the CPU with id 0.
   public init(
     name: String, dtype: DType, shape: [Int], device: DeviceRef = .cpu(),
     quantizationEncoding: QuantizationEncoding? = nil
@@ -31,20 +31,22 @@ public final class Weight {
     try Self.checkSize(name, shape: storedShape, bits: storedDType.bits)
   }
 
-  /// A weight with contents, copied, borrowed or mapped as `data.storage` says. Dtype, shape and encoding are the data's.
+  /// A weight with contents, copied, borrowed or mapped as `data.storage` says. Dtype, shape and encoding are the
+  /// data's.
   ///
   /// - Throws: as `init(name:dtype:shape:device:quantizationEncoding:)`, and `.outOfMemory`.
   public convenience init(_ data: WeightData, name: String? = nil) throws {
     let encoding = try data.encoding.map(QuantizationEncoding.init)
     var shape = data.shape
     if let encoding, let bytes = shape.last {
-      guard data.dtype == .uint8, bytes % encoding.blockSize == 0 else {
+      let elements = Self.blocks(in: bytes, of: encoding.blockSize, becoming: encoding.elementsPerBlock)
+      guard data.dtype == .uint8, let elements else {
         throw MaxLinearError(
           .invalidShape,
-          "\(name ?? data.name): \(data.dtype.name) of shape \(shape), expected uint8 rows of whole \(encoding) blocks of "
-            + "\(encoding.blockSize) bytes")
+          "\(name ?? data.name): \(data.dtype.name) of shape \(shape), expected uint8 rows of whole "
+            + "\(encoding) blocks of \(encoding.blockSize) bytes")
       }
-      shape[shape.count - 1] = bytes / encoding.blockSize * encoding.elementsPerBlock
+      shape[shape.count - 1] = elements
     }
     try self.init(
       name: name ?? data.name, dtype: encoding == nil ? data.dtype : .float32, shape: shape,
@@ -61,17 +63,18 @@ public final class Weight {
   /// Whether the weight has contents.
   public var isLoaded: Bool { if case .empty = contents { false } else { true } }
 
-  /// What was loaded, bit for bit; nil before that. After the layer was prepared this may unpack a new copy.
+  /// What was loaded, bit for bit, for reading only; nil before that. After the layer was prepared this may unpack a
+  /// new copy.
   ///
   /// Throws `.outOfMemory`.
   public func data() throws -> WeightData? {
     switch contents {
     case .empty: nil
-    case .source(var data):
-      { data.name = name; return data }()
-    case .prepared(let memory):
+    case .source(let data):
       WeightData(
-        name: name, tensor: try memory.restored(), encoding: quantizationEncoding?.name, storage: .borrow)
+        name: name, tensor: try data.tensor.asReadOnly(), encoding: data.encoding,
+        storage: data.storage == .map ? .map : .borrow)
+    case .prepared: try source()
     }
   }
 
@@ -87,10 +90,11 @@ public final class Weight {
     }
   }
 
-  /// The data, once it fits this weight, kept as its storage asks: copied, or as it is. Rows whose elements are not adjacent
-  /// are copied in any case. `key` names it in messages.
+  /// The data, once it fits this weight, kept as its storage asks: copied, or as it is. Rows whose elements are not
+  /// adjacent are copied in any case. `key` names it in messages.
   func checked(_ data: WeightData, key: String) throws(MaxLinearError) -> WeightData {
-    guard data.encoding == quantizationEncoding?.name else {
+    // Blocks may come as plain bytes: the weight knows their encoding.
+    guard data.encoding == quantizationEncoding?.name || (data.encoding == nil && data.dtype == storedDType) else {
       throw MaxLinearError(
         .invalidDType,
         "\(key): encoding is \(data.encoding ?? "none"), expected \(quantizationEncoding?.name ?? "none")")
@@ -112,14 +116,21 @@ public final class Weight {
   private static func storedShape(
     _ name: String, _ shape: [Int], _ encoding: QuantizationEncoding?
   ) throws(MaxLinearError) -> [Int] {
-    guard let encoding, var bytes = shape.last else { return shape }
-    guard bytes % encoding.elementsPerBlock == 0 else {
+    guard let encoding, let elements = shape.last else { return shape }
+    guard let bytes = blocks(in: elements, of: encoding.elementsPerBlock, becoming: encoding.blockSize) else {
       throw MaxLinearError(
         .invalidShape,
-        "\(name): last dimension is \(bytes), expected a multiple of \(encoding)'s \(encoding.elementsPerBlock)")
+        "\(name): last dimension is \(elements), expected a multiple of \(encoding)'s "
+          + "\(encoding.elementsPerBlock) that memory can hold")
     }
-    bytes = bytes / encoding.elementsPerBlock * encoding.blockSize
     return shape.dropLast() + [bytes]
+  }
+
+  /// The whole blocks of `size` in `amount`, each as `other`; nil when there is a rest or the result overflows.
+  private static func blocks(in amount: Int, of size: Int, becoming other: Int) -> Int? {
+    guard amount >= 0, size > 0, amount % size == 0 else { return nil }
+    let result = (amount / size).multipliedReportingOverflow(by: other)
+    return result.overflow ? nil : result.partialValue
   }
 
   private static func checkSize(_ name: String, shape: [Int], bits: Int) throws(MaxLinearError) {

@@ -17,6 +17,10 @@ extension mxl_linear_v1_options: SizedStruct {
   static var firstSize: Int { 48 }
   static var cName: StaticString { "mxl_linear_v1_options" }
 }
+extension mxl_mlp_options: SizedStruct {
+  static var firstSize: Int { 56 }
+  static var cName: StaticString { "mxl_mlp_options" }
+}
 extension mxl_prepare_options: SizedStruct {
   static var firstSize: Int { 16 }
   static var cName: StaticString { "mxl_prepare_options" }

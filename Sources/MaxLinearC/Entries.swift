@@ -98,7 +98,9 @@ final class EntryMemory: @unchecked Sendable {
     entry.tensor.rank = Int32(rank)
     entry.tensor.device.type = MXL_DEVICE_CPU.rawValue
     entry.tensor.shape = UnsafePointer(dimensions.baseAddress)
-    if let tensor, !tensor.isContiguous { entry.tensor.strides = dimensions.baseAddress.map { UnsafePointer($0 + rank) } }
+    if let tensor, !tensor.isContiguous {
+      entry.tensor.strides = dimensions.baseAddress.map { UnsafePointer($0 + rank) }
+    }
     return entry
   }
 

@@ -26,7 +26,8 @@ func typed<Result>(_ body: () throws -> sending Result) throws(MaxLinearError) -
   }
 }
 
-/// Writes the error as far as the caller's struct_size reaches; the message is cut between characters and ends with NUL.
+/// Writes the error as far as the caller's struct_size reaches; the message is cut between characters and ends with
+/// NUL.
 @inline(never)
 private func write(_ thrown: MaxLinearError, to error: UnsafeMutablePointer<mxl_error>?) -> mxl_status {
   let status = mxl_status(rawValue: thrown.status.rawValue)

@@ -5,8 +5,8 @@ import Synchronization
 
 /// A layer behind a handle.
 ///
-/// Two locks: `layer` serializes the calls that load, prepare and inspect, and may be held for as long as packing takes;
-/// `prepared` is held for an instant, so that forward never waits for those.
+/// Two locks: `layer` serializes the calls that load, prepare and inspect, and may be held for as long as packing
+/// takes; `prepared` is held for an instant, so that forward never waits for those.
 final class LayerHandle: Sendable {
   private let layer: Mutex<Layer>
   private let prepared = Mutex<PreparedLayer?>(nil)
@@ -79,8 +79,8 @@ final class LayerHandle: Sendable {
     withExtendedLifetime(retired) {}
   }
 
-  /// Changes the layer under its lock and publishes its prepared form. What was replaced is returned and let go of by the
-  /// caller, outside both locks: freeing it may run the release functions of other people.
+  /// Changes the layer under its lock and publishes its prepared form. What was replaced is returned and let go of by
+  /// the caller, outside both locks: freeing it may run the release functions of other people.
   private func change(
     _ body: (Layer) throws(MaxLinearError) -> Module.Retired
   ) throws(MaxLinearError) -> Module.Retired {

@@ -38,10 +38,13 @@ public func mxl_linear_v1_create(
     if let bias = options.bias { try lent.append(bias.pointee, "bias", name: "bias") }
     let dtype = options.dtype == MXL_DTYPE_NONE.rawValue ? nil : try dtype(options.dtype, "dtype")
     let encoding = try text(options.encoding, "encoding")
-    let linear = try typed {
-      try Linear(weight: lent.entries[0], bias: lent.entries.dropFirst().first)
+    let linear = try typed { () throws in
+      let (weight, bias) = (lent.entries[0], lent.entries.dropFirst().first)
+      guard encoding != nil || weight.encoding != nil else { return try Linear(weight: weight, bias: bias) }
+      return try QLinear(
+        weight: weight, bias: bias, quantizationEncoding: try encoding.map(QuantizationEncoding.init))
     }
-    try linear.check(dtype: dtype ?? linear.weight.dtype, encoding: encoding ?? lent.entries[0].encoding)
+    if let dtype, linear.weight.quantizationEncoding == nil { try linear.check(dtype: dtype, encoding: nil) }
     if options.in_features != 0 || options.out_features != 0 {
       try linear.check(inFeatures: Int(options.in_features), outFeatures: Int(options.out_features))
     }
@@ -91,7 +94,8 @@ public func mxl_layer_load(
     let (strict, replace) = try loadFlags(flags)
     guard count >= 0, count == 0 || entries != nil else {
       throw MaxLinearError(
-        .invalidArgument, count < 0 ? "count: is \(UInt(bitPattern: count)), more than memory holds" : "entries: is NULL")
+        .invalidArgument,
+        count < 0 ? "count: is \(UInt(bitPattern: count)), more than memory holds" : "entries: is NULL")
     }
     var lent = LentEntries()
     for index in 0..<count { try lent.append(entries[index], "entries[\(index)]") }
@@ -184,7 +188,8 @@ public func mxl_layer_memory(
     value.source = UInt64(held.source)
     value.mapped = UInt64(held.mapped)
     withUnsafeBytes(of: value) { bytes in
-      UnsafeMutableRawBufferPointer(start: memory, count: size).copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[..<size]))
+      UnsafeMutableRawBufferPointer(start: memory, count: size).copyMemory(
+        from: UnsafeRawBufferPointer(rebasing: bytes[..<size]))
     }
   }
 }

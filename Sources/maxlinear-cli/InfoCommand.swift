@@ -29,7 +29,8 @@ struct InfoCommand: ParsableCommand {
     if machine.allowedFeatures != machine.features {
       lines.append("MAXLINEAR_ISA  leaves \(list(machine.allowedFeatures))")
     }
-    lines.append("CPU variants   " + machine.isas.map { $0.isAllowed ? $0.name : "(\($0.name))" }.joined(separator: " "))
+    lines.append(
+      "CPU variants   " + machine.isas.map { $0.isAllowed ? $0.name : "(\($0.name))" }.joined(separator: " "))
     lines.append("threads        \(machine.threads)")
     lines.append("")
     let width = machine.encodings.map(\.name.count).max() ?? 0

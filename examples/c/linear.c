@@ -5,8 +5,9 @@
 int main(void) {
   float weight[] = {1, 2, 3, 4, 5, 6}, bias[] = {10, 20}, x[] = {1, 1, 1}, y[2];
   int64_t weight_shape[] = {2, 3}, in_shape[] = {3}, out_shape[] = {2};
-  mxl_entry state[] = {{.name = "weight", .tensor = {.data = weight, .dtype = MXL_FLOAT32, .rank = 2, .shape = weight_shape}},
-                       {.name = "bias", .tensor = {.data = bias, .dtype = MXL_FLOAT32, .rank = 1, .shape = out_shape}}};
+  mxl_entry state[] = {
+      {.name = "weight", .tensor = {.data = weight, .dtype = MXL_FLOAT32, .rank = 2, .shape = weight_shape}},
+      {.name = "bias", .tensor = {.data = bias, .dtype = MXL_FLOAT32, .rank = 1, .shape = out_shape}}};
   mxl_tensor in = {.data = x, .dtype = MXL_FLOAT32, .rank = 1, .shape = in_shape};
   mxl_tensor out = {.data = y, .dtype = MXL_FLOAT32, .rank = 1, .shape = out_shape};
   mxl_linear_options options = {sizeof options, MXL_FLOAT32, .in_dim = 3, .out_dim = 2, .has_bias = 1};

@@ -14,11 +14,13 @@ static void check(mxl_status status) {
 int main() try {
   float weight[] = {1, 2, 3, 4, 5, 6}, bias[] = {10, 20}, x[] = {1, 1, 1}, y[2];
   int64_t weight_shape[] = {2, 3}, in_shape[] = {3}, out_shape[] = {2};
-  mxl_entry state[] = {{.name = "weight", .tensor = {.data = weight, .dtype = MXL_FLOAT32, .rank = 2, .shape = weight_shape}},
-                       {.name = "bias", .tensor = {.data = bias, .dtype = MXL_FLOAT32, .rank = 1, .shape = out_shape}}};
+  mxl_entry state[] = {
+      {.name = "weight", .tensor = {.data = weight, .dtype = MXL_FLOAT32, .rank = 2, .shape = weight_shape}},
+      {.name = "bias", .tensor = {.data = bias, .dtype = MXL_FLOAT32, .rank = 1, .shape = out_shape}}};
   mxl_tensor in{.data = x, .dtype = MXL_FLOAT32, .rank = 1, .shape = in_shape};
   mxl_tensor out{.data = y, .dtype = MXL_FLOAT32, .rank = 1, .shape = out_shape};
-  mxl_linear_options options{.struct_size = sizeof options, .dtype = MXL_FLOAT32, .in_dim = 3, .out_dim = 2, .has_bias = 1};
+  mxl_linear_options options{
+      .struct_size = sizeof options, .dtype = MXL_FLOAT32, .in_dim = 3, .out_dim = 2, .has_bias = 1};
   mxl_layer *created = nullptr;
   check(mxl_linear_create(&options, &created, &error));
   std::unique_ptr<mxl_layer, decltype(&mxl_layer_destroy)> layer(created, mxl_layer_destroy);

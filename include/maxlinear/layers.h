@@ -35,8 +35,8 @@ typedef struct mxl_linear_options {
 
 /* Options of mxl_linear_v1_create. Zero it, set struct_size and weight, then the fields that matter.
  *
- * weight        required: (out_dim, in_dim), or encoded blocks, MXL_UINT8 (out_dim, row bytes)
- * bias          NULL for none; (out_dim)
+ * weight        required: (out_dim, in_dim), or encoded blocks, MXL_UINT8 (out_dim, row bytes); its name is not used
+ * bias          NULL for none; (out_dim), float32, float16 or bfloat16; its name is not used
  * dtype         what the weight's dtype must be, or MXL_DTYPE_NONE to take the weight's own
  * encoding      what the weight's encoding must be, or NULL to take the weight's own
  * in_features,  when not 0, the stored weight's two dimensions in either order: MAX's create passes the rows
@@ -115,14 +115,15 @@ typedef struct mxl_run_options {
 typedef struct mxl_memory {
   uint32_t struct_size;
   uint32_t reserved;
-  uint64_t packed;   /* bytes allocated for packed weights and biases */
-  uint64_t source;   /* bytes of copied or borrowed source weights that the layer still holds */
-  uint64_t mapped;   /* bytes of file-mapped source weights that the layer refers to; resident only where touched */
+  uint64_t packed; /* bytes allocated for packed weights and biases */
+  uint64_t source; /* bytes of copied or borrowed source weights that the layer still holds */
+  uint64_t mapped; /* bytes of file-mapped source weights that the layer refers to; resident only where touched */
 } mxl_memory;
 
-/* Flags of mxl_layer_load. */
-#define MXL_LOAD_STRICT 1u  /* refuse keys that the layer does not have */
-#define MXL_LOAD_REPLACE 2u /* accept a prepared layer: the new weights are prepared as the old ones were, then swapped in */
+/* Flags of mxl_layer_load. STRICT: refuse keys that the layer does not have. REPLACE: accept a prepared layer; the new
+ * weights are prepared as the old ones were, then swapped in. */
+#define MXL_LOAD_STRICT 1u
+#define MXL_LOAD_REPLACE 2u
 
 MXL_BEGIN
 
@@ -140,12 +141,6 @@ mxl_status mxl_linear_v1_create(const mxl_linear_v1_options *options, mxl_layer 
  * Errors as mxl_linear_create's. */
 mxl_status mxl_mlp_create(const mxl_mlp_options *options, mxl_layer **layer, mxl_error *error);
 
-/* MLP: the same of three layers at hand, which must be linears; their handles stay the caller's and may be destroyed. Loading
- * one of them anew does not reach an MLP that is prepared. Errors: MXL_INVALID_HANDLE; that the shapes do not fit is found by
- * mxl_layer_prepare (MXL_INVALID_SHAPE). */
-mxl_status mxl_mlp_create_from(mxl_layer *gate, mxl_layer *down, mxl_layer *up, int32_t activation, mxl_layer **layer,
-                               mxl_error *error);
-
 /* hidden = activation(gate) * up, element by element: float32, one shape, C order. hidden may be gate or up.
  * Errors: MXL_INVALID_SHAPE, MXL_INVALID_DTYPE, MXL_INVALID_ARGUMENT (overlap, activation). */
 mxl_status mxl_gate(int32_t activation, const mxl_tensor *gate, const mxl_tensor *up, mxl_tensor *hidden, mxl_error *error);
@@ -153,14 +148,16 @@ mxl_status mxl_gate(int32_t activation, const mxl_tensor *gate, const mxl_tensor
 /* The number of entries of the state dict, loaded or not. */
 mxl_status mxl_layer_entry_count(const mxl_layer *layer, size_t *count, mxl_error *error);
 
-/* Entry number index of the state dict, in the order weight, bias: what was loaded, bit for bit. Before a
- * load, tensor.data is NULL. The caller calls entry->release(entry->owner) when that is not NULL; name and
+/* Entry number index of the state dict, in the order weight, bias: what was loaded, bit for bit, for reading only.
+ * Before a load, tensor.data is NULL. The caller calls entry->release(entry->owner) when that is not NULL; name and
  * shape are valid until then, or, when it is NULL, until the layer is destroyed. */
 mxl_status mxl_layer_entry(const mxl_layer *layer, size_t index, mxl_entry *entry, mxl_error *error);
 
 /* Fills the layer from count entries. All of the layer's keys must be there, with the layer's shapes and
- * dtype; extra entries are ignored unless MXL_LOAD_STRICT. flags: MXL_LOAD_* ored together.
- * Errors: MXL_MISSING_KEY, MXL_UNEXPECTED_KEY, MXL_INVALID_SHAPE, MXL_INVALID_DTYPE, MXL_ALREADY_PREPARED. */
+ * dtype; extra entries are ignored unless MXL_LOAD_STRICT. flags: MXL_LOAD_* ored together. When the call fails,
+ * nothing has changed. Rows whose elements are not adjacent are copied whatever their storage.
+ * Errors: MXL_MISSING_KEY, MXL_UNEXPECTED_KEY, MXL_INVALID_SHAPE, MXL_INVALID_DTYPE, MXL_INVALID_ARGUMENT (a key that
+ * comes twice), MXL_ALREADY_PREPARED, MXL_OUT_OF_MEMORY. */
 mxl_status mxl_layer_load(mxl_layer *layer, const mxl_entry *entries, size_t count, uint32_t flags, mxl_error *error);
 
 /* Fills the layer from a checkpoint's tensors named prefix + key, mapped, without a copy; prefix may be NULL
@@ -169,7 +166,8 @@ mxl_status mxl_layer_load_weights(mxl_layer *layer, const mxl_weights *weights, 
                                   mxl_error *error);
 
 /* Picks a kernel row and packs the weights for it. options may be NULL. Preparing twice with the same options
- * does nothing; with others it is MXL_ALREADY_PREPARED. MXL_NOT_LOADED before a load. */
+ * does nothing; with others it is MXL_ALREADY_PREPARED. MXL_NOT_LOADED before a load. Errors also: MXL_UNSUPPORTED
+ * (a compute that no row has, an unknown MAXLINEAR_ISA), MXL_INVALID_ARGUMENT, MXL_OUT_OF_MEMORY. */
 mxl_status mxl_layer_prepare(mxl_layer *layer, const mxl_prepare_options *options, mxl_error *error);
 
 /* The name of the kernel row the prepared layer runs, such as mxlk_linear_f32_f32_14x32__avx512; of an MLP, the gate's. Static
@@ -177,9 +175,11 @@ mxl_status mxl_layer_prepare(mxl_layer *layer, const mxl_prepare_options *option
 mxl_status mxl_layer_kernel(const mxl_layer *layer, const char **name, mxl_error *error);
 
 /* y = layer(x). x is (..., in_dim), y is (..., out_dim) with x's leading dimensions; rank 1 and up, zero rows
- * are fine. Each is float32, float16 or bfloat16, with any strides whose last is 1; elements of y must not share memory with
- * one another or with x. Accumulation is in float32, y is rounded to its dtype once. options may be NULL. The bits of a row of y do not depend on the number of rows, on threads, or on
- * the CPU. Errors: MXL_NOT_PREPARED, MXL_INVALID_SHAPE, MXL_INVALID_DTYPE, MXL_OUT_OF_MEMORY. */
+ * are fine. Each is float32, float16 or bfloat16, with any strides whose last is 1; elements of y must not share memory
+ * with one another or with x. options may be NULL. Accumulation is in float32, y is rounded to its dtype once. The
+ * bits of a row of y do not depend on the number of rows, on threads, or on the CPU. y is untouched when the call
+ * fails. Errors: MXL_NOT_PREPARED, MXL_INVALID_SHAPE, MXL_INVALID_DTYPE, MXL_INVALID_ARGUMENT (NULL data, an option
+ * outside its range, y overlapping x), MXL_NO_DEVICE, MXL_OUT_OF_MEMORY. */
 mxl_status mxl_layer_forward(const mxl_layer *layer, const mxl_run_options *options, const mxl_tensor *x, mxl_tensor *y,
                              mxl_error *error);
 

@@ -54,7 +54,7 @@ typedef struct mxl_encoding {
 /* Stored weights as a row's pack sees them: (out_dim, in_dim), row r at data + r * row_stride bytes. */
 typedef struct mxl_source {
   uint32_t struct_size;
-  float clip; /* weights are clamped to +-clip by compare and select, NaN kept; +infinity for none */
+  float clip;       /* weights are clamped to +-clip by compare and select, NaN kept; +infinity for none */
   const void *data; /* any alignment */
   int64_t row_stride;
   int64_t in_dim;

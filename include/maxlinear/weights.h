@@ -19,7 +19,8 @@ typedef enum mxl_storage {
  * encoding  the weight's encoding, such as "Q4_K"; NULL when the tensor is dense
  * tensor    data and shape; encoded weights are MXL_UINT8 [rows, row_bytes]
  * storage   mxl_storage
- * release   when not NULL, called exactly once with owner when the memory is no longer used, from any thread.
+ * release   when not NULL, called exactly once with owner when the memory is no longer used, from any thread, with no
+ *           lock of the library held.
  *           Given to the library: a call that fails never calls it, the memory is then still the caller's.
  *           Taken from the library: the caller calls it when done with the entry.
  * owner     passed to release */

@@ -1,0 +1,85 @@
+# maxlinear. `make demo` and `make test` do their whole set-up; a second run starts in seconds.
+
+PYTHON ?= python3
+PREFIX ?= /usr/local
+BUILD := build
+VENV := $(BUILD)/venv
+LIBRARY := $(BUILD)/lib/libmaxlinear.so
+SWIFT_SOURCES := $(shell find Sources include abi Package.swift -type f 2>/dev/null)
+CLANG_FORMAT_FILES := $(shell git ls-files '*.c' '*.h' '*.cpp')
+
+export MAXLINEAR_LIBRARY := $(abspath $(LIBRARY))
+
+.DELETE_ON_ERROR:
+.PHONY: help demo test test-swift test-python lib lint format abi clean
+
+help:
+	@echo "make demo     embed sentences with a trained encoder, every linear layer in maxlinear"
+	@echo "make test     all tests"
+	@echo "make lib      $(LIBRARY)"
+	@echo "make lint     formats, types and house rules"
+	@echo "make format   apply the formats"
+	@echo "make abi      rewrite the ABI snapshots in abi/"
+	@echo "make clean    remove build products"
+
+demo: $(LIBRARY) $(VENV)/demo.stamp
+	$(VENV)/bin/python examples/python/minilm
+
+test: test-swift test-python
+
+test-swift: $(BUILD)/system.stamp
+	scripts/swift $(BUILD)/test test
+
+test-python: $(LIBRARY) $(VENV)/demo.stamp $(VENV)/test.stamp $(BUILD)/compilers.stamp
+	PYTHONPATH=bindings/python/src $(VENV)/bin/python -m pytest -q bindings/python/tests Tests examples/python/tests
+
+lib: $(LIBRARY)
+
+$(LIBRARY): $(SWIFT_SOURCES) $(BUILD)/system.stamp
+	scripts/build-library $@
+
+lint: $(VENV)/lint.stamp
+	swift format lint --strict --recursive Package.swift Sources Tests examples
+	$(VENV)/bin/clang-format --dry-run -Werror $(CLANG_FORMAT_FILES)
+	$(VENV)/bin/ruff check bindings/python examples/python Tests scripts
+	$(VENV)/bin/ruff format --check bindings/python examples/python Tests scripts
+	$(VENV)/bin/mypy --strict bindings/python/src
+	$(VENV)/bin/python scripts/check_house.py
+
+format: $(VENV)/lint.stamp
+	swift format --in-place --recursive Package.swift Sources Tests examples
+	$(VENV)/bin/clang-format -i $(CLANG_FORMAT_FILES)
+	$(VENV)/bin/ruff format bindings/python examples/python Tests scripts
+
+abi: $(LIBRARY) $(VENV)/test.stamp
+	$(VENV)/bin/python Tests/CTests/abi.py --write
+
+clean:
+	rm -rf $(BUILD) .build
+
+# Set-up, each step once.
+
+$(BUILD)/system.stamp: scripts/install-system
+	scripts/install-system openmp
+	@mkdir -p $(BUILD) && touch $@
+
+$(BUILD)/compilers.stamp: scripts/install-system
+	scripts/install-system compilers
+	@mkdir -p $(BUILD) && touch $@
+
+$(VENV)/bin/python:
+	scripts/install-system venv
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/demo.stamp: examples/python/requirements.txt examples/python/requirements-no-deps.txt $(VENV)/bin/python
+	$(VENV)/bin/pip install -q -r examples/python/requirements.txt
+	$(VENV)/bin/pip install -q --no-deps -r examples/python/requirements-no-deps.txt
+	@touch $@
+
+$(VENV)/test.stamp: scripts/requirements-test.txt $(VENV)/bin/python
+	$(VENV)/bin/pip install -q -r $<
+	@touch $@
+
+$(VENV)/lint.stamp: scripts/requirements-lint.txt $(VENV)/bin/python
+	$(VENV)/bin/pip install -q -r $<
+	@touch $@

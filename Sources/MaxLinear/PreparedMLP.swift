@@ -1,0 +1,53 @@
+import CMaxLinear
+import Kernels
+
+/// y = down(activation(gate x) · (up x)), prepared: three linears and the activation between.
+///
+/// The hidden vector is float32, whatever x's dtype. Where gate and up run one kernel row, they share one pass over x; the
+/// bits are those of the three linears called one by one.
+final class PreparedMLP: PreparedComputation {
+  private let gate: PreparedLinear
+  private let down: PreparedLinear
+  private let up: PreparedLinear
+  private let activation: Activation
+
+  /// Throws `.invalidShape` when the three do not fit each other.
+  init(
+    gate: PreparedLinear, down: PreparedLinear, up: PreparedLinear, activation: Activation
+  ) throws(MaxLinearError) {
+    guard up.inDim == gate.inDim, up.outDim == gate.outDim else {
+      throw MaxLinearError(
+        .invalidShape, "up_proj: is \([up.outDim, up.inDim]), expected gate_proj's \([gate.outDim, gate.inDim])")
+    }
+    guard down.inDim == gate.outDim else {
+      throw MaxLinearError(
+        .invalidShape, "down_proj: in_dim is \(down.inDim), expected gate_proj's out_dim = \(gate.outDim)")
+    }
+    self.gate = gate
+    self.down = down
+    self.up = up
+    self.activation = activation
+  }
+
+  var kernelName: UnsafePointer<CChar> { gate.kernelName }
+  var packedBytes: Int { gate.packedBytes + down.packedBytes + up.packedBytes }
+
+  func matches(_ options: PrepareOptions) -> Bool {
+    gate.matches(options) && down.matches(options) && up.matches(options)
+  }
+
+  func outputShape(_ x: mxl_tensor) throws(MaxLinearError) -> [Int] {
+    Array(try gate.outputShape(x).dropLast()) + [down.outDim]
+  }
+
+  func run(_ x: mxl_tensor, into y: mxl_tensor, accumulate: Bool, threads: Int32) throws(MaxLinearError) {
+    let views = LinearViews(x: x, y: y)
+    try views.check(inDim: gate.inDim, outDim: down.outDim)
+    var job = mxlk_mlp_job(
+      gate: UnsafePointer(gate.weights), up: UnsafePointer(up.weights), down: UnsafePointer(down.weights),
+      activation: activation.rawValue, job: mxlk_linear_job(views, accumulate: accumulate, threads: threads))
+    guard mxlk_mlp_run(&job) == MXL_OK else {
+      throw MaxLinearError(.outOfMemory, "forward: cannot allocate scratch for x of shape \(x.shapeText)")
+    }
+  }
+}

@@ -1,0 +1,22 @@
+/* maxlinear: the linear layers of an inference program, on CPU, dense and quantized.
+ *
+ * This header includes the whole C ABI; the parts may also be included alone. C11 and C++11.
+ *
+ * - Errors: every function that can fail returns an mxl_status and takes a trailing mxl_error * that may
+ *   be NULL (maxlinear/status.h). The library never aborts, prints or calls back.
+ * - A failed call changes nothing: out parameters and handles are as they were before it.
+ * - Thread safety: any number of threads may call mxl_layer_forward on one prepared layer at once, and may
+ *   read one mxl_weights handle at once. Different handles are independent. Each header says what else holds.
+ * - Ownership: handles belong to the caller and end with their destroy function; NULL is fine there.
+ */
+#ifndef MAXLINEAR_H
+#define MAXLINEAR_H
+
+#include "maxlinear/layers.h"
+#include "maxlinear/plugin.h"
+#include "maxlinear/status.h"
+#include "maxlinear/types.h"
+#include "maxlinear/version.h"
+#include "maxlinear/weights.h"
+
+#endif

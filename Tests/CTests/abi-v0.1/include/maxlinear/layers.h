@@ -1,0 +1,167 @@
+/* Layers: created from options, filled from a state dict or a checkpoint, prepared, called. */
+#ifndef MAXLINEAR_LAYERS_H
+#define MAXLINEAR_LAYERS_H
+
+#include "status.h"
+#include "types.h"
+#include "weights.h"
+
+/* A layer. mxl_layer_forward may be called by any number of threads at once, also while another thread
+ * replaces the weights (MXL_LOAD_REPLACE): a running forward finishes on the weights it began with. All
+ * other calls on one handle are serialized by the library; destroy must be the last. */
+typedef struct mxl_layer mxl_layer;
+
+/* Options of mxl_linear_create. Zero it, set struct_size, then the fields that matter.
+ *
+ * in_dim, out_dim  K and N, each >= 1
+ * dtype            the weight's and the bias's mxl_dtype: MXL_FLOAT32
+ * has_bias         0 or 1
+ * device           MXL_DEVICE_DEFAULT or the CPU with id 0
+ * encoding         NULL for dense weights
+ * name             prefix of the state dict's keys: "lin" gives lin.weight, lin.bias; NULL for none
+ * clip_weight      when not NULL, weights are clamped to +-*clip_weight, which must be finite and > 0 */
+typedef struct mxl_linear_options {
+  uint32_t struct_size;
+  int32_t dtype;
+  int64_t in_dim;
+  int64_t out_dim;
+  int32_t has_bias;
+  mxl_device device;
+  const char *encoding;
+  const char *name;
+  const float *clip_weight;
+} mxl_linear_options;
+
+/* Options of mxl_linear_v1_create. Zero it, set struct_size and weight, then the fields that matter.
+ *
+ * weight        required: (out_dim, in_dim), float32; the entry's name is not used
+ * bias          NULL for none; (out_dim); the entry's name is not used
+ * dtype         what the weight's dtype must be, or MXL_DTYPE_NONE to take the weight's own
+ * encoding      what the weight's encoding must be, or NULL to take the weight's own
+ * in_features,  when not 0, the stored weight's two dimensions in either order: MAX's create passes the rows
+ * out_features  first, its documentation names the columns first. y = x W^T follows the stored weight. */
+typedef struct mxl_linear_v1_options {
+  uint32_t struct_size;
+  int32_t dtype;
+  const mxl_entry *weight;
+  const mxl_entry *bias;
+  int64_t in_features;
+  int64_t out_features;
+  const char *encoding;
+} mxl_linear_v1_options;
+
+/* What kind of arithmetic a prepared layer uses. */
+typedef enum mxl_compute {
+  MXL_COMPUTE_DEFAULT = 0, /* float32 for dense weights */
+  MXL_COMPUTE_FLOAT32 = 1, /* float32 activations, float32 accumulation */
+  MXL_COMPUTE_INT8 = 2,    /* activations quantized to 8 bits: encoded weights only */
+  MXL_COMPUTE_INT32 = INT32_MIN
+} mxl_compute;
+
+/* Whether preparing reorders the weights for the kernels. */
+typedef enum mxl_pack {
+  MXL_PACK_DEFAULT = 0, /* as MXL_PACK_ALWAYS */
+  MXL_PACK_ALWAYS = 1,  /* a packed copy; the source is given back */
+  MXL_PACK_NEVER = 2,   /* the kernels read the source in place: no second copy, slower calls */
+  MXL_PACK_INT32 = INT32_MIN
+} mxl_pack;
+
+typedef struct mxl_prepare_options {
+  uint32_t struct_size;
+  int32_t compute; /* mxl_compute */
+  int32_t pack;    /* mxl_pack */
+  int32_t threads; /* the most threads packing may use; 0 for mxl_threads() */
+} mxl_prepare_options;
+
+typedef struct mxl_run_options {
+  uint32_t struct_size;
+  int32_t threads;    /* the most threads this call may use; 0 for mxl_threads() */
+  int32_t accumulate; /* 1: y += the layer's output; 0: y = it */
+} mxl_run_options;
+
+/* What a layer holds. Filled up to the struct_size the caller set. */
+typedef struct mxl_memory {
+  uint32_t struct_size;
+  uint32_t reserved;
+  uint64_t packed; /* bytes allocated for packed weights and biases */
+  uint64_t source; /* bytes of copied or borrowed source weights that the layer still holds */
+  uint64_t mapped; /* bytes of file-mapped source weights that the layer refers to; resident only where touched */
+} mxl_memory;
+
+/* Flags of mxl_layer_load. STRICT: refuse keys that the layer does not have. REPLACE: accept a prepared layer; the new
+ * weights are prepared as the old ones were, then swapped in. */
+#define MXL_LOAD_STRICT 1u
+#define MXL_LOAD_REPLACE 2u
+
+MXL_BEGIN
+
+/* LinearV2: y = x clamp(W, +-clip_weight)^T + b, with W (out_dim, in_dim) and b (out_dim) from a state dict.
+ * Keys: weight, bias, behind "<name>." when a name is given.
+ * Errors: MXL_INVALID_ARGUMENT, MXL_INVALID_SHAPE, MXL_UNSUPPORTED (dtype, encoding), MXL_NO_DEVICE. */
+mxl_status mxl_linear_create(const mxl_linear_options *options, mxl_layer **layer, mxl_error *error);
+
+/* Linear: y = x W^T + b from tensors at hand. The layer is loaded, not yet prepared.
+ * Errors as mxl_linear_create's; MXL_INVALID_SHAPE, MXL_INVALID_DTYPE for a tensor that does not fit. */
+mxl_status mxl_linear_v1_create(const mxl_linear_v1_options *options, mxl_layer **layer, mxl_error *error);
+
+/* The number of entries of the state dict, loaded or not. */
+mxl_status mxl_layer_entry_count(const mxl_layer *layer, size_t *count, mxl_error *error);
+
+/* Entry number index of the state dict, in the order weight, bias: what was loaded, bit for bit, for reading only.
+ * Before a load, tensor.data is NULL. The caller calls entry->release(entry->owner) when that is not NULL; name and
+ * shape are valid until then, or, when it is NULL, until the layer is destroyed. */
+mxl_status mxl_layer_entry(const mxl_layer *layer, size_t index, mxl_entry *entry, mxl_error *error);
+
+/* Fills the layer from count entries. All of the layer's keys must be there, with the layer's shapes and
+ * dtype; extra entries are ignored unless MXL_LOAD_STRICT. flags: MXL_LOAD_* ored together. When the call fails,
+ * nothing has changed. Rows whose elements are not adjacent are copied whatever their storage.
+ * Errors: MXL_MISSING_KEY, MXL_UNEXPECTED_KEY, MXL_INVALID_SHAPE, MXL_INVALID_DTYPE, MXL_INVALID_ARGUMENT (a key that
+ * comes twice), MXL_ALREADY_PREPARED, MXL_OUT_OF_MEMORY. */
+mxl_status mxl_layer_load(mxl_layer *layer, const mxl_entry *entries, size_t count, uint32_t flags, mxl_error *error);
+
+/* Fills the layer from a checkpoint's tensors named prefix + key, mapped, without a copy; prefix may be NULL
+ * for "". flags and errors as mxl_layer_load's; with MXL_LOAD_STRICT, tensors under another prefix are no error. */
+mxl_status mxl_layer_load_weights(mxl_layer *layer, const mxl_weights *weights, const char *prefix, uint32_t flags,
+                                  mxl_error *error);
+
+/* Picks a kernel row and packs the weights for it. options may be NULL. Preparing twice with the same options
+ * does nothing; with others it is MXL_ALREADY_PREPARED. MXL_NOT_LOADED before a load. Errors also: MXL_UNSUPPORTED
+ * (a compute that no row has, an unknown MAXLINEAR_ISA), MXL_INVALID_ARGUMENT, MXL_OUT_OF_MEMORY. */
+mxl_status mxl_layer_prepare(mxl_layer *layer, const mxl_prepare_options *options, mxl_error *error);
+
+/* The name of the kernel row the prepared layer runs, such as mxlk_linear_f32_f32_14x32__avx512. Static storage. */
+mxl_status mxl_layer_kernel(const mxl_layer *layer, const char **name, mxl_error *error);
+
+/* y = layer(x). x is (..., in_dim), y is (..., out_dim) with x's leading dimensions; rank 1 and up, zero rows
+ * are fine. Both float32, with any strides whose last is 1; elements of y must not share memory with one another or
+ * with x. options may be NULL. The bits of a row of y do not depend on the number of rows, on threads, or on
+ * the CPU. y is untouched when the call fails. Errors: MXL_NOT_PREPARED, MXL_INVALID_SHAPE, MXL_INVALID_DTYPE,
+ * MXL_INVALID_ARGUMENT (NULL data, an option outside its range, y overlapping x), MXL_NO_DEVICE, MXL_OUT_OF_MEMORY. */
+mxl_status mxl_layer_forward(const mxl_layer *layer, const mxl_run_options *options, const mxl_tensor *x, mxl_tensor *y,
+                             mxl_error *error);
+
+/* What the layer holds in memory. memory->struct_size is the caller's. */
+mxl_status mxl_layer_memory(const mxl_layer *layer, mxl_memory *memory, mxl_error *error);
+
+/* One more owner of the handle; each owner calls mxl_layer_destroy. NULL is fine. */
+void mxl_layer_retain(mxl_layer *layer);
+
+/* Ends one ownership; the last frees the layer. NULL is fine. */
+void mxl_layer_destroy(mxl_layer *layer);
+
+/* The most threads a call uses unless told otherwise, and the process-wide budget of running threads. Default:
+ * MAXLINEAR_NUM_THREADS, else the CPUs of the affinity mask, at most the cgroup's CPU limit rounded up. */
+int32_t mxl_threads(void);
+
+/* Sets mxl_threads(), 1 to 1024. Holds for calls that begin afterwards; any thread. */
+mxl_status mxl_set_threads(int32_t threads, mxl_error *error);
+
+/* Writes a description of this machine and the rows chosen on it as UTF-8 JSON: version, cpu features, isa,
+ * threads, encodings with their rows. capacity counts the NUL; *length is the full length without it, also
+ * when capacity was too small (then MXL_INVALID_ARGUMENT) or text was NULL with capacity 0 (then MXL_OK).
+ * MXL_UNSUPPORTED when MAXLINEAR_ISA names no known CPU variant. */
+mxl_status mxl_info(char *text, size_t capacity, size_t *length, mxl_error *error);
+
+MXL_END
+
+#endif

@@ -1,0 +1,69 @@
+"""A Swift package that depends on a tagged clone of this one."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PLACE = ROOT / "build" / "package-test"
+
+MANIFEST = """// swift-tools-version: 6.2
+import PackageDescription
+
+let package = Package(
+  name: "consumer",
+  dependencies: [.package(url: "{url}", from: "0.1.0")],
+  targets: [
+    .executableTarget(name: "consumer", dependencies: [.product(name: "MaxLinear", package: "maxlinear")])
+  ],
+  swiftLanguageModes: [.v6]
+)
+"""
+
+MAIN = """import MaxLinear
+
+let layer = try LinearV2(inDim: 3, outDim: 2, dtype: .float32)
+try layer.loadStateDict(["weight": Tensor([1, 2, 3, 4, 5, 6], shape: [2, 3])])
+let prepared = try layer.prepared()
+let results = await withTaskGroup(of: [Float].self) { group in
+  for _ in 0..<4 { group.addTask { (try? prepared(Tensor([1, 1, 1], shape: [3])).floats()) ?? [] } }
+  return await group.reduce(into: [[Float]]()) { $0.append($1) }
+}
+print(results)
+do {
+  _ = try layer(Tensor([1, 2], shape: [2]))
+} catch let error as MaxLinearError {
+  print(error.status, error.message)
+}
+"""
+
+
+def run(*command, **keywords):
+    result = subprocess.run(command, check=False, capture_output=True, text=True, timeout=900, **keywords)
+    assert result.returncode == 0, f"{command}\n{result.stdout}{result.stderr}"
+    return result.stdout + result.stderr
+
+
+def test_a_package_that_depends_on_a_tag():
+    clone = PLACE / "maxlinear"
+    consumer = PLACE / "consumer"
+    shutil.rmtree(clone, ignore_errors=True)
+    (consumer / "Sources" / "consumer").mkdir(parents=True, exist_ok=True)
+    run("git", "clone", "-q", "--no-local", str(ROOT), str(clone))
+    run("git", "-C", str(clone), "tag", "0.1.0")
+    (consumer / "Package.swift").write_text(MANIFEST.format(url=clone.as_uri()))
+    (consumer / "Sources" / "consumer" / "main.swift").write_text(MAIN)
+    # The tag moves between runs: nothing of it may be remembered.
+    for remembered in ("Package.resolved", ".build/checkouts", ".build/repositories", ".build/workspace-state.json"):
+        path = consumer / remembered
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    environment = {**os.environ, "SWIFTPM_DISABLE_CACHE": "1"}
+    location = ["--package-path", str(consumer), "--disable-dependency-cache"]
+    built = run("swift", "build", *location, env=environment)
+    assert "warning:" not in built, built
+    output = run(str(consumer / ".build" / "debug" / "consumer"))
+    assert output.splitlines() == [
+        "[[6.0, 15.0], [6.0, 15.0], [6.0, 15.0], [6.0, 15.0]]",
+        "invalidShape x: last dimension is 2, expected in_dim = 3",
+    ]

@@ -1,0 +1,64 @@
+"""Element types."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+_EXTENSION = {
+    "bfloat16",
+    "float8_e4m3fn",
+    "float8_e5m2",
+    "float8_e8m0fnu",
+    "float6_e2m3fn",
+    "float6_e3m2fn",
+    "float4_e2m1fn",
+}
+
+
+class DType(Enum):
+    """Element types; the values are the library's numbers (mxl_dtype)."""
+
+    float32 = 1
+    float16 = 2
+    bfloat16 = 3
+    float64 = 4
+    float8_e4m3fn = 5
+    float8_e5m2 = 6
+    float8_e8m0fnu = 7
+    float6_e2m3fn = 8
+    float6_e3m2fn = 9
+    float4_e2m1fn = 10
+    complex64 = 11
+    bool = 20
+    uint8 = 21
+    int8 = 22
+    uint16 = 23
+    int16 = 24
+    uint32 = 25
+    int32 = 26
+    uint64 = 27
+    int64 = 28
+
+    def to_numpy(self) -> np.dtype[Any]:
+        """The numpy dtype. bfloat16 and the 8-bit floats need the package ml_dtypes; sub-byte types have none (TypeError)."""
+        if self.name not in _EXTENSION:
+            return np.dtype(self.name)
+        if self in (DType.float6_e2m3fn, DType.float6_e3m2fn, DType.float4_e2m1fn):
+            raise TypeError(f"{self.name} is packed and has no numpy dtype")
+        try:
+            import ml_dtypes
+        except ImportError:
+            raise TypeError(f"{self.name} needs the package ml_dtypes") from None
+        dtype: np.dtype[Any] = np.dtype(getattr(ml_dtypes, self.name))
+        return dtype
+
+    @classmethod
+    def from_numpy(cls, dtype: np.dtype[Any]) -> DType:
+        """The DType of a numpy dtype, those of ml_dtypes included. TypeError when there is none."""
+        name = np.dtype(dtype).name
+        if name not in cls.__members__ or not np.dtype(dtype).isnative:
+            raise TypeError(f"dtype: {np.dtype(dtype)!r} is none of maxlinear's")
+        return cls[name]

@@ -1,0 +1,207 @@
+"""Checkpoints: files mapped into memory, and the tensors in them."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import weakref
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .._ffi import constants, structs
+from .._ffi.library import library
+from .._ffi.tensors import array_of, shape_of
+from ..dtype import DType
+from ..errors import ArgumentError, DTypeError, Error, check, new_error
+from .quantization import QuantizationEncoding
+
+__all__ = ["SafetensorWeights", "WeightData", "Weights", "load_weights"]
+
+Path = str | os.PathLike[str]
+
+
+class _Checkpoint:
+    """An open mxl_weights; tensors and layers made of it keep the mapping alive."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        encoded = [os.fsencode(path) for path in paths]
+        handle = structs.WeightsHandle()
+        error = new_error()
+        names = (ctypes.c_char_p * max(len(encoded), 1))(*encoded)
+        check(library.mxl_weights_open(names, len(encoded), ctypes.byref(handle), error), error)
+        self.handle = handle
+        weakref.finalize(self, library.mxl_weights_destroy, handle)
+
+    def names(self) -> list[str]:
+        count = ctypes.c_size_t()
+        error = new_error()
+        check(library.mxl_weights_count(self.handle, ctypes.byref(count), error), error)
+        return [self.entry(index).name.decode() for index in range(count.value)]
+
+    def entry(self, index: int) -> structs.Entry:
+        entry = structs.Entry()
+        error = new_error()
+        check(library.mxl_weights_entry(self.handle, index, ctypes.byref(entry), error), error)
+        return entry
+
+    def find(self, name: str) -> structs.Entry:
+        entry = structs.Entry()
+        error = new_error()
+        check(library.mxl_weights_find(self.handle, name.encode(), ctypes.byref(entry), error), error)
+        return entry
+
+    def memory(self) -> tuple[int, int]:
+        mapped, resident = ctypes.c_uint64(), ctypes.c_uint64()
+        error = new_error()
+        status = library.mxl_weights_memory(self.handle, ctypes.byref(mapped), ctypes.byref(resident), error)
+        check(status, error)
+        return mapped.value, resident.value
+
+
+@dataclass(frozen=True)
+class WeightData:
+    """A named tensor of a checkpoint.
+
+    Attributes:
+        shape: as stored: encoded weights are (rows, row bytes) of uint8.
+    """
+
+    name: str
+    dtype: DType
+    shape: tuple[int, ...]
+    quantization_encoding: QuantizationEncoding | None
+    _entry: structs.Entry
+    _checkpoint: _Checkpoint
+
+    def numpy(self) -> np.ndarray[Any, Any]:
+        """The elements as a read-only view of the mapped file, without a copy. TypeError for a dtype that numpy lacks."""
+        return array_of(self._entry.tensor, self._checkpoint)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        array = self.numpy()
+        return array if dtype is None and not copy else np.array(array, dtype)
+
+
+class Weights:
+    """The tensors of a checkpoint whose names begin with a prefix; of all, when it is empty.
+
+    `weights.model.layers[0].mlp` and `weights["model.layers.0.mlp"]` are paths into it. Nothing is read until it is used.
+    Thread safe.
+    """
+
+    def __init__(self, checkpoint: _Checkpoint, prefix: str = "") -> None:
+        self._checkpoint = checkpoint
+        self._prefix = prefix
+
+    @property
+    def name(self) -> str:
+        """The prefix: the whole name where the path leads to a tensor."""
+        return self._prefix
+
+    def __getattr__(self, part: str) -> Weights:
+        if part.startswith("__"):
+            raise AttributeError(part)
+        return self[part]
+
+    def __getitem__(self, part: str | int) -> Weights:
+        return Weights(self._checkpoint, f"{self._prefix}.{part}" if self._prefix else str(part))
+
+    def exists(self) -> bool:
+        """Whether there is a tensor of exactly this name."""
+        try:
+            self._checkpoint.find(self._prefix)
+        except Error:
+            return False
+        return True
+
+    def data(self) -> WeightData:
+        """The tensor of exactly this name. Raises KeyError (`maxlinear.Error`) when there is none."""
+        entry = self._checkpoint.find(self._prefix)
+        return WeightData(
+            name=entry.name.decode(),
+            dtype=DType(entry.tensor.dtype),
+            shape=shape_of(entry.tensor),
+            quantization_encoding=QuantizationEncoding(entry.encoding.decode()) if entry.encoding else None,
+            _entry=entry,
+            _checkpoint=self._checkpoint,
+        )
+
+    def numpy(self) -> np.ndarray[Any, Any]:
+        """`data().numpy()`."""
+        return self.data().numpy()
+
+    def allocate(self, dtype: DType | None = None, shape: Sequence[int] | None = None) -> WeightData:
+        """The tensor of this name, once dtype and shape are what they are expected to be; None accepts any.
+
+        Raises TypeError or ValueError (`maxlinear.Error`) otherwise.
+        """
+        data = self.data()
+        if dtype is not None and data.dtype is not dtype:
+            message = f"{self._prefix}: dtype is {data.dtype.name}, expected {dtype.name}"
+            raise DTypeError("MXL_INVALID_DTYPE", message)
+        if shape is not None and data.shape != tuple(shape):
+            message = f"{self._prefix}: shape is {data.shape}, expected {tuple(shape)}"
+            raise ArgumentError("MXL_INVALID_SHAPE", message)
+        return data
+
+    def items(self) -> Iterator[tuple[str, Weights]]:
+        """Names and paths of all tensors at and below this path, in the checkpoint's order."""
+        below = f"{self._prefix}."
+        for name in self._checkpoint.names():
+            if not self._prefix or name == self._prefix or name.startswith(below):
+                yield name, Weights(self._checkpoint, name)
+
+    @property
+    def mapped_bytes(self) -> int:
+        """Bytes of the files."""
+        return self._checkpoint.memory()[0]
+
+    @property
+    def resident_bytes(self) -> int:
+        """How many of the mapped bytes are in memory now."""
+        return self._checkpoint.memory()[1]
+
+
+class SafetensorWeights(Weights):
+    """The whole of a safetensors checkpoint."""
+
+
+def load_weights(paths: Path | Sequence[Path]) -> SafetensorWeights:
+    """Maps a checkpoint: one file, several, or one `*.safetensors.index.json`.
+
+    Raises OSError or ValueError (`maxlinear.Error`) for a file that cannot be opened or breaks the rules of its format.
+    """
+    single = isinstance(paths, (str, os.PathLike))
+    return SafetensorWeights(_Checkpoint([paths] if single else list(paths)))  # type: ignore[list-item, arg-type]
+
+
+def entry_of(data: WeightData) -> structs.Entry:
+    """The data as an entry that a layer may keep: mapped, the checkpoint held until the layer lets go."""
+    entry = structs.Entry()
+    ctypes.pointer(entry)[0] = data._entry
+    entry.storage = constants.MXL_STORAGE_MAP
+    key = id(entry)
+    _held[key] = (data._checkpoint, entry)
+    entry.owner = key
+    entry.release = _release
+    return entry
+
+
+#: Checkpoints that layers hold, by the owner number of their entries.
+_held: dict[int, tuple[_Checkpoint, structs.Entry]] = {}
+
+
+def _let_go(owner: int | None) -> None:
+    if owner is not None:
+        _held.pop(owner, None)
+
+
+_release = structs.Release(_let_go)
+
+
+def forget(entry: structs.Entry) -> None:
+    """Lets go of an entry that no layer took."""
+    _held.pop(entry.owner or 0, None)

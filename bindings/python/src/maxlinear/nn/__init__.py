@@ -1,0 +1,5 @@
+"""Layers."""
+
+from .linear import Linear, LinearV2
+
+__all__ = ["Linear", "LinearV2"]

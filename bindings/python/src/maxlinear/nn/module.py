@@ -1,0 +1,270 @@
+"""What all layers share: the handle, the state dict, preparing, calling."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+import weakref
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .._ffi import constants, structs
+from .._ffi.library import library
+from .._ffi.tensors import array_of, as_array, rows_contiguous, tensor_of
+from ..dtype import DType
+from ..errors import ArgumentError, StateError, check, integer, new_error
+from ..graph.weight import Weight
+from ..graph.weights import WeightData, Weights, entry_of, forget
+
+Array = np.ndarray[Any, Any]
+
+_COMPUTE = {
+    None: constants.MXL_COMPUTE_DEFAULT,
+    "float32": constants.MXL_COMPUTE_FLOAT32,
+    "int8": constants.MXL_COMPUTE_INT8,
+}
+_PACK = {None: constants.MXL_PACK_DEFAULT, "always": constants.MXL_PACK_ALWAYS, "never": constants.MXL_PACK_NEVER}
+
+#: mxl_layer_forward with plain addresses, which ctypes passes fastest.
+_forward = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_void_p] * 5)(("mxl_layer_forward", library))
+
+
+def _choice(table: dict[str | None, int], value: str | None, argument: str) -> int:
+    if value not in table:
+        known = ", ".join(repr(key) for key in table)
+        raise ArgumentError("MXL_INVALID_ARGUMENT", f"{argument}: is {value!r}, expected one of {known}")
+    return table[value]
+
+
+class _Call:
+    """The C structs of calls with one shape of x, reused by one thread."""
+
+    def __init__(self, handle: Any, shape: tuple[int, ...], out_dim: int) -> None:
+        self.out_shape = (*shape[:-1], out_dim)
+        self.x = tensor_of(np.empty(0, np.float32))
+        self.y = tensor_of(np.empty(0, np.float32))
+        for tensor, sizes in ((self.x, shape), (self.y, self.out_shape)):
+            tensor.rank = len(sizes)
+            tensor.shape = (ctypes.c_int64 * len(sizes))(*sizes)
+            tensor.strides = None
+        self.error = new_error()
+        self.arguments = (
+            ctypes.cast(handle, ctypes.c_void_p).value,
+            None,
+            ctypes.addressof(self.x),
+            ctypes.addressof(self.y),
+            ctypes.addressof(self.error),
+        )
+
+
+class Module:
+    """A layer with a state dict and a call.
+
+    Filling and preparing are serialized by the library; any number of threads may call the layer at once, also while its
+    weights are replaced.
+    """
+
+    _handle: Any
+
+    def _own(self, handle: Any) -> None:
+        """Takes over a handle."""
+        self._handle = handle
+        self._calls = threading.local()
+        weakref.finalize(self, library.mxl_layer_destroy, handle)
+
+    @property
+    def _in_dim(self) -> int:
+        raise NotImplementedError
+
+    @property
+    def _out_dim(self) -> int:
+        raise NotImplementedError
+
+    def _entries(self) -> list[structs.Entry]:
+        """The state dict's entries; each is to be released."""
+        count = ctypes.c_size_t()
+        error = new_error()
+        check(library.mxl_layer_entry_count(self._handle, ctypes.byref(count), error), error)
+        entries = []
+        for index in range(count.value):
+            entry = structs.Entry()
+            check(library.mxl_layer_entry(self._handle, index, ctypes.byref(entry), error), error)
+            entries.append(entry)
+        return entries
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], *, strict: bool = True, replace: bool = False) -> None:
+        """Fills the layer. A failed load changes nothing.
+
+        Args:
+            state_dict: a value for each key of the layer: a numpy array, something with `__dlpack__` or the buffer
+                protocol, a nested sequence (all copied), or a tensor of a checkpoint (mapped, not copied).
+            strict: refuse keys that the layer does not have, instead of ignoring them.
+            replace: accept a layer that is prepared; calls that are running finish on the old weights.
+
+        Raises:
+            maxlinear.Error: a missing or unexpected key (KeyError), a shape (ValueError) or dtype (TypeError) that does not
+                fit, a prepared layer without replace (RuntimeError).
+        """
+        entries = (structs.Entry * max(len(state_dict), 1))()
+        kept: list[Any] = []
+        for index, (key, value) in enumerate(state_dict.items()):
+            name = key.encode()
+            entry, keep = self._incoming(value, key)
+            entry.name = name
+            entries[index] = entry
+            kept.append((name, entry, keep))
+        flags = (constants.MXL_LOAD_STRICT if strict else 0) | (constants.MXL_LOAD_REPLACE if replace else 0)
+        error = new_error()
+        status = library.mxl_layer_load(self._handle, entries, len(state_dict), flags, error)
+        if status != constants.MXL_OK:
+            for _, entry, _ in kept:
+                forget(entry)
+        check(status, error)
+
+    @staticmethod
+    def _incoming(value: Any, argument: str) -> tuple[structs.Entry, Any]:
+        """An entry for a value, and what keeps its memory during the call."""
+        if isinstance(value, Weights):
+            value = value.data()
+        if isinstance(value, WeightData):
+            entry = entry_of(value)
+            return entry, value
+        array = as_array(value, argument)
+        entry = structs.Entry(tensor=tensor_of(array), storage=constants.MXL_STORAGE_COPY)
+        return entry, array
+
+    def load_weights(self, weights: Weights, prefix: str = "", *, strict: bool = False, replace: bool = False) -> None:
+        """Fills the layer from a checkpoint's tensors named prefix + key, mapped, without a copy.
+
+        Raises as `load_state_dict`.
+        """
+        path = f"{weights.name}.{prefix}" if weights.name else prefix
+        flags = (constants.MXL_LOAD_STRICT if strict else 0) | (constants.MXL_LOAD_REPLACE if replace else 0)
+        error = new_error()
+        handle = weights._checkpoint.handle
+        check(library.mxl_layer_load_weights(self._handle, handle, path.encode(), flags, error), error)
+
+    def state_dict(self) -> dict[str, Array]:
+        """What was loaded, bit for bit, as read-only arrays. Raises RuntimeError (`maxlinear.Error`) before a load."""
+        state = {}
+        for entry in self._entries():
+            owner = _EntryOwner(entry)
+            key = entry.name.decode()
+            if entry.tensor.data is None:
+                raise StateError("MXL_NOT_LOADED", f"{key}: not loaded; load a state dict first")
+            state[key] = array_of(entry.tensor, owner)
+        return state
+
+    def prepare(self, *, compute: str | None = None, pack: str | None = None, threads: int | None = None) -> None:
+        """Picks kernels and packs the weights for them. The first call does it by itself, with the defaults.
+
+        Args:
+            compute: "float32" or "int8"; None for int8 where weights are encoded, float32 where they are dense.
+            pack: "always" (None means it) or "never", which reads the source in place.
+            threads: the most threads packing may use.
+        """
+        options = structs.PrepareOptions(
+            struct_size=ctypes.sizeof(structs.PrepareOptions),
+            compute=_choice(_COMPUTE, compute, "compute"),
+            pack=_choice(_PACK, pack, "pack"),
+            threads=0 if threads is None else integer(threads, 32, "threads"),
+        )
+        error = new_error()
+        check(library.mxl_layer_prepare(self._handle, ctypes.byref(options), error), error)
+
+    @property
+    def kernel(self) -> str:
+        """The name of the kernel that runs. Raises RuntimeError (`maxlinear.Error`) before the layer is prepared."""
+        name = ctypes.c_char_p()
+        error = new_error()
+        check(library.mxl_layer_kernel(self._handle, ctypes.byref(name), error), error)
+        return (name.value or b"").decode()
+
+    def memory(self) -> dict[str, int]:
+        """Bytes held: "packed", "source" (copied or borrowed, still held) and "mapped" (resident only where touched)."""
+        memory = structs.Memory(struct_size=ctypes.sizeof(structs.Memory))
+        error = new_error()
+        check(library.mxl_layer_memory(self._handle, ctypes.byref(memory), error), error)
+        return {"packed": memory.packed, "source": memory.source, "mapped": memory.mapped}
+
+    def __call__(
+        self, x: Any, out: Array | None = None, *, accumulate: bool = False, threads: int | None = None
+    ) -> Array:
+        """y = layer(x).
+
+        Args:
+            x: (..., in_dim) of any rank from 1, float32: a numpy array or anything with `__dlpack__` or the buffer protocol,
+                taken without a copy when the elements of its last dimension are adjacent.
+            out: (..., out_dim), written in place; a new array when None.
+            accumulate: add to out instead of writing it.
+            threads: the most threads this call may use.
+
+        Returns:
+            out, or a new array of x's dtype.
+
+        Raises:
+            maxlinear.Error: a shape that does not fit (ValueError), a dtype (TypeError), no weights yet (RuntimeError).
+        """
+        plain = out is None and threads is None and not accumulate
+        if plain and type(x) is np.ndarray and x.dtype == np.float32 and x.flags.c_contiguous:
+            calls = self._calls.__dict__
+            shape = x.shape
+            call = calls.get(shape)
+            if call is None and shape:
+                if len(calls) > 64:
+                    calls.clear()
+                call = calls[shape] = _Call(self._handle, shape, self._out_dim)
+            if call is not None:
+                y = np.empty(call.out_shape, np.float32)
+                call.x.data = x.__array_interface__["data"][0]
+                call.y.data = y.__array_interface__["data"][0]
+                if _forward(*call.arguments) == 0:
+                    return y
+        return self._call_checked(x, out, accumulate, threads)
+
+    def _call_checked(self, x: Any, out: Array | None, accumulate: bool, threads: int | None) -> Array:
+        """Any call; prepares the layer when that has not been done."""
+        source = rows_contiguous(as_array(x, "x"))
+        x_tensor = tensor_of(source)
+        if out is None:
+            if accumulate:
+                raise ArgumentError("MXL_INVALID_ARGUMENT", "accumulate: needs out, the array to add to")
+            y = np.empty((*source.shape[:-1], self._out_dim), source.dtype)
+        else:
+            y = out
+            if not isinstance(out, np.ndarray):
+                raise TypeError(f"out: is a {type(out).__name__}, expected a numpy array")
+            if not out.flags.writeable:
+                raise ArgumentError("MXL_INVALID_ARGUMENT", "out: is read-only")
+        y_tensor = tensor_of(y)
+        options = structs.RunOptions(
+            struct_size=ctypes.sizeof(structs.RunOptions),
+            threads=0 if threads is None else integer(threads, 32, "threads"),
+            accumulate=int(accumulate),
+        )
+        error = new_error()
+        arguments = (self._handle, ctypes.byref(options), ctypes.byref(x_tensor), ctypes.byref(y_tensor), error)
+        status = library.mxl_layer_forward(*arguments)
+        if status == constants.MXL_NOT_PREPARED:
+            self.prepare()
+            status = library.mxl_layer_forward(*arguments)
+        check(status, error)
+        return y
+
+    def _weight(self, entry: structs.Entry) -> Weight:
+        shape = tuple(entry.tensor.shape[axis] for axis in range(entry.tensor.rank))
+        return Weight(entry.name.decode(), DType(entry.tensor.dtype), shape)
+
+
+class _EntryOwner:
+    """Releases an entry that the library gave when the last array of it goes."""
+
+    def __init__(self, entry: structs.Entry) -> None:
+        self.entry = entry
+        if entry.release:
+            weakref.finalize(self, entry.release, entry.owner)
+
+
+__all__ = ["Module"]

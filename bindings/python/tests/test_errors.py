@@ -1,0 +1,180 @@
+"""Bad input: the class, the status and the message, and that a failed call changes nothing."""
+
+import contextlib
+
+import numpy as np
+import pytest
+
+import maxlinear
+from maxlinear.dtype import DType
+from maxlinear.graph import DeviceRef
+from maxlinear.graph.quantization import QuantizationConfig, QuantizationEncoding
+from maxlinear.graph.weights import load_weights
+from maxlinear.nn.linear import Linear, LinearV2
+
+W = np.arange(6, dtype=np.float32).reshape(2, 3)
+
+
+@pytest.fixture
+def layer():
+    layer = LinearV2(3, 2, DType.float32)
+    layer.load_state_dict({"weight": W})
+    return layer
+
+
+@contextlib.contextmanager
+def raises(kind, status, *parts):
+    """A maxlinear.Error that is also of that kind, with that status, whose message has these parts."""
+    with pytest.raises(kind) as caught:
+        yield
+    assert isinstance(caught.value, maxlinear.Error) and caught.value.status == status
+    for part in parts:
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "status", "part"),
+    [
+        ({"in_dim": 0}, "MXL_INVALID_SHAPE", "in_dim"),
+        ({"in_dim": -3}, "MXL_INVALID_SHAPE", "in_dim"),
+        ({"out_dim": 0}, "MXL_INVALID_SHAPE", "out_dim"),
+        ({"in_dim": 1 << 40, "out_dim": 1 << 40}, "MXL_INVALID_SHAPE", "weight"),
+        ({"in_dim": 1 << 70}, "MXL_INVALID_ARGUMENT", "in_dim"),
+        ({"clip_weight": 0.0}, "MXL_INVALID_ARGUMENT", "clip_weight"),
+        ({"clip_weight": float("nan")}, "MXL_INVALID_ARGUMENT", "clip_weight"),
+        ({"device": DeviceRef.GPU()}, "MXL_NO_DEVICE", "device"),
+        ({"device": DeviceRef.CPU(3)}, "MXL_NO_DEVICE", "device"),
+        ({"dtype": DType.int64}, "MXL_UNSUPPORTED", "int64"),
+        ({"quantization_encoding": QuantizationEncoding("nonsense")}, "MXL_UNSUPPORTED", "nonsense"),
+    ],
+)
+def test_constructor(keywords, status, part):
+    with raises(ValueError, status, part):
+        LinearV2(**{"in_dim": 3, "out_dim": 2, "dtype": DType.float32, **keywords})
+
+
+@pytest.mark.parametrize(
+    ("x", "kind", "status", "parts"),
+    [
+        (np.zeros(4, np.float32), ValueError, "MXL_INVALID_SHAPE", ("x: last dimension is 4", "in_dim = 3")),
+        (np.float32(1), ValueError, "MXL_INVALID_SHAPE", ("x: ", "rank")),
+        (np.zeros(3, np.float64), TypeError, "MXL_INVALID_DTYPE", ("float64", "float32")),
+        (np.zeros(3, np.int32), TypeError, "MXL_INVALID_DTYPE", ("int32",)),
+        (np.zeros((1,) * 17 + (3,), np.float32), ValueError, "MXL_INVALID_SHAPE", ("rank",)),
+    ],
+)
+def test_x(layer, x, kind, status, parts):
+    with raises(kind, status, *parts):
+        layer(x)
+    assert layer(np.ones(3, np.float32)).tolist() == [3, 12]
+
+
+@pytest.mark.parametrize("x", ["text", object(), np.zeros(3, ">f4"), np.zeros(3, "U3")])
+def test_x_of_no_dtype(layer, x):
+    with pytest.raises(TypeError):
+        layer(x)
+
+
+def test_out(layer):
+    x = np.ones((4, 3), np.float32)
+    with raises(ValueError, "MXL_INVALID_SHAPE", "y: "):
+        layer(x, out=np.zeros((4, 3), np.float32))
+    with raises(ValueError, "MXL_INVALID_SHAPE", "y: "):
+        layer(x, out=np.zeros((3, 2), np.float32))
+    with raises(TypeError, "MXL_INVALID_DTYPE", "y: ", "float64"):
+        layer(x, out=np.zeros((4, 2), np.float64))
+    with raises(ValueError, "MXL_INVALID_SHAPE", "y: "):
+        layer(x, out=np.lib.stride_tricks.as_strided(np.zeros(2, np.float32), (4, 2), (0, 4)))
+    with raises(ValueError, "MXL_INVALID_ARGUMENT", "y: "):
+        layer(x, out=x.reshape(-1)[:8].reshape(4, 2))
+    with pytest.raises(ValueError, match="read-only"):
+        layer(x, out=np.broadcast_to(np.float32(0), (4, 2)))
+    with pytest.raises(TypeError):
+        layer(x, out=[0.0] * 8)
+    with pytest.raises(ValueError, match="accumulate"):
+        layer(x, accumulate=True)
+    with raises(ValueError, "MXL_INVALID_ARGUMENT", "threads"):
+        layer(x, threads=-1)
+    with raises(ValueError, "MXL_INVALID_ARGUMENT", "threads"):
+        layer(x, threads=(1 << 32) + 1)
+
+
+def test_before_a_load():
+    layer = LinearV2(3, 2, DType.float32)
+    for call in (lambda: layer(np.ones(3, np.float32)), layer.state_dict, layer.prepare):
+        with raises(RuntimeError, "MXL_NOT_LOADED", "load"):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("state", "kind", "status", "parts"),
+    [
+        ({}, KeyError, "MXL_MISSING_KEY", ("weight",)),
+        ({"wieght": W}, KeyError, "MXL_MISSING_KEY", ("weight", "wieght")),
+        ({"weight": W, "other": W}, KeyError, "MXL_UNEXPECTED_KEY", ("other",)),
+        ({"weight": W.T.copy()}, ValueError, "MXL_INVALID_SHAPE", ("weight", "3", "2")),
+        ({"weight": W[0]}, ValueError, "MXL_INVALID_SHAPE", ("weight",)),
+        ({"weight": W.astype(np.float64)}, TypeError, "MXL_INVALID_DTYPE", ("weight", "float64", "float32")),
+    ],
+)
+def test_a_failed_load_changes_nothing(layer, state, kind, status, parts):
+    with raises(kind, status, *parts):
+        layer.load_state_dict(state)
+    assert (layer.state_dict()["weight"] == W).all()
+    empty = LinearV2(3, 2, DType.float32)
+    with raises(kind, status, *parts):
+        empty.load_state_dict(state)
+    with raises(RuntimeError, "MXL_NOT_LOADED"):
+        empty(np.ones(3, np.float32))
+    empty.load_state_dict({"weight": W})
+    assert empty(np.ones(3, np.float32)).tolist() == [3, 12]
+
+
+def test_a_missing_key_names_the_nearest():
+    layer = LinearV2(3, 2, DType.float32)
+    with raises(KeyError, "MXL_MISSING_KEY", "weight: ", "wieght"):
+        layer.load_state_dict({"wieght": W}, strict=False)
+
+
+def test_extra_keys_are_ignored_when_not_strict():
+    layer = LinearV2(3, 2, DType.float32)
+    layer.load_state_dict({"weight": W, "other": W}, strict=False)
+    assert layer(np.ones(3, np.float32)).tolist() == [3, 12]
+
+
+def test_prepare(layer):
+    with pytest.raises(ValueError, match="compute"):
+        layer.prepare(compute="nonsense")
+    with raises(ValueError, "MXL_UNSUPPORTED", "int8"):
+        layer.prepare(compute="int8")
+    with raises(RuntimeError, "MXL_NOT_PREPARED"):
+        _ = layer.kernel
+    layer.prepare()
+    with raises(RuntimeError, "MXL_ALREADY_PREPARED"):
+        layer.prepare(pack="never")
+
+
+def test_linear_from_values():
+    with raises(ValueError, "MXL_INVALID_SHAPE", "weight"):
+        Linear(np.zeros(3, np.float32))
+    with raises(ValueError, "MXL_INVALID_SHAPE", "bias"):
+        Linear(W, np.zeros(3, np.float32))
+    with pytest.raises(maxlinear.Error):
+        Linear(W.astype(np.int32))
+
+
+def test_files(tmp_path):
+    with raises(OSError, "MXL_IO", "missing.safetensors"):
+        load_weights(tmp_path / "missing.safetensors")
+    with raises(OSError, "MXL_IO"):
+        load_weights(tmp_path)
+    (tmp_path / "junk.safetensors").write_bytes(b"junk")
+    with raises(ValueError, "MXL_INVALID_FILE", "junk.safetensors"):
+        load_weights(tmp_path / "junk.safetensors")
+    with raises(ValueError, "MXL_INVALID_ARGUMENT"):
+        load_weights([])
+
+
+def test_gptq_is_refused_with_a_reason(tmp_path):
+    with raises(ValueError, "MXL_UNSUPPORTED", "GPTQ"):
+        Linear.create(DType.float32, None, 3, 2, None, quantization_config=QuantizationConfig("gptq", 4, 128))

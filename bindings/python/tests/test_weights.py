@@ -1,0 +1,106 @@
+"""Checkpoints: mapped files, paths into them, layers filled from them."""
+
+import gc
+import json
+
+import numpy as np
+import pytest
+from conftest import write_safetensors
+
+from maxlinear.dtype import DType
+from maxlinear.graph.weights import load_weights
+from maxlinear.nn.linear import Linear, LinearV2
+
+
+@pytest.fixture
+def tensors(random):
+    return {
+        "model.layers.0.up.weight": random.standard_normal((40, 96)).astype(np.float32),
+        "model.layers.0.up.bias": random.standard_normal(40).astype(np.float32),
+        "model.norm": random.standard_normal(7).astype(np.float32),
+    }
+
+
+def test_tensors_are_views_of_the_file(tmp_path, tensors):
+    weights = load_weights(write_safetensors(tmp_path / "a.safetensors", tensors))
+    assert [name for name, _ in weights.items()] == list(tensors)
+    for name, array in tensors.items():
+        view = weights[name].data().numpy()
+        assert view.tobytes() == array.tobytes() and view.shape == array.shape
+        assert not view.flags.owndata and not view.flags.writeable
+    assert weights.mapped_bytes == (tmp_path / "a.safetensors").stat().st_size
+    assert 0 < weights.resident_bytes
+
+
+def test_paths(tmp_path, tensors):
+    weights = load_weights(write_safetensors(tmp_path / "a.safetensors", tensors))
+    path = weights.model.layers[0].up
+    assert path.weight.exists() and not path.exists() and not weights.model.nothing.exists()
+    assert path.weight.data().shape == (40, 96) and path.weight.data().dtype is DType.float32
+    assert {name for name, _ in path.items()} == {"model.layers.0.up.weight", "model.layers.0.up.bias"}
+    assert path.weight.allocate(DType.float32, (40, 96)).name == "model.layers.0.up.weight"
+    with pytest.raises(KeyError, match="nothing"):
+        weights.model.nothing.data()
+    with pytest.raises(ValueError, match="shape"):
+        path.weight.allocate(DType.float32, (96, 40))
+    with pytest.raises(TypeError, match="dtype"):
+        path.weight.allocate(DType.float16)
+
+
+def test_layers_outlive_the_checkpoint(tmp_path, tensors, random):
+    path = write_safetensors(tmp_path / "a.safetensors", tensors)
+    x = random.standard_normal((3, 96)).astype(np.float32)
+    plain = LinearV2(96, 40, DType.float32, has_bias=True)
+    prefix = "model.layers.0.up."
+    plain.load_state_dict({key: tensors[prefix + key] for key in ("weight", "bias")})
+    y = plain(x)
+    for fill in ("prefix", "entries", "create", "path"):
+        weights = load_weights(path)
+        up = weights.model.layers[0].up
+        if fill == "create":
+            layer = Linear.create(DType.float32, None, 96, 40, up, up)
+        else:
+            layer = LinearV2(96, 40, DType.float32, has_bias=True)
+            if fill == "prefix":
+                layer.load_weights(weights, prefix)
+            elif fill == "path":
+                layer.load_weights(up)
+            else:
+                layer.load_state_dict({"weight": up.weight, "bias": up.bias.data()})
+        if fill != "create":
+            assert layer.memory()["mapped"] == 40 * 96 * 4 + 40 * 4
+        del weights, up
+        gc.collect()
+        assert (layer(x) == y).all(), fill
+        assert layer.state_dict()["weight"].tobytes() == tensors[prefix + "weight"].tobytes()
+
+
+def test_several_files_and_an_index(tmp_path, tensors):
+    names = list(tensors)
+    first = write_safetensors(tmp_path / "a.safetensors", {names[0]: tensors[names[0]]})
+    second = write_safetensors(tmp_path / "b.safetensors", {name: tensors[name] for name in names[1:]})
+    index = tmp_path / "model.safetensors.index.json"
+    where = {name: "a.safetensors" if name == names[0] else "b.safetensors" for name in names}
+    index.write_text(json.dumps({"metadata": {}, "weight_map": where}))
+    for paths in ([first, second], index, str(index)):
+        weights = load_weights(paths)
+        assert all((weights[name].numpy() == tensors[name]).all() for name in names)
+    with pytest.raises(ValueError, match="unique"):
+        load_weights([first, first])
+
+
+def test_create_takes_either_order(tmp_path, tensors):
+    weights = load_weights(write_safetensors(tmp_path / "a.safetensors", tensors))
+    weight = weights.model.layers[0].up.weight
+    for sizes in ((96, 40), (40, 96)):
+        assert Linear.create(DType.float32, None, *sizes, weight).weight.shape == (40, 96)
+    with pytest.raises(ValueError, match="in_features"):
+        Linear.create(DType.float32, None, 96, 41, weight)
+    with pytest.raises(TypeError, match="float16"):
+        Linear.create(DType.float16, None, 96, 40, weight)
+
+
+def test_arrays_outlive_the_checkpoint(tmp_path, tensors):
+    view = load_weights(write_safetensors(tmp_path / "a.safetensors", tensors)).model.norm.numpy()
+    gc.collect()
+    assert (view == tensors["model.norm"]).all()

@@ -1,0 +1,163 @@
+"""all-MiniLM-L6-v2, a sentence encoder: every linear layer in maxlinear, the rest in numpy.
+
+The model is BERT with 6 layers, hidden size 384, 12 heads. A sentence's embedding is the mean of its tokens' last hidden states,
+scaled to length 1.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from maxlinear.dtype import DType
+from maxlinear.graph.weights import Weights, load_weights
+from maxlinear.nn.linear import LinearV2
+
+Array = NDArray[Any]
+Linear = Callable[[Array], Array]
+
+
+def erf(x: Array) -> Array:
+    """The error function, to 1e-9 in float64 and 2e-6 in float32: 1 - t exp(-z² + p(t)) with z = |x| and t = 2 / (2 + z)."""
+    magnitude = np.abs(x)
+    t = 2 / (2 + magnitude)
+    p = np.zeros_like(t)
+    for coefficient in reversed(ERF):
+        p = p * t + x.dtype.type(coefficient)
+    return np.copysign(1 - t * np.exp(p - magnitude * magnitude), x)
+
+
+#: p, a least-squares fit of ln(erfc(z) exp(z²) / t) on 0 <= z <= 10, lowest power first.
+ERF = (
+    -1.265504971, 0.9997486143, 0.3789424684, 0.04685888696, 0.1356729635, -1.074211934, 2.668634666,
+    -5.764043467, 8.553262191, -7.89499273, 4.406176061, -1.377001715, 0.1864589653,
+)  # fmt: skip
+
+
+class Timed:
+    """A layer of maxlinear that adds up the time of its calls."""
+
+    seconds = 0.0
+
+    def __init__(self, layer: LinearV2) -> None:
+        self.layer = layer
+
+    def __call__(self, x: Array) -> Array:
+        start = time.perf_counter()
+        y = self.layer(x)
+        Timed.seconds += time.perf_counter() - start
+        return y
+
+
+def linear(weights: Weights) -> Timed:
+    """A layer whose weight and bias are mapped from the file."""
+    out_dim, in_dim = weights.weight.data().shape
+    layer = LinearV2(in_dim, out_dim, DType.float32, has_bias=True)
+    layer.load_state_dict({"weight": weights.weight, "bias": weights.bias})
+    layer.prepare()
+    return Timed(layer)
+
+
+class Encoder:
+    """The model of a folder that holds model.safetensors, config.json and tokenizer.json."""
+
+    def __init__(self, folder: Path) -> None:
+        self.config = json.loads((folder / "config.json").read_text())
+        self.weights = load_weights(folder / "model.safetensors")
+        self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self.tokenizer.enable_padding()
+        self.tokenizer.enable_truncation(self.config["max_position_embeddings"])
+        self.linears = {name: linear(self.weights[name]) for name in self.linear_names()}
+
+    def linear_names(self) -> list[str]:
+        """The 36 linear layers of the encoder. (The file also has a pooler, which sentence embeddings do not use.)"""
+        parts = (
+            "attention.self.query",
+            "attention.self.key",
+            "attention.self.value",
+            "attention.output.dense",
+        )
+        parts += ("intermediate.dense", "output.dense")
+        return [f"encoder.layer.{i}.{part}" for i in range(self.config["num_hidden_layers"]) for part in parts]
+
+    def parameter(self, name: str) -> Array:
+        """A tensor of the file, in place."""
+        return self.weights[name].numpy()
+
+    def linear(self, name: str) -> Linear:
+        return self.linears[name]
+
+    def erf(self, x: Array) -> Array:
+        return erf(x)
+
+    def batches(self, sentences: list[str], size: int = 16) -> Iterator[tuple[list[int], Array, Array]]:
+        """Sentences of like length together: their places, token numbers and mask, each (batch, length)."""
+        order = sorted(range(len(sentences)), key=lambda place: len(sentences[place]))
+        for start in range(0, len(order), size):
+            places = order[start : start + size]
+            encoded = self.tokenizer.encode_batch([sentences[place] for place in places])
+            yield (
+                places,
+                np.array([e.ids for e in encoded]),
+                np.array([e.attention_mask for e in encoded]),
+            )
+
+    def embed(self, sentences: list[str], progress: Callable[[int], Any] = lambda _: None) -> Array:
+        """(sentences, hidden size), each row of length 1."""
+        rows: list[Array] = [np.empty(0)] * len(sentences)
+        for places, tokens, mask in self.batches(sentences):
+            for place, row in zip(places, self.forward(tokens, mask), strict=True):
+                rows[place] = row
+            progress(len(places))
+        return np.stack(rows)
+
+    def forward(self, tokens: Array, mask: Array) -> Array:
+        """Token numbers and mask (batch, length) to embeddings (batch, hidden size)."""
+        x = self.parameter("embeddings.word_embeddings.weight")[tokens]
+        x = x + self.parameter("embeddings.position_embeddings.weight")[: tokens.shape[1]]
+        x = x + self.parameter("embeddings.token_type_embeddings.weight")[0]
+        x = self.normalize(x, "embeddings.LayerNorm")
+        hidden = np.where(mask[:, None, None, :] == 1, 0, -np.inf).astype(x.dtype)
+        for i in range(self.config["num_hidden_layers"]):
+            name = f"encoder.layer.{i}"
+            x = self.normalize(
+                x + self.attention(x, hidden, f"{name}.attention"),
+                f"{name}.attention.output.LayerNorm",
+            )
+            h = self.gelu(self.linear(f"{name}.intermediate.dense")(x))
+            x = self.normalize(x + self.linear(f"{name}.output.dense")(h), f"{name}.output.LayerNorm")
+        weights = mask[:, :, None].astype(x.dtype)
+        mean = (x * weights).sum(1) / weights.sum(1)
+        return mean / np.linalg.norm(mean, axis=1, keepdims=True)
+
+    def attention(self, x: Array, hidden: Array, name: str) -> Array:
+        """Softmax(Q Kᵀ / √d + hidden) V, head by head, and the output projection. hidden is -∞ on padding."""
+        batch, length, width = x.shape
+        heads = self.config["num_attention_heads"]
+
+        def split(part: str) -> Array:
+            projected = self.linear(f"{name}.self.{part}")(x)
+            return projected.reshape(batch, length, heads, width // heads).transpose(0, 2, 1, 3)
+
+        query, key, value = split("query"), split("key"), split("value")
+        scores = query @ key.transpose(0, 1, 3, 2) / np.sqrt(np.array(width // heads, x.dtype)) + hidden
+        scores = np.exp(scores - scores.max(-1, keepdims=True))
+        mixed = (scores / scores.sum(-1, keepdims=True)) @ value
+        return self.linear(f"{name}.output.dense")(mixed.transpose(0, 2, 1, 3).reshape(batch, length, width))
+
+    def normalize(self, x: Array, name: str) -> Array:
+        """LayerNorm over the last dimension."""
+        centred = x - x.mean(-1, keepdims=True)
+        deviation = np.sqrt((centred * centred).mean(-1, keepdims=True) + x.dtype.type(self.config["layer_norm_eps"]))
+        return centred / deviation * self.parameter(f"{name}.weight") + self.parameter(f"{name}.bias")
+
+    def gelu(self, x: Array) -> Array:
+        """x Φ(x), with the error function itself, not its tanh approximation."""
+        return x * 0.5 * (1 + self.erf(x / np.sqrt(np.array(2, x.dtype))))
