@@ -81,7 +81,13 @@ int main(int argc, char **argv) {
     double start = now();
     if (x == NULL || y == NULL) return 1;
     while (count < 9 || (now() - start < seconds && count < 1 << 20)) {
-      mxlk_linear_job job = {&weights[count % copies], x, y, {1, {m}, {in_dim}, {out_dim}}, 0, threads};
+      mxlk_linear_job job = {.weights = &weights[count % copies],
+                             .x = x,
+                             .y = y,
+                             .x_dtype = MXL_FLOAT32,
+                             .y_dtype = MXL_FLOAT32,
+                             .rows = {1, {m}, {in_dim}, {out_dim}},
+                             .threads = threads};
       double begin = now();
       if (mxlk_linear_run(&job) != MXL_OK) return 1;
       times[count++] = now() - begin;

@@ -17,6 +17,8 @@ typedef struct call {
   float *x, *y;
   void *packed;
   mxlk_linear_weights weights;
+  int32_t x_dtype;
+  int64_t x_size;
 } call;
 
 static int call_begin(call *c, const mxl_kernel_row *row, int64_t m, int64_t n, int64_t k, uint32_t seed) {
@@ -35,7 +37,10 @@ static int call_begin(call *c, const mxl_kernel_row *row, int64_t m, int64_t n, 
     for (int64_t i = 0; i < n * stride; i++) c->source[i] = (char)next_random(&seed);
   }
   for (int64_t i = 0; i < m * k; i++) c->x[i] = (float)(int32_t)next_random(&seed) * 0x1p-31f;
-  c->weights = (mxlk_linear_weights){row, {sizeof(mxl_source), INFINITY, c->source, stride, k, n}, c->packed, NULL};
+  c->weights = (mxlk_linear_weights){
+      .row = row, .source = {sizeof(mxl_source), INFINITY, c->source, stride, k, n}, .packed = c->packed};
+  c->x_dtype = row->compute == MXL_COMPUTE_BFLOAT16 ? MXL_BFLOAT16 : MXL_FLOAT32;
+  c->x_size = row->compute == MXL_COMPUTE_BFLOAT16 ? 2 : 4;
   mxlk_linear_pack(row, &c->weights.source, c->packed, 2);
   return 1;
 }
@@ -46,7 +51,15 @@ static void call_end(call *c) {
 }
 
 static mxl_status call_run(const call *c, int64_t first, int64_t count, float *y, int32_t threads) {
-  mxlk_linear_job job = {&c->weights, c->x + first * c->in_dim, y, {1, {count}, {c->in_dim}, {c->out_dim}}, 0, threads};
+  mxlk_linear_job job = {
+      .weights = &c->weights,
+      .x = (const char *)c->x + first * c->in_dim * c->x_size,
+      .y = y,
+      .x_dtype = c->x_dtype,
+      .y_dtype = MXL_FLOAT32,
+      .rows = {1, {count}, {c->in_dim}, {c->out_dim}},
+      .threads = threads,
+  };
   return mxlk_linear_run(&job);
 }
 
@@ -160,7 +173,12 @@ check_result check_nothing_to_do(void) {
   if (call_begin(&c, scalar_row("F32", MXL_COMPUTE_FLOAT32), 1, 8, 8, 8)) {
     float y[8] = {1, 2, 3, 4, 5, 6, 7, 8}, before[8];
     memcpy(before, y, sizeof y);
-    mxlk_linear_job job = {&c.weights, NULL, y, {2, {3, 0}, {8, 8}, {8, 8}}, 0, 2};
+    mxlk_linear_job job = {.weights = &c.weights,
+                           .y = y,
+                           .x_dtype = MXL_FLOAT32,
+                           .y_dtype = MXL_FLOAT32,
+                           .rows = {2, {3, 0}, {8, 8}, {8, 8}},
+                           .threads = 2};
     result.comparisons = 2;
     if (mxlk_linear_run(&job) != MXL_OK) fail(&result, "zero rows are no error");
     if (memcmp(y, before, sizeof y) != 0) fail(&result, "zero rows changed y");
@@ -174,11 +192,16 @@ check_result check_scratch_refused(void) {
   /* Two rows of 2^44 columns: packing x would need 128 TiB. */
   char weight[64] = {0};
   float x[2] = {1, 1}, y[2] = {3, 4};
-  mxlk_linear_weights weights = {scalar_row("F32", MXL_COMPUTE_FLOAT32),
-                                 {sizeof(mxl_source), INFINITY, NULL, 4, (int64_t)1 << 44, 1},
-                                 weight,
-                                 NULL};
-  mxlk_linear_job job = {&weights, x, y, {1, {2}, {0}, {1}}, 0, 2};
+  mxlk_linear_weights weights = {.row = scalar_row("F32", MXL_COMPUTE_FLOAT32),
+                                 .source = {sizeof(mxl_source), INFINITY, NULL, 4, (int64_t)1 << 44, 1},
+                                 .packed = weight};
+  mxlk_linear_job job = {.weights = &weights,
+                         .x = x,
+                         .y = y,
+                         .x_dtype = MXL_FLOAT32,
+                         .y_dtype = MXL_FLOAT32,
+                         .rows = {1, {2}, {0}, {1}},
+                         .threads = 2};
   mxl_status status = mxlk_linear_run(&job);
   if (status != MXL_OUT_OF_MEMORY) fail(&result, "status %d", (int)status);
   if (y[0] != 3 || y[1] != 4) fail(&result, "y changed");
@@ -199,21 +222,23 @@ static void note_thread(void) {
   pthread_mutex_unlock(&seen_lock);
 }
 
-static void slow_run(const mxl_tile *tile) {
+static void slow_run(const mxl_kernel_row *row, const mxl_tile *tile) {
+  (void)row;
   note_thread();
   struct timespec pause = {0, 2000000};
   nanosleep(&pause, NULL);
   (void)tile;
 }
 
-static void held_run(const mxl_tile *tile) {
+static void held_run(const mxl_kernel_row *row, const mxl_tile *tile) {
+  (void)row;
   atomic_store(&held, 1);
   while (atomic_load(&hold)) sched_yield();
   (void)tile;
 }
 
 /* One call of 640 x 1024 weights on a row with that run. */
-static void run_with(void (*run)(const mxl_tile *), int32_t threads) {
+static void run_with(void (*run)(const mxl_kernel_row *, const mxl_tile *), int32_t threads) {
   mxl_kernel_row row = *scalar_row("F32", MXL_COMPUTE_FLOAT32);
   call c;
   if (call_begin(&c, &row, 1, 640, 1024, 9)) {

@@ -46,6 +46,14 @@ static void fill_weights(const mxl_encoding *encoding, check_values values, int6
     }
     return;
   }
+  if (encoding->dtype == MXL_FLOAT16) {
+    float value;
+    for (int64_t i = 0; i < count; i++) {
+      value = number(values, state);
+      mxlk_convert(MXL_FLOAT32, &value, MXL_FLOAT16, data + 2 * i, 1);
+    }
+    return;
+  }
   /* Random bytes, drawn again while a block of ordinary numbers holds anything else: scales are floats. */
   float *decoded = malloc((size_t)encoding->elements_per_block * 4);
   for (int64_t block = 0; block < count / encoding->elements_per_block; block++) {
@@ -120,10 +128,10 @@ static int multiply(problem *p) {
 
 /* product, by the scalar row, one row of x at a time: for arithmetics that are no plain formula. */
 static int multiply_by_scalar_row(problem *p) {
-  mxlk_linear_weights weights = {scalar_row(p->encoding->name, p->compute), p->source, NULL, NULL};
+  mxlk_linear_weights weights = {.row = scalar_row(p->encoding->name, p->compute), .source = p->source};
   for (int64_t m = 0; m < p->shape.rows; m++) {
-    mxlk_linear_job job = {.weights = &weights, .threads = 1};
-    job.x = p->x + 4 * problem_x_at(p, m);
+    mxlk_linear_job job = {.weights = &weights, .threads = 1, .x_dtype = p->x_dtype, .y_dtype = MXL_FLOAT32};
+    job.x = p->x + p->x_size * problem_x_at(p, m);
     job.y = p->product + m * p->shape.out_dim;
     if (weights.row == NULL || mxlk_linear_run(&job) != MXL_OK) return 0;
   }
@@ -172,6 +180,11 @@ static void place_rows(problem *p) {
   *rows = (mxlk_rows){1, {m}, {x}, {y}};
 }
 
+/* One element of x: a bfloat16 is a float's upper half. */
+static void put_x(const problem *p, char *at, float value) {
+  memcpy(at, (const char *)&value + 4 - p->x_size, (size_t)p->x_size);
+}
+
 int problem_begin(problem *p, const shape *shape, const mxl_encoding *encoding, int32_t compute, check_result *result) {
   *p = (problem){.shape = *shape, .encoding = encoding, .compute = compute, .random = shape->seed * 2654435761u + 1};
   int64_t m = shape->rows, n = shape->out_dim, k = shape->in_dim;
@@ -183,7 +196,9 @@ int problem_begin(problem *p, const shape *shape, const mxl_encoding *encoding, 
   p->source_bytes = stride;
   if (below(random, 2) == 0) stride += below(random, 13);
   size_t source_bytes = (size_t)((n - 1) * stride + p->source_bytes);
-  size_t x_bytes = (size_t)(problem_x_at(p, m - 1) + k) * 4;
+  p->x_dtype = compute == MXL_COMPUTE_BFLOAT16 ? MXL_BFLOAT16 : MXL_FLOAT32;
+  p->x_size = compute == MXL_COMPUTE_BFLOAT16 ? 2 : 4;
+  size_t x_bytes = (size_t)((problem_x_at(p, m - 1) + k) * p->x_size);
   p->y_bytes = (size_t)(problem_y_at(p, m - 1) + n) * 4;
 
   char *source = buffer_place(SOURCE, source_bytes, below(random, 2) == 0, (size_t)below(random, 4));
@@ -201,15 +216,11 @@ int problem_begin(problem *p, const shape *shape, const mxl_encoding *encoding, 
   memset(x, 0xff, x_bytes); /* NaN */
   for (int64_t row = 0; row < n; row++) fill_weights(encoding, shape->values, k, source + row * stride, random);
   for (int64_t row = 0; row < m; row++) {
-    char *at = x + 4 * problem_x_at(p, row);
-    for (int64_t j = 0; j < k; j++) {
-      float value = number(shape->values, random);
-      memcpy(at + 4 * j, &value, 4);
-    }
+    char *at = x + p->x_size * problem_x_at(p, row);
+    for (int64_t j = 0; j < k; j++) put_x(p, at + p->x_size * j, number(shape->values, random));
   }
   if (shape->values == CHECK_NAN_ROW) {
-    float nan = NAN;
-    memcpy(x + 4 * (problem_x_at(p, below(random, m)) + below(random, k)), &nan, 4);
+    put_x(p, x + p->x_size * (problem_x_at(p, below(random, m)) + below(random, k)), NAN);
   }
   for (size_t i = 0; i + 4 <= p->y_bytes; i += 4) {
     float value = plain(random);
@@ -241,7 +252,7 @@ const mxl_kernel_row *scalar_row(const char *encoding, int32_t compute) {
 }
 
 void each_arithmetic(void (*body)(const mxl_encoding *encoding, int32_t compute, void *context), void *context) {
-  static const int32_t computes[] = {MXL_COMPUTE_FLOAT32, MXL_COMPUTE_INT8};
+  static const int32_t computes[] = {MXL_COMPUTE_FLOAT32, MXL_COMPUTE_INT8, MXL_COMPUTE_BFLOAT16};
   for (size_t i = 0; i < mxlk_encoding_count(); i++) {
     for (size_t c = 0; c < sizeof computes / sizeof *computes; c++) {
       const mxl_encoding *encoding = mxlk_encoding_at(i);

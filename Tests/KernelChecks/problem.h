@@ -18,6 +18,8 @@ typedef struct problem {
   mxl_source source;    /* in the SOURCE buffer */
   int64_t source_bytes; /* of one row */
   const char *x;        /* in the X buffer; NaN lies between its rows */
+  int32_t x_dtype;
+  int64_t x_size; /* bytes of an element of x */
   char *y;              /* in the Y buffer */
   size_t y_bytes;
   mxlk_rows rows;

@@ -36,8 +36,8 @@ static char *pack_directly(const problem *p, const mxl_kernel_row *row, int at_s
     char *at = packed + (size_t)panel * panel_bytes;
     for (int64_t begin = 0; begin < p->shape.in_dim; begin += MXL_SUPERBLOCK) {
       int64_t k = superblock_k(p, begin);
-      row->pack(&p->source, panel, begin, k, at);
-      at += row->packed_size(k);
+      row->pack(row, &p->source, panel, begin, k, at);
+      at += row->packed_size(row, k);
     }
   }
   return packed;
@@ -74,12 +74,15 @@ static void check_unpack(const problem *p, const mxl_kernel_row *row, const char
     const char *at = packed + (size_t)panel * mxlk_panel_bytes(row, p->shape.in_dim);
     for (int64_t begin = 0; begin < p->shape.in_dim; begin += MXL_SUPERBLOCK) {
       int64_t k = superblock_k(p, begin);
-      row->unpack(at, panel, begin, k, &destination);
-      at += row->packed_size(k);
+      row->unpack(row, at, panel, begin, k, &destination);
+      at += row->packed_size(row, k);
     }
   }
   check_unpacked(p, row, unpacked, result);
 }
+
+/* Whether the row can take all of k in one call. */
+static int takes_whole(const mxl_kernel_row *row) { return row->expand == NULL || row->run_packed != NULL; }
 
 /* The row's run on one tile: all of k in one call, or a call a superblock. */
 static void check_tile(const problem *p, const mxl_kernel_row *row, const char *packed, int64_t first, int64_t count,
@@ -100,10 +103,20 @@ static void check_tile(const problem *p, const mxl_kernel_row *row, const char *
     tile.x = x + 4 * count * begin;
     tile.weights = weights;
     tile.y = y;
-    if (begin == 0) tile.next = packed, tile.next_bytes = (int64_t)row->packed_size(superblock_k(p, 0));
-    row->run(&tile);
+    if (begin == 0) tile.next = packed, tile.next_bytes = (int64_t)row->packed_size(row, superblock_k(p, 0));
+    if (row->expand == NULL) {
+      row->run(row, &tile);
+    } else if (whole && row->run_packed != NULL) {
+      row->run_packed(row, &tile);
+    } else {
+      char *expanded = buffer_place_aligned(EXPANDED, row->expanded_size, at_start);
+      if (expanded == NULL) return note(result, p, row, "no memory to expand");
+      row->expand(row, weights, k, expanded);
+      tile.weights = expanded;
+      row->run(row, &tile);
+    }
     if (whole) break;
-    weights += row->packed_size(k);
+    weights += row->packed_size(row, k);
   }
   for (int64_t m = 0; m < count; m++) {
     for (int64_t c = 0; c < columns && panel * columns + c < p->shape.out_dim; c++) {
@@ -121,7 +134,8 @@ static void check_directly(const problem *p, const mxl_kernel_row *row, const ch
   for (int64_t first = 0; first < p->shape.rows; first += row->tile_rows) {
     int64_t left = p->shape.rows - first, count = left < row->tile_rows ? left : row->tile_rows;
     for (int64_t panel = 0; panel < mxlk_panel_count(row, p->shape.out_dim); panel++)
-      check_tile(p, row, packed, first, count, panel, below(random, 2) == 0, below(random, 2) == 0, result);
+      check_tile(p, row, packed, first, count, panel, below(random, 2) == 0 && takes_whole(row), below(random, 2) == 0,
+                 result);
   }
 }
 
@@ -191,9 +205,18 @@ static inline int leave(check_environment environment, uint64_t before) { return
 /* mxlk_linear_run from that environment, on packed weights or, packed NULL, on the source. */
 static void check_run(const problem *p, const mxl_kernel_row *row, const char *packed, int32_t threads,
                       check_environment environment, check_result *result) {
-  mxlk_linear_weights weights = {row, p->source, packed, p->bias};
+  mxlk_linear_weights weights = {.row = row, .source = p->source, .packed = packed, .bias = p->bias};
   if (packed != NULL) weights.source.data = NULL;
-  mxlk_linear_job job = {&weights, p->x, p->y, p->rows, p->accumulate, threads};
+  mxlk_linear_job job = {
+      .weights = &weights,
+      .x = p->x,
+      .y = p->y,
+      .x_dtype = p->x_dtype,
+      .y_dtype = MXL_FLOAT32,
+      .rows = p->rows,
+      .accumulate = p->accumulate,
+      .threads = threads,
+  };
   memcpy(p->y, p->y_before, p->y_bytes);
   uint64_t before = enter(environment);
   mxl_status status = mxlk_linear_run(&job);
