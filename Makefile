@@ -11,7 +11,7 @@ CLANG_FORMAT_FILES := $(shell git ls-files '*.c' '*.h' '*.cpp')
 export MAXLINEAR_LIBRARY := $(abspath $(LIBRARY))
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-swift test-python lib lint format abi clean
+.PHONY: help demo test test-swift test-python lib lint format abi abi-fixture clean
 
 help:
 	@echo "make demo     embed sentences with a trained encoder, every linear layer in maxlinear"
@@ -53,6 +53,10 @@ format: $(VENV)/lint.stamp
 
 abi: $(LIBRARY) $(VENV)/test.stamp
 	$(VENV)/bin/python Tests/CTests/abi.py --write
+
+# Only before a version is released: afterwards its fixture stays as it is.
+abi-fixture: $(LIBRARY) $(BUILD)/compilers.stamp
+	scripts/make-abi-fixture 0.1
 
 clean:
 	rm -rf $(BUILD) .build

@@ -1,5 +1,6 @@
 /* A client that calls every function of the interface and checks what comes back. Its numbers are small integers, so
  * every sum is exact and every right answer is the same on any CPU and in any version. */
+#define _GNU_SOURCE /* mkstemps */
 #include <maxlinear.h>
 
 #include <stdio.h>

@@ -1,5 +1,6 @@
 /* Two times that a caller feels: from dlopen to the first result in milliseconds, and one forward of in_dim = out_dim = 64
  * on one row in nanoseconds. Run as `timing LIBRARY`; prints both on one line. */
+#define _GNU_SOURCE /* clock_gettime */
 #include <maxlinear.h>
 
 #include <dlfcn.h>
