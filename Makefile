@@ -6,7 +6,7 @@ BUILD := build
 VENV := $(BUILD)/venv
 LIBRARY := $(BUILD)/lib/libmaxlinear.so
 SWIFT_SOURCES := $(shell find Sources include abi Package.swift -type f 2>/dev/null)
-CLANG_FORMAT_FILES := $(shell git ls-files '*.c' '*.h' '*.cpp')
+CLANG_FORMAT_FILES := $(shell git ls-files '*.c' '*.h' '*.cpp' ':!Tests/CTests/abi-v*')
 
 export MAXLINEAR_LIBRARY := $(abspath $(LIBRARY))
 

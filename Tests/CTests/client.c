@@ -8,12 +8,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CHECK(condition)                                                                       \
-  do {                                                                                         \
-    if (!(condition)) {                                                                        \
+#define CHECK(condition)                                                                        \
+  do {                                                                                          \
+    if (!(condition)) {                                                                         \
       fprintf(stderr, "client.c:%d: not so: %s (%s)\n", __LINE__, #condition, failure.message); \
-      exit(1);                                                                                 \
-    }                                                                                          \
+      exit(1);                                                                                  \
+    }                                                                                           \
   } while (0)
 #define CALL(call) CHECK((call) == MXL_OK)
 
@@ -161,7 +161,8 @@ static void write_checkpoint(int file) {
                         "{\"a.weight\":{\"dtype\":\"F32\",\"shape\":[%d,%d],\"data_offsets\":[0,%u]},"
                         "\"a.bias\":{\"dtype\":\"F32\",\"shape\":[%d],\"data_offsets\":[%u,%u]}}",
                         OUT, IN, weight_bytes, OUT, weight_bytes, all_bytes);
-  for (int byte = 0; byte < 8; byte++) header[byte] = (char)((unsigned)length >> (8 * (byte % 4)) & (byte < 4 ? 255 : 0));
+  for (int byte = 0; byte < 8; byte++)
+    header[byte] = (char)((unsigned)length >> (8 * (byte % 4)) & (byte < 4 ? 255 : 0));
   CHECK(write(file, header, (size_t)length + 8) == length + 8);
   CHECK(write(file, weight, sizeof weight) == (ssize_t)sizeof weight);
   CHECK(write(file, bias, sizeof bias) == (ssize_t)sizeof bias);

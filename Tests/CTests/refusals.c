@@ -9,26 +9,26 @@
 static mxl_error failure;
 static int checks, failures;
 
-#define CHECK(condition)                                                                         \
-  do {                                                                                           \
-    checks++;                                                                                    \
-    if (!(condition)) {                                                                          \
+#define CHECK(condition)                                                                          \
+  do {                                                                                            \
+    checks++;                                                                                     \
+    if (!(condition)) {                                                                           \
       fprintf(stderr, "refusals.c:%d: not so: %s (%s)\n", __LINE__, #condition, failure.message); \
-      failures++;                                                                                \
-    }                                                                                            \
+      failures++;                                                                                 \
+    }                                                                                             \
   } while (0)
 
 /* The call must fail with that status, say why, and fail likewise without an mxl_error to say it in. `call` uses
  * `error` as its last argument. */
-#define REFUSED(expected, call)                                                      \
-  do {                                                                               \
-    failure = (mxl_error)MXL_ERROR_INIT;                                             \
-    mxl_error *error = &failure;                                                     \
-    mxl_status status = call;                                                        \
-    if (status != (expected)) fprintf(stderr, "%s, ", mxl_status_name(status));      \
+#define REFUSED(expected, call)                                                        \
+  do {                                                                                 \
+    failure = (mxl_error)MXL_ERROR_INIT;                                               \
+    mxl_error *error = &failure;                                                       \
+    mxl_status status = call;                                                          \
+    if (status != (expected)) fprintf(stderr, "%s, ", mxl_status_name(status));        \
     CHECK(status == (expected) && failure.status == (expected) && failure.message[0]); \
-    error = NULL;                                                                    \
-    CHECK((call) == (expected));                                                     \
+    error = NULL;                                                                      \
+    CHECK((call) == (expected));                                                       \
   } while (0)
 #define ACCEPTED(call)                   \
   do {                                   \
@@ -48,7 +48,8 @@ static mxl_tensor tensor(void *data, int32_t rank, const int64_t *shape) {
 }
 
 static mxl_linear_options linear_options(void) {
-  return (mxl_linear_options){.struct_size = sizeof(mxl_linear_options), .dtype = MXL_FLOAT32, .in_dim = IN, .out_dim = OUT};
+  return (mxl_linear_options){
+      .struct_size = sizeof(mxl_linear_options), .dtype = MXL_FLOAT32, .in_dim = IN, .out_dim = OUT};
 }
 
 static mxl_layer *new_layer(void) {
@@ -58,9 +59,7 @@ static mxl_layer *new_layer(void) {
   return layer;
 }
 
-static mxl_entry weight_entry(void) {
-  return (mxl_entry){.name = "weight", .tensor = tensor(weight, 2, weight_shape)};
-}
+static mxl_entry weight_entry(void) { return (mxl_entry){.name = "weight", .tensor = tensor(weight, 2, weight_shape)}; }
 
 static mxl_layer *prepared_layer(void) {
   mxl_layer *layer = new_layer();
@@ -156,12 +155,12 @@ static void load(void) {
   REFUSED(MXL_INVALID_ARGUMENT, mxl_layer_load(layer, two, 2, 0, error));
   two[1].name = "more";
   REFUSED(MXL_UNEXPECTED_KEY, mxl_layer_load(layer, two, 2, MXL_LOAD_STRICT, error));
-#define WITH(expected, change)                                          \
-  do {                                                                  \
-    bad = entry;                                                        \
-    change;                                                             \
-    REFUSED(expected, mxl_layer_load(layer, &bad, 1, 0, error));        \
-    REFUSED(MXL_NOT_LOADED, mxl_layer_prepare(layer, NULL, error));     \
+#define WITH(expected, change)                                      \
+  do {                                                              \
+    bad = entry;                                                    \
+    change;                                                         \
+    REFUSED(expected, mxl_layer_load(layer, &bad, 1, 0, error));    \
+    REFUSED(MXL_NOT_LOADED, mxl_layer_prepare(layer, NULL, error)); \
   } while (0)
   WITH(MXL_INVALID_ARGUMENT, bad.name = NULL);
   WITH(MXL_INVALID_ARGUMENT, bad.name = "\xc3(");
@@ -281,14 +280,14 @@ static void forward(void) {
   memset(y, 0x7f, sizeof y);
   float before[ROWS * OUT];
   memcpy(before, y, sizeof y);
-#define WITH(expected, change)                                              \
-  do {                                                                      \
-    in = good_in;                                                           \
-    out = good_out;                                                         \
-    options = good;                                                         \
-    change;                                                                 \
+#define WITH(expected, change)                                               \
+  do {                                                                       \
+    in = good_in;                                                            \
+    out = good_out;                                                          \
+    options = good;                                                          \
+    change;                                                                  \
     REFUSED(expected, mxl_layer_forward(layer, &options, &in, &out, error)); \
-    CHECK(memcmp(y, before, sizeof y) == 0);                                \
+    CHECK(memcmp(y, before, sizeof y) == 0);                                 \
   } while (0)
   REFUSED(MXL_INVALID_HANDLE, mxl_layer_forward(NULL, NULL, &in, &out, error));
   REFUSED(MXL_NOT_PREPARED, mxl_layer_forward(unprepared, NULL, &in, &out, error));

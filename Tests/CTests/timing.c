@@ -17,12 +17,12 @@ static double nanoseconds(void) {
 }
 
 /* The function of that name; copied because ISO C has no cast from an object's pointer to a function's. */
-#define FUNCTION(name)                                     \
-  __typeof__(&mxl_##name) name = NULL;                     \
-  do {                                                     \
-    void *found = dlsym(library, "mxl_" #name);            \
+#define FUNCTION(name)                                            \
+  __typeof__(&mxl_##name) name = NULL;                            \
+  do {                                                            \
+    void *found = dlsym(library, "mxl_" #name);                   \
     if (found == NULL) return fputs("no " #name "\n", stderr), 1; \
-    memcpy(&name, &found, sizeof found);                   \
+    memcpy(&name, &found, sizeof found);                          \
   } while (0)
 
 int main(int argc, char **argv) {
@@ -30,11 +30,11 @@ int main(int argc, char **argv) {
   static const int64_t weight_shape[] = {SIZE, SIZE}, row_shape[] = {1, SIZE};
   for (int i = 0; i < SIZE * SIZE; i++) weight[i] = (float)(i % 5);
   for (int i = 0; i < SIZE; i++) x[i] = 1;
-  mxl_entry entry = {.name = "weight", .tensor = {.data = weight, .dtype = MXL_FLOAT32, .rank = 2, .shape = weight_shape}};
+  mxl_entry entry = {.name = "weight",
+                     .tensor = {.data = weight, .dtype = MXL_FLOAT32, .rank = 2, .shape = weight_shape}};
   mxl_tensor in = {.data = x, .dtype = MXL_FLOAT32, .rank = 2, .shape = row_shape}, out = in;
   out.data = y;
-  mxl_linear_options options = {
-      .struct_size = sizeof options, .dtype = MXL_FLOAT32, .in_dim = SIZE, .out_dim = SIZE};
+  mxl_linear_options options = {.struct_size = sizeof options, .dtype = MXL_FLOAT32, .in_dim = SIZE, .out_dim = SIZE};
   mxl_layer *layer = NULL;
   mxl_error error = MXL_ERROR_INIT;
   if (argc != 2) return 2;
