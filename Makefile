@@ -1,11 +1,11 @@
 # maxlinear. `make demo` and `make test` do their whole set-up; a second run starts in seconds.
 
 PYTHON ?= python3
-PREFIX ?= /usr/local
 BUILD := build
 VENV := $(BUILD)/venv
 LIBRARY := $(BUILD)/lib/libmaxlinear.so
-SWIFT_SOURCES := $(shell find Sources include abi Package.swift -type f 2>/dev/null)
+# Folders too: a file that went away leaves its mark there.
+SWIFT_SOURCES := $(shell find Sources include abi/libmaxlinear.map Package.swift)
 CLANG_FORMAT_FILES := $(shell git ls-files '*.c' '*.h' '*.cpp' ':!Tests/CTests/abi-v*')
 
 export MAXLINEAR_LIBRARY := $(abspath $(LIBRARY))
@@ -64,7 +64,7 @@ clean:
 # Set-up, each step once.
 
 $(BUILD)/system.stamp: scripts/install-system
-	scripts/install-system openmp
+	scripts/install-system library
 	@mkdir -p $(BUILD) && touch $@
 
 $(BUILD)/compilers.stamp: scripts/install-system
@@ -72,7 +72,7 @@ $(BUILD)/compilers.stamp: scripts/install-system
 	@mkdir -p $(BUILD) && touch $@
 
 $(VENV)/bin/python:
-	scripts/install-system venv
+	PYTHON=$(PYTHON) scripts/install-system venv
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/demo.stamp: examples/python/requirements.txt examples/python/requirements-no-deps.txt $(VENV)/bin/python
