@@ -15,7 +15,7 @@ TRAPS = re.compile(
     r"\btry!|\bas!|\bfatalError\(|\bprecondition\(|\bpreconditionFailure\(|\bassert(ionFailure)?\(|"
     r"\babort\(|\bexit\(|\bprintf\(|\bfputs\(|\bprint\("
 )
-COMMENT = re.compile(r"//.*|/\*.*?\*/", re.S)
+COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
 def tracked():
