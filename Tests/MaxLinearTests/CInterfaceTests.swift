@@ -139,8 +139,8 @@ struct CInterfaceTests {
       $0.struct_size = 0
     }
     refuse(MXL_INVALID_DTYPE, "dtype: is 99, which is no mxl_dtype") { $0.dtype = 99 }
-    refuse(MXL_UNSUPPORTED, "dtype: dense bfloat16 weights are not supported, expected float32") {
-      $0.dtype = MXL_BFLOAT16.rawValue
+    refuse(MXL_UNSUPPORTED, "dtype: dense float64 weights are not supported, expected float32, float16, bfloat16") {
+      $0.dtype = MXL_FLOAT64.rawValue
     }
     refuse(MXL_INVALID_SHAPE, "in_dim: is -1, expected 1 or more") { $0.in_dim = -1 }
     refuse(MXL_INVALID_SHAPE, "out_dim: is 0, expected 1 or more") { $0.out_dim = 0 }
@@ -152,8 +152,10 @@ struct CInterfaceTests {
     refuse(MXL_NO_DEVICE, "device: gpu:2 needs a device plugin for GPUs, and none is loaded; cpu:0 is always there") {
       $0.device = mxl_device(type: MXL_DEVICE_CUDA.rawValue, id: 2)
     }
-    let encoding = arguments.string("Q4_K")
-    refuse(MXL_UNSUPPORTED, "quantization encoding: \"Q4_K\" is unknown; this library has none yet") {
+    let encoding = arguments.string("Q9_X")
+    refuse(
+      MXL_UNSUPPORTED, "quantization encoding: \"Q9_X\" is unknown; known are Q4_0, Q8_0, Q4_K, Q5_K, Q6_K"
+    ) {
       $0.encoding = encoding
     }
     let invalid = UnsafePointer(arguments.array([CChar(bitPattern: 0xC3), 0 as CChar]))

@@ -20,6 +20,7 @@ STRUCTS = {
     "mxl_entry": structs.Entry,
     "mxl_linear_options": structs.LinearOptions,
     "mxl_linear_v1_options": structs.LinearV1Options,
+    "mxl_mlp_options": structs.MLPOptions,
     "mxl_prepare_options": structs.PrepareOptions,
     "mxl_run_options": structs.RunOptions,
     "mxl_memory": structs.Memory,

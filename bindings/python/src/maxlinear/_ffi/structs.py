@@ -86,6 +86,22 @@ class LinearV1Options(Structure):
     ]
 
 
+class MLPOptions(Structure):
+    """mxl_mlp_options"""
+
+    _fields_ = [
+        ("struct_size", c_uint32),
+        ("dtype", c_int32),
+        ("hidden_dim", c_int64),
+        ("feed_forward_length", c_int64),
+        ("has_bias", c_int32),
+        ("activation", c_int32),
+        ("encoding", c_char_p),
+        ("devices", POINTER(Device)),
+        ("device_count", c_size_t),
+    ]
+
+
 class PrepareOptions(Structure):
     """mxl_prepare_options"""
 
@@ -139,6 +155,8 @@ PROTOTYPES = {
     "mxl_weights_destroy": (None, [WeightsHandle]),
     "mxl_linear_create": (_status, [POINTER(LinearOptions), POINTER(LayerHandle), _error]),
     "mxl_linear_v1_create": (_status, [POINTER(LinearV1Options), POINTER(LayerHandle), _error]),
+    "mxl_mlp_create": (_status, [POINTER(MLPOptions), POINTER(LayerHandle), _error]),
+    "mxl_gate": (_status, [c_int32, POINTER(Tensor), POINTER(Tensor), POINTER(Tensor), _error]),
     "mxl_layer_entry_count": (_status, [LayerHandle, POINTER(c_size_t), _error]),
     "mxl_layer_entry": (_status, [LayerHandle, c_size_t, POINTER(Entry), _error]),
     "mxl_layer_load": (_status, [LayerHandle, POINTER(Entry), c_size_t, c_uint32, _error]),

@@ -1,0 +1,160 @@
+import Testing
+
+@testable import MaxLinear
+
+@Suite("Gated MLPs")
+struct MLPTests {
+  static let hidden = 64
+  static let length = 96
+
+  /// A state dict of reproducible numbers between -1 and 1.
+  static func state(hasBias: Bool, encoding: QuantizationEncoding? = nil) throws -> [String: Tensor] {
+    var random = SystemlessGenerator(seed: 7)
+    var state: [String: Tensor] = [:]
+    for (name, rows, columns) in [("gate_proj", length, hidden), ("down_proj", hidden, length), ("up_proj", length, hidden)] {
+      state["\(name).weight"] = try Tensor((0..<rows * columns).map { _ in random.next() / 8 }, shape: [rows, columns])
+      if hasBias { state["\(name).bias"] = try Tensor((0..<rows).map { _ in random.next() }, shape: [rows]) }
+    }
+    return state
+  }
+
+  static func x(_ rows: Int) throws -> Tensor {
+    var random = SystemlessGenerator(seed: 3)
+    return try Tensor((0..<rows * hidden).map { _ in random.next() * 3 }, shape: [rows, hidden])
+  }
+
+  @Test("equal their three linears, bit for bit", arguments: Activation.allCases, [false, true])
+  func fusion(activation: Activation, hasBias: Bool) throws {
+    let state = try Self.state(hasBias: hasBias)
+    let mlp = try MLPV2(
+      dtype: .float32, hiddenDim: Self.hidden, feedForwardLength: Self.length, hasBias: hasBias,
+      activationFunction: activation)
+    try mlp.loadStateDict(state, strict: true)
+    func linear(_ name: String) throws -> Linear {
+      try Linear(weight: try #require(state["\(name).weight"]), bias: state["\(name).bias"])
+    }
+    let (gate, down, up) = (try linear("gate_proj"), try linear("down_proj"), try linear("up_proj"))
+    for rows in [1, 2, 5, 33, 70] {
+      let x = try Self.x(rows)
+      let hidden = try activation.gate(gate(x), up(x))
+      #expect(try mlp(x).floats() == down(hidden).floats(), "\(rows) rows")
+    }
+  }
+
+  @Test("give a row of a batch the bits of the row alone")
+  func batches() throws {
+    let mlp = try MLPV2(dtype: .float32, hiddenDim: Self.hidden, feedForwardLength: Self.length)
+    try mlp.loadStateDict(Self.state(hasBias: false))
+    let x = try Self.x(70)
+    let all = try mlp(x).floats()
+    let numbers = try x.floats()
+    for row in 0..<70 {
+      let alone = try Tensor(Array(numbers[row * Self.hidden..<(row + 1) * Self.hidden]), shape: [Self.hidden])
+      #expect(try mlp(alone).floats() == Array(all[row * Self.hidden..<(row + 1) * Self.hidden]))
+    }
+  }
+
+  @Test("take any rank, accumulate, and keep their state dict")
+  func rest() throws {
+    let mlp = try MLPV2(dtype: .float32, hiddenDim: Self.hidden, feedForwardLength: Self.length, hasBias: true)
+    let state = try Self.state(hasBias: true)
+    try mlp.loadStateDict(state, strict: true)
+    let x = try Self.x(6)
+    let y = try mlp(x).floats()
+    let cube = try Tensor(try x.floats(), shape: [1, 2, 3, Self.hidden])
+    #expect(try mlp(cube).shape == [1, 2, 3, Self.hidden])
+    #expect(try mlp(cube).floats() == y)
+    let sum = try Tensor([Float](repeating: 1, count: y.count), shape: [6, Self.hidden])
+    try mlp.forward(x, into: sum, accumulate: true)
+    #expect(try sum.floats() == y.map { 1 + $0 })
+    #expect(mlp.namedWeights().map(\.key) == [
+      "gate_proj.weight", "gate_proj.bias", "down_proj.weight", "down_proj.bias", "up_proj.weight", "up_proj.bias",
+    ])
+    for entry in try mlp.stateDict() { #expect(try entry.tensor.floats() == state[entry.name]?.floats()) }
+  }
+
+  @Test("honour a bias of gate or of up alone")
+  func oneBias() throws {
+    let state = try Self.state(hasBias: true)
+    func linear(_ name: String, _ hasBias: Bool) throws -> Linear {
+      try Linear(weight: try #require(state["\(name).weight"]), bias: hasBias ? state["\(name).bias"] : nil)
+    }
+    let x = try Self.x(3)
+    for (gateBias, upBias) in [(true, false), (false, true)] {
+      let (gate, up) = (try linear("gate_proj", gateBias), try linear("up_proj", upBias))
+      let down = try linear("down_proj", false)
+      let expected = try down(Activation.silu.gate(gate(x), up(x))).floats()
+      #expect(try MLP(gateProjection: gate, downProjection: down, upProjection: up)(x).floats() == expected)
+    }
+  }
+
+  final class Doubled: LinearV2 {
+    override func callAsFunction(_ x: Tensor) throws -> Tensor {
+      let y = try super.callAsFunction(x)
+      return try Tensor(y.floats().map { 2 * $0 }, shape: y.shape)
+    }
+  }
+
+  @Test("call the forward of a linear class of one's own")
+  func subclass() throws {
+    func make(_ doubled: Bool) throws -> MLPV2 {
+      let mlp = try MLPV2(
+        dtype: .float32, hiddenDim: Self.hidden, feedForwardLength: Self.length,
+        linearClass: { inDim, outDim, dtype, device, _, hasBias in
+          doubled && outDim == Self.hidden
+            ? try Doubled(inDim: inDim, outDim: outDim, dtype: dtype, device: device, hasBias: hasBias)
+            : try LinearV2(inDim: inDim, outDim: outDim, dtype: dtype, device: device, hasBias: hasBias)
+        })
+      try mlp.loadStateDict(Self.state(hasBias: false))
+      return mlp
+    }
+    let x = try Self.x(4)
+    #expect(try make(true)(x).floats() == make(false)(x).floats().map { 2 * $0 })
+  }
+
+  @Test("refuse linears that do not fit each other, activations and devices that are not there")
+  func refusals() throws {
+    let state = try Self.state(hasBias: false)
+    let gate = try Linear(weight: try #require(state["gate_proj.weight"]))
+    let down = try Linear(weight: try #require(state["down_proj.weight"]))
+    #expect(throws: MaxLinearError.self) {
+      try MLP(gateProjection: gate, downProjection: down, upProjection: down).prepared()
+    }
+    #expect(throws: MaxLinearError.self) {
+      try MLP(gateProjection: gate, downProjection: gate, upProjection: gate).prepared()
+    }
+    #expect(throws: MaxLinearError.self) { try Activation(named: "nonsense") }
+    #expect(throws: MaxLinearError.self) {
+      try MLPV2(dtype: .float32, hiddenDim: 4, feedForwardLength: 4, devices: [.gpu()])
+    }
+    #expect(throws: MaxLinearError.self) {
+      try MLPV2(dtype: .uint8, quantizationEncoding: QuantizationEncoding("Q4_K"), hiddenDim: 384, feedForwardLength: 256)
+    }
+  }
+
+  @Test("compute on float16 and bfloat16 x, with y of x's dtype", arguments: [DType.float16, .bfloat16])
+  func narrow(dtype: DType) throws {
+    let mlp = try MLPV2(dtype: .float32, hiddenDim: Self.hidden, feedForwardLength: Self.length)
+    try mlp.loadStateDict(Self.state(hasBias: false))
+    let x = try Self.x(5).converted(to: dtype, purpose: "x")
+    let y = try mlp(x)
+    #expect(y.dtype == dtype)
+    let wide = try mlp(x.converted(to: .float32, purpose: "x"))
+    let expected = try wide.converted(to: dtype, purpose: "y").converted(to: .float32, purpose: "y").floats()
+    #expect(try y.converted(to: .float32, purpose: "y").floats() == expected)
+  }
+}
+
+/// Reproducible numbers between -1 and 1 (xorshift, Marsaglia 2003).
+struct SystemlessGenerator {
+  private var state: UInt64
+
+  init(seed: UInt64) { state = seed &* 0x9E37_79B9_7F4A_7C15 | 1 }
+
+  mutating func next() -> Float {
+    state ^= state << 13
+    state ^= state >> 7
+    state ^= state << 17
+    return Float(Int32(truncatingIfNeeded: state >> 32)) / Float(1 << 31)
+  }
+}
