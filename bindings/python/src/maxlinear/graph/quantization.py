@@ -2,14 +2,76 @@
 
 from __future__ import annotations
 
+import ctypes
+import json
 from dataclasses import dataclass
+from functools import cache
+from typing import Any, ClassVar
+
+from .._ffi.library import library
+from ..errors import ArgumentError, check, new_error
+
+
+@dataclass(frozen=True)
+class BlockParameters:
+    """The shape of a block: weights in it, and its bytes."""
+
+    elements_per_block: int
+    block_size: int
+
+
+@cache
+def _encodings() -> dict[str, Any]:
+    """The library's encodings by name."""
+    error = new_error()
+    length = ctypes.c_size_t()
+    check(library.mxl_info(None, 0, ctypes.byref(length), error), error)
+    text = ctypes.create_string_buffer(length.value + 1)
+    check(library.mxl_info(text, len(text), ctypes.byref(length), error), error)
+    return {encoding["name"]: encoding for encoding in json.loads(text.value)["encodings"]}
 
 
 @dataclass(frozen=True)
 class QuantizationEncoding:
-    """A block encoding by name, such as `QuantizationEncoding("Q4_K")`. The library says whether it knows the name."""
+    """A block encoding by name: `QuantizationEncoding.Q4_K`, or `QuantizationEncoding("Q4_K")`."""
 
     name: str
+
+    Q4_0: ClassVar[QuantizationEncoding]
+    Q8_0: ClassVar[QuantizationEncoding]
+    Q4_K: ClassVar[QuantizationEncoding]
+    Q5_K: ClassVar[QuantizationEncoding]
+    Q6_K: ClassVar[QuantizationEncoding]
+
+    @property
+    def block_parameters(self) -> BlockParameters:
+        """Raises ValueError (`maxlinear.Error`) for a name that the library does not know."""
+        encoding = _encodings().get(self.name)
+        if encoding is None:
+            known = ", ".join(_encodings())
+            raise ArgumentError(
+                "MXL_UNSUPPORTED", f"quantization_encoding: {self.name!r} is not known; known are {known}"
+            )
+        return BlockParameters(encoding["elements_per_block"], encoding["block_size"])
+
+    @property
+    def elements_per_block(self) -> int:
+        """Weights of a block."""
+        return self.block_parameters.elements_per_block
+
+    @property
+    def block_size(self) -> int:
+        """Bytes of a block."""
+        return self.block_parameters.block_size
+
+    @property
+    def is_gguf(self) -> bool:
+        """Whether it is one of GGUF's formats."""
+        return self.name != "GPTQ"
+
+
+for _name in ("Q4_0", "Q8_0", "Q4_K", "Q5_K", "Q6_K"):
+    setattr(QuantizationEncoding, _name, QuantizationEncoding(_name))
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Layers."""
 
-from .linear import Linear, LinearV2
+from .linear import Linear, LinearV2, QLinear
+from .mlp import MLP, MLPV2
 
-__all__ = ["Linear", "LinearV2"]
+__all__ = ["MLP", "MLPV2", "Linear", "LinearV2", "QLinear"]

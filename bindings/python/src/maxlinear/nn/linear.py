@@ -15,7 +15,7 @@ from ..graph.weight import Weight
 from ..graph.weights import WeightData, Weights, forget
 from .module import Module
 
-__all__ = ["Linear", "LinearV2"]
+__all__ = ["MLP", "MLPV2", "Linear", "LinearV2", "QLinear"]
 
 
 class LinearV2(Module):
@@ -119,10 +119,13 @@ class Linear(Module):
         for features, argument in ((in_features, "in_features"), (out_features, "out_features")):
             if features < 1:
                 raise ArgumentError("MXL_INVALID_SHAPE", f"{argument}: is {features}, expected 1 or more")
-        layer = cls.__new__(cls)
         weight = cls._found(weights, "weight")
+        data = weight.data() if isinstance(weight, Weights) else weight
+        encoded = quantization_encoding is not None or data.quantization_encoding is not None
+        layer = Linear.__new__(QLinear if encoded else cls)
         found_bias = None if bias is None else cls._found(bias, "bias", "weight")
-        layer._make(weight, found_bias, dtype, quantization_encoding, in_features, out_features)
+        expected = None if encoded else dtype
+        layer._make(weight, found_bias, expected, quantization_encoding, in_features, out_features)
         return layer
 
     @staticmethod
@@ -165,9 +168,41 @@ class Linear(Module):
         check(status, error)
         self._own(handle)
         del weight_kept, bias_kept
-        self.weight = self._weight(weight_entry)
-        self.bias = None if bias_entry is None else self._weight(bias_entry)
+        weights = [self._weight(entry) for entry in self._entries()]
+        self.weight = weights[0]
+        self.bias = weights[1] if len(weights) > 1 else None
+        self._rows = self.weight.shape[0]
 
     @property
     def _out_dim(self) -> int:
-        return self.weight.shape[0]
+        return self._rows
+
+
+class QLinear(Linear):
+    """y = x Wᵀ + b from encoded blocks.
+
+    Args:
+        weight: uint8 (out_dim, row bytes): an array, or a tensor of a checkpoint with its own encoding.
+        bias: (out_dim), or None.
+        quantization_encoding: of blocks that do not bring their own.
+
+    Raises:
+        maxlinear.Error: no encoding, two that differ, or shapes that do not fit.
+    """
+
+    def __init__(
+        self, weight: Any, bias: Any = None, quantization_encoding: QuantizationEncoding | None = None
+    ) -> None:
+        own = weight.data() if isinstance(weight, Weights) else weight
+        if quantization_encoding is None and getattr(own, "quantization_encoding", None) is None:
+            raise ArgumentError("MXL_INVALID_ARGUMENT", "quantization_encoding: is None, and the weight brings none")
+        self._make(own, bias, None, quantization_encoding, 0, 0)
+
+
+def __getattr__(name: str) -> Any:
+    """MLP and MLPV2, which MAX keeps in this module."""
+    if name in ("MLP", "MLPV2"):
+        from . import mlp
+
+        return getattr(mlp, name)
+    raise AttributeError(name)

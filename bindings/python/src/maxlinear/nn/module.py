@@ -15,6 +15,7 @@ from .._ffi.library import library
 from .._ffi.tensors import array_of, as_array, rows_contiguous, tensor_of
 from ..dtype import DType
 from ..errors import ArgumentError, StateError, check, integer, new_error
+from ..graph.quantization import QuantizationEncoding
 from ..graph.weight import Weight
 from ..graph.weights import WeightData, Weights, entry_of, forget
 
@@ -253,9 +254,13 @@ class Module:
         check(status, error)
         return y
 
-    def _weight(self, entry: structs.Entry) -> Weight:
+    @staticmethod
+    def _weight(entry: structs.Entry) -> Weight:
+        """What an entry of the state dict is; its shape is the stored one."""
+        owner = _EntryOwner(entry)
+        encoding = QuantizationEncoding(owner.entry.encoding.decode()) if entry.encoding else None
         shape = tuple(entry.tensor.shape[axis] for axis in range(entry.tensor.rank))
-        return Weight(entry.name.decode(), DType(entry.tensor.dtype), shape)
+        return Weight(entry.name.decode(), DType(entry.tensor.dtype), shape, quantization_encoding=encoding)
 
 
 class _EntryOwner:
