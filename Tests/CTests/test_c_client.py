@@ -4,6 +4,7 @@ import json
 import os
 import struct
 
+import abi
 import pytest
 from c_support import HERE, LIBRARY, PLAIN, build, run
 
@@ -33,6 +34,58 @@ def test_client_notices_a_wrong_result(tmp_path):
     program = build(source, tmp_path / "wrong")
     with pytest.raises(AssertionError, match="not so"):
         run([program], PLAIN)
+
+
+def test_client_calls_every_function():
+    text = (HERE / "client.c").read_text()
+    assert [name for name in abi.prototypes() if f"{name}(" not in text] == []
+
+
+def test_refusals_call_every_function_that_can_fail():
+    text = (HERE / "refusals.c").read_text()
+    can_fail = [name for name, prototype in abi.prototypes().items() if "mxl_error *error" in prototype]
+    assert len(can_fail) >= 17
+    assert [name for name in can_fail if f"{name}(" not in text] == []
+
+
+def test_zeros_for_every_argument_of_every_function(tmp_path):
+    """Each function that can fail with every argument NULL or 0, then with zeroed memory in place of each pointer, and
+    with one of those NULL in turn: a status with a message, never a crash."""
+    calls = []
+    for name, prototype in abi.prototypes().items():
+        parameters = prototype[prototype.index("(") + 1 : -1].split(", ")
+        pointers = [index for index, parameter in enumerate(parameters) if "*" in parameter]
+        if "mxl_error *error" not in prototype:
+            continue
+        for missing in [pointers[:-1], *([pointer] for pointer in pointers), []]:
+            arguments = ["0"] * len(parameters)
+            for position, pointer in enumerate(pointers):
+                arguments[pointer] = "NULL" if pointer in missing else f"(void *)zeros[{position}]"
+            said = pointers[-1] not in missing
+            arguments[-1] = "&error" if said else "NULL"
+            calls.append(f'check("{name}", {name}({", ".join(arguments)}), {int(said)});')
+    source = tmp_path / "zeros.c"
+    source.write_text(
+        """#include <maxlinear.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+static uint64_t zeros[16][512];
+static mxl_error error = MXL_ERROR_INIT;
+static int bad;
+static void check(const char *name, mxl_status status, int said) {
+  if (!strcmp(mxl_status_name(status), "MXL_UNKNOWN") || (said && status && (!error.message[0] || error.status != status)))
+    bad++, fprintf(stderr, "%s: %d\\n", name, (int)status);
+  error = (mxl_error)MXL_ERROR_INIT;
+  memset(zeros, 0, sizeof zeros);
+}
+int main(void) {
+  """
+        + "\n  ".join(calls)
+        + "\n  return bad != 0;\n}\n"
+    )
+    run([build(source, tmp_path / "zeros")], PLAIN)
+    assert len(calls) > 70
 
 
 def test_unknown_cpu_variant_is_refused(client):
