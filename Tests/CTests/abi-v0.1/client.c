@@ -208,12 +208,60 @@ static void checkpoint(void) {
   mxl_layer_destroy(layer);
 }
 
+/* relu keeps what is above zero, so that all numbers stay integers. */
+static void mlp(void) {
+  enum { HIDDEN = 4, LENGTH = 6 };
+  float wide[LENGTH * HIDDEN], narrow[HIDDEN * LENGTH], in[HIDDEN] = {1, -2, 3, -4}, out[HIDDEN];
+  float hidden[LENGTH], gates[LENGTH];
+  static const int64_t wide_shape[] = {LENGTH, HIDDEN}, narrow_shape[] = {HIDDEN, LENGTH};
+  static const int64_t hidden_shape[] = {LENGTH}, out_shape[] = {HIDDEN};
+  for (int i = 0; i < LENGTH * HIDDEN; i++) wide[i] = (float)(i % 5 - 2), narrow[i] = (float)(i % 3 - 1);
+  for (int n = 0; n < LENGTH; n++) {
+    hidden[n] = 0;
+    for (int k = 0; k < HIDDEN; k++) hidden[n] += in[k] * wide[n * HIDDEN + k];
+    gates[n] = hidden[n];
+  }
+  mxl_tensor gate = tensor(gates, 1, hidden_shape), up = tensor(hidden, 1, hidden_shape);
+  CALL(mxl_gate(MXL_ACTIVATION_RELU, &gate, &up, &up, &failure));
+  for (int n = 0; n < LENGTH; n++) CHECK(hidden[n] == (gates[n] > 0 ? gates[n] * gates[n] : 0));
+
+  mxl_device cpu = {MXL_DEVICE_CPU, 0};
+  mxl_mlp_options options = {0};
+  options.struct_size = sizeof options;
+  options.dtype = MXL_FLOAT32;
+  options.hidden_dim = HIDDEN;
+  options.feed_forward_length = LENGTH;
+  options.activation = MXL_ACTIVATION_RELU;
+  options.devices = &cpu;
+  options.device_count = 1;
+  mxl_layer *layer = NULL;
+  CALL(mxl_mlp_create(&options, &layer, &failure));
+  mxl_entry state[3] = {{0}};
+  state[0].name = "gate_proj.weight";
+  state[0].tensor = tensor(wide, 2, wide_shape);
+  state[1].name = "down_proj.weight";
+  state[1].tensor = tensor(narrow, 2, narrow_shape);
+  state[2].name = "up_proj.weight";
+  state[2].tensor = tensor(wide, 2, wide_shape);
+  CALL(mxl_layer_load(layer, state, 3, MXL_LOAD_STRICT, &failure));
+  CALL(mxl_layer_prepare(layer, NULL, &failure));
+  mxl_tensor from = tensor(in, 1, out_shape), to = tensor(out, 1, out_shape);
+  CALL(mxl_layer_forward(layer, NULL, &from, &to, &failure));
+  for (int n = 0; n < HIDDEN; n++) {
+    float sum = 0;
+    for (int k = 0; k < LENGTH; k++) sum += hidden[k] * narrow[n * LENGTH + k];
+    CHECK(out[n] == sum);
+  }
+  mxl_layer_destroy(layer);
+}
+
 int main(void) {
   fill_in();
   version_and_names();
   threads_and_info();
   linear();
   linear_v1();
+  mlp();
   checkpoint();
   mxl_layer_retain(NULL);
   mxl_layer_destroy(NULL);

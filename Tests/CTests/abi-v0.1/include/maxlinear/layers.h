@@ -14,10 +14,11 @@ typedef struct mxl_layer mxl_layer;
 /* Options of mxl_linear_create. Zero it, set struct_size, then the fields that matter.
  *
  * in_dim, out_dim  K and N, each >= 1
- * dtype            the weight's and the bias's mxl_dtype: MXL_FLOAT32
+ * dtype            the weight's and the bias's mxl_dtype: MXL_FLOAT32, MXL_FLOAT16, MXL_BFLOAT16; with an encoding also MXL_UINT8,
+ *                  which leaves the bias float32
  * has_bias         0 or 1
  * device           MXL_DEVICE_DEFAULT or the CPU with id 0
- * encoding         NULL for dense weights
+ * encoding         NULL for dense weights, else a block encoding such as "Q4_K"
  * name             prefix of the state dict's keys: "lin" gives lin.weight, lin.bias; NULL for none
  * clip_weight      when not NULL, weights are clamped to +-*clip_weight, which must be finite and > 0 */
 typedef struct mxl_linear_options {
@@ -34,8 +35,8 @@ typedef struct mxl_linear_options {
 
 /* Options of mxl_linear_v1_create. Zero it, set struct_size and weight, then the fields that matter.
  *
- * weight        required: (out_dim, in_dim), float32; the entry's name is not used
- * bias          NULL for none; (out_dim); the entry's name is not used
+ * weight        required: (out_dim, in_dim), or encoded blocks, MXL_UINT8 (out_dim, row bytes); its name is not used
+ * bias          NULL for none; (out_dim), float32, float16 or bfloat16; its name is not used
  * dtype         what the weight's dtype must be, or MXL_DTYPE_NONE to take the weight's own
  * encoding      what the weight's encoding must be, or NULL to take the weight's own
  * in_features,  when not 0, the stored weight's two dimensions in either order: MAX's create passes the rows
@@ -50,13 +51,44 @@ typedef struct mxl_linear_v1_options {
   const char *encoding;
 } mxl_linear_v1_options;
 
+/* Options of mxl_mlp_create. Zero it, set struct_size, then the fields that matter.
+ *
+ * hidden_dim, feed_forward_length  each >= 1: gate and up are (feed_forward_length, hidden_dim), down is the transpose's shape
+ * dtype, encoding, has_bias        of the three linears, as in mxl_linear_options
+ * activation                       mxl_activation
+ * devices, device_count            the first is used; none means the CPU */
+typedef struct mxl_mlp_options {
+  uint32_t struct_size;
+  int32_t dtype;
+  int64_t hidden_dim;
+  int64_t feed_forward_length;
+  int32_t has_bias;
+  int32_t activation;
+  const char *encoding;
+  const mxl_device *devices;
+  size_t device_count;
+} mxl_mlp_options;
+
 /* What kind of arithmetic a prepared layer uses. */
 typedef enum mxl_compute {
   MXL_COMPUTE_DEFAULT = 0, /* float32 for dense weights */
   MXL_COMPUTE_FLOAT32 = 1, /* float32 activations, float32 accumulation */
   MXL_COMPUTE_INT8 = 2,    /* activations quantized to 8 bits: encoded weights only */
+  MXL_COMPUTE_BFLOAT16 = 3, /* bfloat16 weights and activations, float32 accumulation: chosen where both are bfloat16 */
   MXL_COMPUTE_INT32 = INT32_MIN
 } mxl_compute;
+
+/* The activation function of an MLP. silu(v) = v / (1 + e^-v); gelu(v) = v (1 + erf(v / sqrt 2)) / 2; gelu_tanh(v) = v (1 + tanh(sqrt(2 / pi)
+ * (v + 0.044715 v^3))) / 2; relu(v) = max(v, 0); tanh; sigmoid(v) = 1 / (1 + e^-v). */
+typedef enum mxl_activation {
+  MXL_ACTIVATION_SILU = 0,
+  MXL_ACTIVATION_GELU = 1,
+  MXL_ACTIVATION_GELU_TANH = 2,
+  MXL_ACTIVATION_RELU = 3,
+  MXL_ACTIVATION_TANH = 4,
+  MXL_ACTIVATION_SIGMOID = 5,
+  MXL_ACTIVATION_INT32 = INT32_MIN
+} mxl_activation;
 
 /* Whether preparing reorders the weights for the kernels. */
 typedef enum mxl_pack {
@@ -104,6 +136,15 @@ mxl_status mxl_linear_create(const mxl_linear_options *options, mxl_layer **laye
  * Errors as mxl_linear_create's; MXL_INVALID_SHAPE, MXL_INVALID_DTYPE for a tensor that does not fit. */
 mxl_status mxl_linear_v1_create(const mxl_linear_v1_options *options, mxl_layer **layer, mxl_error *error);
 
+/* MLPV2: y = down(activation(gate x) * (up x)), each a linear without name; h in float32 between them. Keys: gate_proj.weight,
+ * gate_proj.bias, down_proj.weight, ..., up_proj.bias. The bits are those of the three linears called one by one.
+ * Errors as mxl_linear_create's. */
+mxl_status mxl_mlp_create(const mxl_mlp_options *options, mxl_layer **layer, mxl_error *error);
+
+/* hidden = activation(gate) * up, element by element: float32, one shape, C order. hidden may be gate or up.
+ * Errors: MXL_INVALID_SHAPE, MXL_INVALID_DTYPE, MXL_INVALID_ARGUMENT (overlap, activation). */
+mxl_status mxl_gate(int32_t activation, const mxl_tensor *gate, const mxl_tensor *up, mxl_tensor *hidden, mxl_error *error);
+
 /* The number of entries of the state dict, loaded or not. */
 mxl_status mxl_layer_entry_count(const mxl_layer *layer, size_t *count, mxl_error *error);
 
@@ -129,14 +170,16 @@ mxl_status mxl_layer_load_weights(mxl_layer *layer, const mxl_weights *weights, 
  * (a compute that no row has, an unknown MAXLINEAR_ISA), MXL_INVALID_ARGUMENT, MXL_OUT_OF_MEMORY. */
 mxl_status mxl_layer_prepare(mxl_layer *layer, const mxl_prepare_options *options, mxl_error *error);
 
-/* The name of the kernel row the prepared layer runs, such as mxlk_linear_f32_f32_14x32__avx512. Static storage. */
+/* The name of the kernel row the prepared layer runs, such as mxlk_linear_f32_f32_14x32__avx512; of an MLP, the gate's. Static
+ * storage. MXL_NOT_LOADED, MXL_NOT_PREPARED. */
 mxl_status mxl_layer_kernel(const mxl_layer *layer, const char **name, mxl_error *error);
 
 /* y = layer(x). x is (..., in_dim), y is (..., out_dim) with x's leading dimensions; rank 1 and up, zero rows
- * are fine. Both float32, with any strides whose last is 1; elements of y must not share memory with one another or
- * with x. options may be NULL. The bits of a row of y do not depend on the number of rows, on threads, or on
- * the CPU. y is untouched when the call fails. Errors: MXL_NOT_PREPARED, MXL_INVALID_SHAPE, MXL_INVALID_DTYPE,
- * MXL_INVALID_ARGUMENT (NULL data, an option outside its range, y overlapping x), MXL_NO_DEVICE, MXL_OUT_OF_MEMORY. */
+ * are fine. Each is float32, float16 or bfloat16, with any strides whose last is 1; elements of y must not share memory
+ * with one another or with x. options may be NULL. Accumulation is in float32, y is rounded to its dtype once. The
+ * bits of a row of y do not depend on the number of rows, on threads, or on the CPU. y is untouched when the call
+ * fails. Errors: MXL_NOT_PREPARED, MXL_INVALID_SHAPE, MXL_INVALID_DTYPE, MXL_INVALID_ARGUMENT (NULL data, an option
+ * outside its range, y overlapping x), MXL_NO_DEVICE, MXL_OUT_OF_MEMORY. */
 mxl_status mxl_layer_forward(const mxl_layer *layer, const mxl_run_options *options, const mxl_tensor *x, mxl_tensor *y,
                              mxl_error *error);
 

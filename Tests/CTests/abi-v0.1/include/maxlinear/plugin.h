@@ -66,6 +66,8 @@ typedef struct mxl_source {
  * x        activations of these rows from the first of the k columns on, in the row's compute format.
  *          MXL_COMPUTE_FLOAT32: float32, column by column, the tile's rows side by side: x[k * rows + row].
  *          Aligned to 4 bytes.
+ *          MXL_COMPUTE_INT8: `rows` activation records of 320 bytes, the superblock's codes and their scale (docs/NUMERICS.md).
+ *          Aligned to 64 bytes.
  * weights  packed panel from the same column on: consecutive superblocks as pack wrote them. Aligned to 64 bytes.
  * y        float32 accumulators, read and written: y[row * panel_columns + column]. Aligned to 64 bytes.
  * rows     1 to the row's tile_rows
@@ -83,8 +85,10 @@ typedef struct mxl_tile {
   int64_t next_bytes;
 } mxl_tile;
 
-/* One tile kernel and its facts. */
-typedef struct mxl_kernel_row {
+/* One tile kernel and its facts. Each function gets the row it belongs to, so that several rows may share functions and tell
+ * themselves apart by context. */
+typedef struct mxl_kernel_row mxl_kernel_row;
+struct mxl_kernel_row {
   uint32_t struct_size;
   int32_t op;            /* mxl_op */
   int32_t compute;       /* mxl_compute */
@@ -96,18 +100,29 @@ typedef struct mxl_kernel_row {
   int32_t panel_columns; /* outputs that one panel holds; the last panel of a matrix is padded with zeros */
   /* Bytes of one packed superblock of a panel whose k is `k` (1 to MXL_SUPERBLOCK); a multiple of 64 when k is
    * MXL_SUPERBLOCK. */
-  size_t (*packed_size)(int64_t k);
+  size_t (*packed_size)(const mxl_kernel_row *row, int64_t k);
   /* Packs weights [panel * panel_columns, ...) x [k_begin, k_begin + k) into packed, aligned to 64 bytes; k_begin is
    * a multiple of MXL_SUPERBLOCK, k at most that. Writes all of packed_size(k) bytes. */
-  void (*pack)(const mxl_source *source, int64_t panel, int64_t k_begin, int64_t k, void *packed);
+  void (*pack)(const mxl_kernel_row *row, const mxl_source *source, int64_t panel, int64_t k_begin, int64_t k,
+               void *packed);
   /* The inverse of pack: writes the stored bytes of those weights into the matrix that destination describes.
    * unpack after pack is the identity when source->clip is infinite. */
-  void (*unpack)(const void *packed, int64_t panel, int64_t k_begin, int64_t k, const mxl_source *destination);
+  void (*unpack)(const mxl_kernel_row *row, const void *packed, int64_t panel, int64_t k_begin, int64_t k,
+                 const mxl_source *destination);
   /* For each row and column of the tile: t = +0, t = fma(x, w, t) over the superblock's columns ascending, y = y + t;
    * superblocks ascending. Other encodings put their own arithmetic here; every row of an encoding and compute
    * returns the same bits. */
-  void (*run)(const mxl_tile *tile);
-} mxl_kernel_row;
+  void (*run)(const mxl_kernel_row *row, const mxl_tile *tile);
+  /* NULL when run reads packed weights. Else the library expands each packed superblock of a panel once into a thread's cache, all
+   * tiles of x pass over that, and a call of run gets one superblock of expanded weights. Writes at most expanded_size bytes,
+   * aligned to 64. */
+  void (*expand)(const mxl_kernel_row *row, const void *packed, int64_t k, void *expanded);
+  size_t expanded_size;
+  /* NULL, or as run but on packed weights of one or more superblocks: used when a panel meets a single tile of x, where expanding
+   * would not pay. */
+  void (*run_packed)(const mxl_kernel_row *row, const mxl_tile *tile);
+  const void *context; /* the row's own */
+};
 
 /* What a plugin brings: arrays of pointers, so that the structs may grow. Static storage. */
 typedef struct mxl_plugin {

@@ -15,7 +15,7 @@ from ..graph.weight import Weight
 from ..graph.weights import WeightData, Weights, forget
 from .module import Module
 
-__all__ = ["MLP", "MLPV2", "Linear", "LinearV2", "QLinear"]
+__all__ = ["Linear", "LinearV2", "QLinear"]
 
 
 class LinearV2(Module):
