@@ -9,6 +9,7 @@ SWIFT_SOURCES := $(shell find Sources include abi/libmaxlinear.map Package.swift
 CLANG_FORMAT_FILES := $(shell git ls-files '*.c' '*.h' '*.cpp' ':!Tests/CTests/abi-v*')
 
 export MAXLINEAR_LIBRARY := $(abspath $(LIBRARY))
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-swift test-python lib lint format abi abi-fixture clean
