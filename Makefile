@@ -21,6 +21,7 @@ help:
 	@echo "make lint     formats, types and house rules"
 	@echo "make format   apply the formats"
 	@echo "make abi      rewrite the ABI snapshots in abi/"
+	@echo "make abi-fixture  keep this version's client and headers, before its release"
 	@echo "make clean    remove build products"
 
 demo: $(LIBRARY) $(VENV)/demo.stamp
