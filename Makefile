@@ -9,6 +9,7 @@ SWIFT_SOURCES := $(shell find Sources include abi/libmaxlinear.map Package.swift
 CLANG_FORMAT_FILES := $(shell git ls-files '*.c' '*.h' '*.cpp' ':!Tests/CTests/abi-v*')
 
 export MAXLINEAR_LIBRARY := $(abspath $(LIBRARY))
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-swift test-python lib lint format abi abi-fixture clean
@@ -20,6 +21,7 @@ help:
 	@echo "make lint     formats, types and house rules"
 	@echo "make format   apply the formats"
 	@echo "make abi      rewrite the ABI snapshots in abi/"
+	@echo "make abi-fixture  keep this version's client and headers, before its release"
 	@echo "make clean    remove build products"
 
 demo: $(LIBRARY) $(VENV)/demo.stamp
