@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 CODE = (".swift", ".c", ".h", ".cpp", ".py")
 MOST_LINES = 500
-MOST_BINARY_BYTES = 256 << 10
+MOST_BINARY_BYTES = 512 << 10
 
 #: What input could reach inside the library must not trap, abort or print.
 TRAPS = re.compile(

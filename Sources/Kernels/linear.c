@@ -45,7 +45,7 @@ typedef struct plan {
   /* The chunk of rows at hand, its tiles, blocks of tiles and groups of panels. */
   int64_t chunk_begin, chunk_rows;
   int64_t tiles, blocks, groups;
-  int64_t x_row_bytes;    /* of packed x, one row, all superblocks */
+  int64_t x_row_bytes;   /* of packed x, one row, all superblocks */
   const float *x_direct; /* one aligned float32 row, used in place; else NULL */
   char *x_packed;
   char *scratch; /* per thread: thread_scratch */
@@ -115,7 +115,8 @@ static void add_bias(const float *restrict from, const float *restrict bias, int
 }
 
 /* The outputs of one panel: bias, the gate, accumulation onto y, rounding to y's dtype. gates: NULL or the gate's accumulators. */
-static void store(const plan *p, const float *accumulators, const float *gates, int64_t first, int64_t count, int64_t panel) {
+static void store(const plan *p, const float *accumulators, const float *gates, int64_t first, int64_t count,
+                  int64_t panel) {
   const mxlk_linear_job *job = p->job;
   uint64_t features = p->row->cpu_features;
   int64_t column = panel * p->panel_columns;
@@ -332,7 +333,8 @@ static plan plan_of(const mxlk_linear_job *job) {
   int in_place = weights->packed == NULL || (job->gate != NULL && job->gate->packed == NULL);
   p.accumulator_bytes = mxlk_align_up((size_t)(block_rows * GROUP_PANELS * p.panel_columns) * 4);
   p.packed_bytes = in_place ? mxlk_align_up(p.superblock_bytes) : 0;
-  p.scratch_each = p.accumulator_bytes * (job->gate == NULL ? 1 : 2) + p.packed_bytes + mxlk_align_up(row->expanded_size);
+  p.scratch_each =
+      p.accumulator_bytes * (job->gate == NULL ? 1 : 2) + p.packed_bytes + mxlk_align_up(row->expanded_size);
   p.x_bytes = p.x_direct != NULL ? 0 : mxlk_align_up((size_t)most_rows * (size_t)p.x_row_bytes);
   return p;
 }

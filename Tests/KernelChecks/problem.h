@@ -20,7 +20,7 @@ typedef struct problem {
   const char *x;        /* in the X buffer; NaN lies between its rows */
   int32_t x_dtype;
   int64_t x_size; /* bytes of an element of x */
-  char *y;              /* in the Y buffer */
+  char *y;        /* in the Y buffer */
   size_t y_bytes;
   mxlk_rows rows;
   const float *bias; /* in the BIAS buffer, or NULL */

@@ -139,7 +139,9 @@ struct ForwardTests {
         [stride, 1])
     }
     let wrong = try Tensor.zeros(shape: [3, 4], dtype: .int32)
-    expectError(.invalidDType, "y: dtype is int32, expected float32, float16 or bfloat16") { try layer.forward(x, into: wrong) }
+    expectError(.invalidDType, "y: dtype is int32, expected float32, float16 or bfloat16") {
+      try layer.forward(x, into: wrong)
+    }
     let constant = try Tensor.zeros(shape: [3, 4]).asReadOnly()
     expectError(.invalidArgument, "y: is read-only") { try layer.forward(x, into: constant) }
   }

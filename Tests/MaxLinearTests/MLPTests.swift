@@ -11,7 +11,9 @@ struct MLPTests {
   static func state(hasBias: Bool, encoding: QuantizationEncoding? = nil) throws -> [String: Tensor] {
     var random = SystemlessGenerator(seed: 7)
     var state: [String: Tensor] = [:]
-    for (name, rows, columns) in [("gate_proj", length, hidden), ("down_proj", hidden, length), ("up_proj", length, hidden)] {
+    for (name, rows, columns) in [
+      ("gate_proj", length, hidden), ("down_proj", hidden, length), ("up_proj", length, hidden),
+    ] {
       state["\(name).weight"] = try Tensor((0..<rows * columns).map { _ in random.next() / 8 }, shape: [rows, columns])
       if hasBias { state["\(name).bias"] = try Tensor((0..<rows).map { _ in random.next() }, shape: [rows]) }
     }
@@ -67,9 +69,10 @@ struct MLPTests {
     let sum = try Tensor([Float](repeating: 1, count: y.count), shape: [6, Self.hidden])
     try mlp.forward(x, into: sum, accumulate: true)
     #expect(try sum.floats() == y.map { 1 + $0 })
-    #expect(mlp.namedWeights().map(\.key) == [
-      "gate_proj.weight", "gate_proj.bias", "down_proj.weight", "down_proj.bias", "up_proj.weight", "up_proj.bias",
-    ])
+    #expect(
+      mlp.namedWeights().map(\.key) == [
+        "gate_proj.weight", "gate_proj.bias", "down_proj.weight", "down_proj.bias", "up_proj.weight", "up_proj.bias",
+      ])
     for entry in try mlp.stateDict() { #expect(try entry.tensor.floats() == state[entry.name]?.floats()) }
   }
 
@@ -128,7 +131,8 @@ struct MLPTests {
       try MLPV2(dtype: .float32, hiddenDim: 4, feedForwardLength: 4, devices: [.gpu()])
     }
     #expect(throws: MaxLinearError.self) {
-      try MLPV2(dtype: .uint8, quantizationEncoding: QuantizationEncoding("Q4_K"), hiddenDim: 384, feedForwardLength: 256)
+      try MLPV2(
+        dtype: .uint8, quantizationEncoding: QuantizationEncoding("Q4_K"), hiddenDim: 384, feedForwardLength: 256)
     }
   }
 

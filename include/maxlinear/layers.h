@@ -71,9 +71,9 @@ typedef struct mxl_mlp_options {
 
 /* What kind of arithmetic a prepared layer uses. */
 typedef enum mxl_compute {
-  MXL_COMPUTE_DEFAULT = 0, /* float32 for dense weights */
-  MXL_COMPUTE_FLOAT32 = 1, /* float32 activations, float32 accumulation */
-  MXL_COMPUTE_INT8 = 2,    /* activations quantized to 8 bits: encoded weights only */
+  MXL_COMPUTE_DEFAULT = 0,  /* float32 for dense weights */
+  MXL_COMPUTE_FLOAT32 = 1,  /* float32 activations, float32 accumulation */
+  MXL_COMPUTE_INT8 = 2,     /* activations quantized to 8 bits: encoded weights only */
   MXL_COMPUTE_BFLOAT16 = 3, /* bfloat16 weights and activations, float32 accumulation: chosen where both are bfloat16 */
   MXL_COMPUTE_INT32 = INT32_MIN
 } mxl_compute;
@@ -143,7 +143,8 @@ mxl_status mxl_mlp_create(const mxl_mlp_options *options, mxl_layer **layer, mxl
 
 /* hidden = activation(gate) * up, element by element: float32, one shape, C order. hidden may be gate or up.
  * Errors: MXL_INVALID_SHAPE, MXL_INVALID_DTYPE, MXL_INVALID_ARGUMENT (overlap, activation). */
-mxl_status mxl_gate(int32_t activation, const mxl_tensor *gate, const mxl_tensor *up, mxl_tensor *hidden, mxl_error *error);
+mxl_status mxl_gate(int32_t activation, const mxl_tensor *gate, const mxl_tensor *up, mxl_tensor *hidden,
+                    mxl_error *error);
 
 /* The number of entries of the state dict, loaded or not. */
 mxl_status mxl_layer_entry_count(const mxl_layer *layer, size_t *count, mxl_error *error);

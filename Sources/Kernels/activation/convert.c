@@ -23,7 +23,8 @@ static uint16_t half_at(const void *from, int64_t index) {
 static int64_t halves_load__avx2(const void *from, int64_t count, float *to) {
   int64_t i = 0;
   for (; i + 8 <= count; i += 8)
-    _mm256_storeu_ps(to + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)((const char *)from + 2 * i))));
+    _mm256_storeu_ps(to + i,
+                     _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)((const char *)from + 2 * i))));
   return i;
 }
 

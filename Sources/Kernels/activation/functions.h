@@ -16,7 +16,8 @@ MXLK_FUNCTION float mxlk_absolute(float x) { return mxlk_float_from_bits(mxlk_bi
 
 /* |magnitude| with the sign of `sign`. */
 MXLK_FUNCTION float mxlk_with_sign(float magnitude, float sign) {
-  return mxlk_float_from_bits((mxlk_bits_from_float(magnitude) & 0x7fffffffu) | (mxlk_bits_from_float(sign) & 0x80000000u));
+  return mxlk_float_from_bits((mxlk_bits_from_float(magnitude) & 0x7fffffffu) |
+                              (mxlk_bits_from_float(sign) & 0x80000000u));
 }
 
 /* e^x = 2^n e^r, n = round(x / ln 2), |r| <= ln 2 / 2, e^r = 1 + r + r^2 q(r). 2^n in two factors, so that denormal results are rounded

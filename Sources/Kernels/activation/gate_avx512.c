@@ -1,7 +1,8 @@
 #include "activation/gate.h"
 
 #ifdef __x86_64__
-#pragma clang attribute push(__attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl"))), \
+                             apply_to = function)
 
 #include "activation/gate_loop.h"
 

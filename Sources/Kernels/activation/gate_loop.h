@@ -9,7 +9,8 @@ MXLK_FUNCTION void gate_with(const int activation, const float *gate, const floa
   for (int64_t i = 0; i < count; i++) hidden[i] = mxlk_activated(activation, gate[i]) * up[i];
 }
 
-MXLK_FUNCTION void gate_by_activation(int32_t activation, const float *gate, const float *up, int64_t count, float *hidden) {
+MXLK_FUNCTION void gate_by_activation(int32_t activation, const float *gate, const float *up, int64_t count,
+                                      float *hidden) {
   switch (activation) {
     case MXL_ACTIVATION_SILU: gate_with(MXL_ACTIVATION_SILU, gate, up, count, hidden); break;
     case MXL_ACTIVATION_GELU: gate_with(MXL_ACTIVATION_GELU, gate, up, count, hidden); break;

@@ -16,9 +16,9 @@
 
 typedef struct mxlk_activation {
   int8_t codes[MXL_SUPERBLOCK];
-  int16_t sums16[16];   /* sum of q over 16 k */
-  int16_t sums32[8];    /* (sum of q over 32 k) << s_b: at most 127 * 32 * 8 = 32512 */
-  uint8_t shifts[8];    /* s_b */
+  int16_t sums16[16]; /* sum of q over 16 k */
+  int16_t sums32[8];  /* (sum of q over 32 k) << s_b: at most 127 * 32 * 8 = 32512 */
+  uint8_t shifts[8];  /* s_b */
   float alpha;
   uint32_t reserved;
 } mxlk_activation;

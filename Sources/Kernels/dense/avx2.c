@@ -11,7 +11,9 @@
 
 enum { columns = 16 };
 
-static size_t packed_size(const mxl_kernel_row *row, int64_t k) { return mxlk_dense_packed_size(k, row->panel_columns); }
+static size_t packed_size(const mxl_kernel_row *row, int64_t k) {
+  return mxlk_dense_packed_size(k, row->panel_columns);
+}
 
 /* v[i][j] becomes v[j][i]: 4x4 blocks within 128-bit lanes, then the lanes. */
 static inline __attribute__((always_inline)) void transpose(__m256 v[8]) {

@@ -93,20 +93,32 @@ const mxl_encoding mxlk_encoding_bf16 = {
     .dequantize = dequantize_bf16,
 };
 
-#define MXLK_PAIRS_ROW(name_, encoding_, context_, compute_, rank_, features_, rows_, columns_, expand_, size_, run_, one_)  \
-  {                                                                                                                        \
-      .struct_size = sizeof(mxl_kernel_row), .op = MXL_OP_LINEAR, .compute = compute_, .rank = rank_,                        \
-      .cpu_features = features_, .name = name_, .encoding = encoding_, .tile_rows = rows_, .panel_columns = columns_,        \
-      .packed_size = mxlk_pairs_packed_size, .pack = mxlk_pairs_pack, .unpack = mxlk_pairs_unpack, .run = run_,             \
-      .expand = expand_, .expanded_size = size_, .run_packed = one_, .context = context_                                    \
-  }
+#define MXLK_PAIRS_ROW(name_, encoding_, context_, compute_, rank_, features_, rows_, columns_, expand_, size_, run_, \
+                       one_)                                                                                          \
+  {.struct_size = sizeof(mxl_kernel_row),                                                                             \
+   .op = MXL_OP_LINEAR,                                                                                               \
+   .compute = compute_,                                                                                               \
+   .rank = rank_,                                                                                                     \
+   .cpu_features = features_,                                                                                         \
+   .name = name_,                                                                                                     \
+   .encoding = encoding_,                                                                                             \
+   .tile_rows = rows_,                                                                                                \
+   .panel_columns = columns_,                                                                                         \
+   .packed_size = mxlk_pairs_packed_size,                                                                             \
+   .pack = mxlk_pairs_pack,                                                                                           \
+   .unpack = mxlk_pairs_unpack,                                                                                       \
+   .run = run_,                                                                                                       \
+   .expand = expand_,                                                                                                 \
+   .expanded_size = size_,                                                                                            \
+   .run_packed = one_,                                                                                                \
+   .context = context_}
 
 const mxl_kernel_row mxlk_rows_f16[MXLK_F16_ROWS] = {
     MXLK_PAIRS_ROW("mxlk_linear_f16_f32_4x16__scalar", "F16", &mxlk_encoding_f16, MXL_COMPUTE_FLOAT32, 0, 0, 4, 16,
                    mxlk_pairs_expand_f16, 16 * MXL_SUPERBLOCK * 4, mxlk_linear_f32_f32_4x16__scalar, NULL),
 #ifdef __x86_64__
-    MXLK_PAIRS_ROW("mxlk_linear_f16_f32_6x16__avx2", "F16", &mxlk_encoding_f16, MXL_COMPUTE_FLOAT32, 10, MXL_CPU_AVX2, 6, 16,
-                   mxlk_pairs_expand_f16, 16 * MXL_SUPERBLOCK * 4, mxlk_linear_f32_f32_6x16__avx2, NULL),
+    MXLK_PAIRS_ROW("mxlk_linear_f16_f32_6x16__avx2", "F16", &mxlk_encoding_f16, MXL_COMPUTE_FLOAT32, 10, MXL_CPU_AVX2,
+                   6, 16, mxlk_pairs_expand_f16, 16 * MXL_SUPERBLOCK * 4, mxlk_linear_f32_f32_6x16__avx2, NULL),
     MXLK_PAIRS_ROW("mxlk_linear_f16_f32_14x32__avx512", "F16", &mxlk_encoding_f16, MXL_COMPUTE_FLOAT32, 20,
                    MXL_CPU_AVX2 | MXL_CPU_AVX512, 14, 32, mxlk_pairs_expand_f16, 32 * MXL_SUPERBLOCK * 4,
                    mxlk_linear_f32_f32_14x32__avx512, mxlk_linear_f16_f32_14x32__avx512),
@@ -116,13 +128,14 @@ const mxl_kernel_row mxlk_rows_f16[MXLK_F16_ROWS] = {
 const mxl_kernel_row mxlk_rows_bf16[MXLK_BF16_ROWS] = {
     MXLK_PAIRS_ROW("mxlk_linear_bf16_f32_4x16__scalar", "BF16", &mxlk_encoding_bf16, MXL_COMPUTE_FLOAT32, 0, 0, 4, 16,
                    mxlk_pairs_expand_bf16, 16 * MXL_SUPERBLOCK * 4, mxlk_linear_f32_f32_4x16__scalar, NULL),
-    MXLK_PAIRS_ROW("mxlk_linear_bf16_bf16_4x16__scalar", "BF16", &mxlk_encoding_bf16, MXL_COMPUTE_BFLOAT16, 0, 0, 4, 16, NULL, 0,
-                   mxlk_linear_bf16_bf16_4x16__scalar, NULL),
+    MXLK_PAIRS_ROW("mxlk_linear_bf16_bf16_4x16__scalar", "BF16", &mxlk_encoding_bf16, MXL_COMPUTE_BFLOAT16, 0, 0, 4, 16,
+                   NULL, 0, mxlk_linear_bf16_bf16_4x16__scalar, NULL),
 #ifdef __x86_64__
-    MXLK_PAIRS_ROW("mxlk_linear_bf16_f32_6x16__avx2", "BF16", &mxlk_encoding_bf16, MXL_COMPUTE_FLOAT32, 10, MXL_CPU_AVX2, 6, 16,
-                   mxlk_pairs_expand_bf16, 16 * MXL_SUPERBLOCK * 4, mxlk_linear_f32_f32_6x16__avx2, NULL),
-    MXLK_PAIRS_ROW("mxlk_linear_bf16_bf16_6x16__avx2", "BF16", &mxlk_encoding_bf16, MXL_COMPUTE_BFLOAT16, 10, MXL_CPU_AVX2, 6, 16,
-                   NULL, 0, mxlk_linear_bf16_bf16_6x16__avx2, NULL),
+    MXLK_PAIRS_ROW("mxlk_linear_bf16_f32_6x16__avx2", "BF16", &mxlk_encoding_bf16, MXL_COMPUTE_FLOAT32, 10,
+                   MXL_CPU_AVX2, 6, 16, mxlk_pairs_expand_bf16, 16 * MXL_SUPERBLOCK * 4, mxlk_linear_f32_f32_6x16__avx2,
+                   NULL),
+    MXLK_PAIRS_ROW("mxlk_linear_bf16_bf16_6x16__avx2", "BF16", &mxlk_encoding_bf16, MXL_COMPUTE_BFLOAT16, 10,
+                   MXL_CPU_AVX2, 6, 16, NULL, 0, mxlk_linear_bf16_bf16_6x16__avx2, NULL),
     MXLK_PAIRS_ROW("mxlk_linear_bf16_f32_14x32__avx512", "BF16", &mxlk_encoding_bf16, MXL_COMPUTE_FLOAT32, 20,
                    MXL_CPU_AVX2 | MXL_CPU_AVX512, 14, 32, mxlk_pairs_expand_bf16, 32 * MXL_SUPERBLOCK * 4,
                    mxlk_linear_f32_f32_14x32__avx512, mxlk_linear_bf16_f32_14x32__avx512),

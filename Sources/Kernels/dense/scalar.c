@@ -18,7 +18,9 @@ const mxl_encoding mxlk_encoding_f32 = {
     .dequantize = dequantize,
 };
 
-static size_t packed_size(const mxl_kernel_row *row, int64_t k) { return mxlk_dense_packed_size(k, row->panel_columns); }
+static size_t packed_size(const mxl_kernel_row *row, int64_t k) {
+  return mxlk_dense_packed_size(k, row->panel_columns);
+}
 
 static void pack(const mxl_kernel_row *row, const mxl_source *source, int64_t panel, int64_t k_begin, int64_t k,
                  void *packed) {

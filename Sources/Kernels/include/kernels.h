@@ -62,7 +62,7 @@ void mxlk_set_threads(int32_t threads);
 typedef struct mxlk_linear_weights {
   const mxl_kernel_row *row;
   const mxl_kernel_row *bfloat16_row; /* what runs instead when x is bfloat16, on the same packed weights; or NULL */
-  mxl_source source; /* in_dim and out_dim always; data only when packed is NULL */
+  mxl_source source;                  /* in_dim and out_dim always; data only when packed is NULL */
   const void *packed;
   const float *bias; /* out_dim values or NULL, any 4-byte alignment */
 } mxlk_linear_weights;
@@ -81,14 +81,14 @@ typedef struct mxlk_linear_job {
   /* NULL, or weights of the same row and shape: then y = activation(x G^T + bias_G) (x W^T + bias), the first half of a gated MLP, in one
    * pass over x. */
   const mxlk_linear_weights *gate;
-  int32_t activation; /* mxl_activation, of the gate */
-  const void *x; /* any alignment */
-  void *y;       /* any alignment */
+  int32_t activation;       /* mxl_activation, of the gate */
+  const void *x;            /* any alignment */
+  void *y;                  /* any alignment */
   int32_t x_dtype, y_dtype; /* MXL_FLOAT32, MXL_FLOAT16, MXL_BFLOAT16; all else must not come here */
   mxlk_rows rows;
   int64_t row_begin, row_count; /* the rows to compute, counted in C order; row_count 0 for all */
-  int32_t accumulate; /* y = y + (x W^T + bias) instead of y = x W^T + bias */
-  int32_t threads;    /* the most to use, >= 1; the process-wide budget and the amount of work lower it */
+  int32_t accumulate;           /* y = y + (x W^T + bias) instead of y = x W^T + bias */
+  int32_t threads;              /* the most to use, >= 1; the process-wide budget and the amount of work lower it */
 } mxlk_linear_job;
 
 /* Converts count contiguous values between MXL_FLOAT32, MXL_FLOAT16 and MXL_BFLOAT16, rounded to nearest even. */

@@ -7,9 +7,9 @@
 
 /* How scales apply to a superblock of 256 codes. */
 typedef enum mxlk_scheme {
-  MXLK_SCHEME_BLOCK32,      /* w = d_b (code - zero), one d for 32 codes: Q4_0, Q8_0 */
-  MXLK_SCHEME_SUPER32,      /* w = d sc_b code - dmin m_b, unsigned bytes sc and m for 32 codes: Q4_K, Q5_K */
-  MXLK_SCHEME_SUPER16       /* w = d sc_b (code - zero), a signed byte sc for 16 codes: Q6_K */
+  MXLK_SCHEME_BLOCK32, /* w = d_b (code - zero), one d for 32 codes: Q4_0, Q8_0 */
+  MXLK_SCHEME_SUPER32, /* w = d sc_b code - dmin m_b, unsigned bytes sc and m for 32 codes: Q4_K, Q5_K */
+  MXLK_SCHEME_SUPER16  /* w = d sc_b (code - zero), a signed byte sc for 16 codes: Q6_K */
 } mxlk_scheme;
 
 /* One output's superblock: up to 256 codes and their scales. */

@@ -5,16 +5,12 @@ void mxlk_column_dequantize(const mxlk_block_format *format, const mxlk_column *
   for (int64_t b = 0; b < k / 16; b++) {
     float factor = 0, offset = 0;
     switch (format->scheme) {
-      case MXLK_SCHEME_BLOCK32:
-        factor = mxlk_float_from_half(column->d[b / 2]);
-        break;
+      case MXLK_SCHEME_BLOCK32: factor = mxlk_float_from_half(column->d[b / 2]); break;
       case MXLK_SCHEME_SUPER32:
         factor = mxlk_float_from_half(column->d[0]) * (float)column->scales[b / 2];
         offset = mxlk_float_from_half(column->d[1]) * (float)column->minima[b / 2];
         break;
-      case MXLK_SCHEME_SUPER16:
-        factor = mxlk_float_from_half(column->d[0]) * (float)(int8_t)column->scales[b];
-        break;
+      case MXLK_SCHEME_SUPER16: factor = mxlk_float_from_half(column->d[0]) * (float)(int8_t)column->scales[b]; break;
     }
     for (int i = 0; i < 16; i++) {
       float value = factor * (float)(column->codes[16 * b + i] - format->zero);

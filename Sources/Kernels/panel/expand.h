@@ -8,8 +8,8 @@
 
 #define MXLK_INLINE static inline __attribute__((always_inline))
 
-MXLK_INLINE void mxlk_expand_codes(const uint8_t *restrict packed, const uint8_t *restrict high, int code_bits, int columns,
-                                   int64_t k, uint8_t *restrict codes) {
+MXLK_INLINE void mxlk_expand_codes(const uint8_t *restrict packed, const uint8_t *restrict high, int code_bits,
+                                   int columns, int64_t k, uint8_t *restrict codes) {
   const int width = 4 * columns;
   for (int64_t pair = 0; pair < k / 8; pair++) {
     const uint8_t *low = packed + pair * width;
@@ -40,7 +40,8 @@ MXLK_INLINE void mxlk_expand_codes(const uint8_t *restrict packed, const uint8_t
 }
 
 MXLK_INLINE void mxlk_expand_halves(const uint8_t *restrict halves, int64_t count, float *restrict values) {
-  for (int64_t i = 0; i < count; i++) values[i] = mxlk_float_from_half((uint16_t)(halves[2 * i] | halves[2 * i + 1] << 8));
+  for (int64_t i = 0; i < count; i++)
+    values[i] = mxlk_float_from_half((uint16_t)(halves[2 * i] | halves[2 * i + 1] << 8));
 }
 
 /* Scales of one superblock into `scales`, the area behind the codes. */

@@ -51,7 +51,8 @@ static void put_column(const mxlk_block_format *format, const mxlk_panel_layout 
       continue;
     }
     packed[group / 2 * 4 * columns + lane] |= (uint8_t)((code & 15) << (4 * (group % 2)));
-    if (format->code_bits == 5) packed[layout->high + group / 8 * 4 * columns + lane] |= (uint8_t)(code >> 4 << group % 8);
+    if (format->code_bits == 5)
+      packed[layout->high + group / 8 * 4 * columns + lane] |= (uint8_t)(code >> 4 << group % 8);
     if (format->code_bits == 6)
       packed[layout->high + group / 4 * 4 * columns + lane] |= (uint8_t)(code >> 4 << (2 * (group % 4)));
   }

@@ -24,34 +24,48 @@ void mxlk_block_unpack(const mxl_kernel_row *row, const void *packed, int64_t pa
 #endif
 
 extern const mxl_kernel_row mxlk_rows_q4_0[MXLK_BLOCK_ROWS], mxlk_rows_q8_0[MXLK_BLOCK_ROWS];
-extern const mxl_kernel_row mxlk_rows_q4_k[MXLK_BLOCK_ROWS], mxlk_rows_q5_k[MXLK_BLOCK_ROWS], mxlk_rows_q6_k[MXLK_BLOCK_ROWS];
+extern const mxl_kernel_row mxlk_rows_q4_k[MXLK_BLOCK_ROWS], mxlk_rows_q5_k[MXLK_BLOCK_ROWS],
+    mxlk_rows_q6_k[MXLK_BLOCK_ROWS];
 
-#define MXLK_BLOCK_ROW(name_, encoding_, format_, compute_, rank_, features_, rows_, columns_, expand_, size_, run_, one_)       \
-  {                                                                                                                         \
-      .struct_size = sizeof(mxl_kernel_row), .op = MXL_OP_LINEAR, .compute = compute_, .rank = rank_,                         \
-      .cpu_features = features_, .name = name_, .encoding = encoding_, .tile_rows = rows_, .panel_columns = columns_,         \
-      .packed_size = mxlk_block_packed_size, .pack = mxlk_block_pack, .unpack = mxlk_block_unpack, .run = run_,              \
-      .expand = expand_,   .expanded_size = size_, .run_packed = one_, .context = format_                                                          \
-  }
+#define MXLK_BLOCK_ROW(name_, encoding_, format_, compute_, rank_, features_, rows_, columns_, expand_, size_, run_, \
+                       one_)                                                                                         \
+  {.struct_size = sizeof(mxl_kernel_row),                                                                            \
+   .op = MXL_OP_LINEAR,                                                                                              \
+   .compute = compute_,                                                                                              \
+   .rank = rank_,                                                                                                    \
+   .cpu_features = features_,                                                                                        \
+   .name = name_,                                                                                                    \
+   .encoding = encoding_,                                                                                            \
+   .tile_rows = rows_,                                                                                               \
+   .panel_columns = columns_,                                                                                        \
+   .packed_size = mxlk_block_packed_size,                                                                            \
+   .pack = mxlk_block_pack,                                                                                          \
+   .unpack = mxlk_block_unpack,                                                                                      \
+   .run = run_,                                                                                                      \
+   .expand = expand_,                                                                                                \
+   .expanded_size = size_,                                                                                           \
+   .run_packed = one_,                                                                                               \
+   .context = format_}
 
-#define MXLK_INT8_SCALAR(name, encoding, format, run)                                                                       \
-  MXLK_BLOCK_ROW(name, encoding, format, MXL_COMPUTE_INT8, 0, 0, 4, 16, mxlk_expand_int8_16__scalar,                         \
+#define MXLK_INT8_SCALAR(name, encoding, format, run)                                                \
+  MXLK_BLOCK_ROW(name, encoding, format, MXL_COMPUTE_INT8, 0, 0, 4, 16, mxlk_expand_int8_16__scalar, \
                  MXLK_EXPANDED_BYTES(16), run, NULL)
-#define MXLK_INT8_AVX2(name, encoding, format, run)                                                                         \
-  MXLK_BLOCK_ROW(name, encoding, format, MXL_COMPUTE_INT8, 10, MXL_CPU_AVX2, 4, 16, mxlk_expand_int8_16__avx2,               \
+#define MXLK_INT8_AVX2(name, encoding, format, run)                                                            \
+  MXLK_BLOCK_ROW(name, encoding, format, MXL_COMPUTE_INT8, 10, MXL_CPU_AVX2, 4, 16, mxlk_expand_int8_16__avx2, \
                  MXLK_EXPANDED_BYTES(16), run, NULL)
-#define MXLK_INT8_AVX512VNNI(name, encoding, format, run)                                                                   \
-  MXLK_BLOCK_ROW(name, encoding, format, MXL_COMPUTE_INT8, 30, MXL_CPU_AVX2 | MXL_CPU_AVX512 | MXL_CPU_AVX512_VNNI, 6, 32,   \
-                 mxlk_expand_int8_32__avx512vnni, MXLK_EXPANDED_BYTES(32), run, mxlk_linear_packed_int8_6x32__avx512vnni)
+#define MXLK_INT8_AVX512VNNI(name, encoding, format, run)                                                              \
+  MXLK_BLOCK_ROW(name, encoding, format, MXL_COMPUTE_INT8, 30, MXL_CPU_AVX2 | MXL_CPU_AVX512 | MXL_CPU_AVX512_VNNI, 6, \
+                 32, mxlk_expand_int8_32__avx512vnni, MXLK_EXPANDED_BYTES(32), run,                                    \
+                 mxlk_linear_packed_int8_6x32__avx512vnni)
 
-#define MXLK_FLOAT32_SCALAR(name, encoding, format)                                                                         \
-  MXLK_BLOCK_ROW(name, encoding, format, MXL_COMPUTE_FLOAT32, 0, 0, 4, 16, mxlk_expand_float32_16__scalar,                   \
+#define MXLK_FLOAT32_SCALAR(name, encoding, format)                                                        \
+  MXLK_BLOCK_ROW(name, encoding, format, MXL_COMPUTE_FLOAT32, 0, 0, 4, 16, mxlk_expand_float32_16__scalar, \
                  MXL_SUPERBLOCK * 16 * 4, mxlk_linear_f32_f32_4x16__scalar, NULL)
-#define MXLK_FLOAT32_AVX2(name, encoding, format)                                                                           \
-  MXLK_BLOCK_ROW(name, encoding, format, MXL_COMPUTE_FLOAT32, 10, MXL_CPU_AVX2, 6, 16, mxlk_expand_float32_16__avx2,         \
+#define MXLK_FLOAT32_AVX2(name, encoding, format)                                                                    \
+  MXLK_BLOCK_ROW(name, encoding, format, MXL_COMPUTE_FLOAT32, 10, MXL_CPU_AVX2, 6, 16, mxlk_expand_float32_16__avx2, \
                  MXL_SUPERBLOCK * 16 * 4, mxlk_linear_f32_f32_6x16__avx2, NULL)
-#define MXLK_FLOAT32_AVX512(name, encoding, format)                                                                         \
-  MXLK_BLOCK_ROW(name, encoding, format, MXL_COMPUTE_FLOAT32, 20, MXL_CPU_AVX2 | MXL_CPU_AVX512, 14, 32,                     \
+#define MXLK_FLOAT32_AVX512(name, encoding, format)                                                      \
+  MXLK_BLOCK_ROW(name, encoding, format, MXL_COMPUTE_FLOAT32, 20, MXL_CPU_AVX2 | MXL_CPU_AVX512, 14, 32, \
                  mxlk_expand_float32_32__avx512, MXL_SUPERBLOCK * 32 * 4, mxlk_linear_f32_f32_14x32__avx512, NULL)
 
 #endif

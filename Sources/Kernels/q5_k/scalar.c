@@ -14,7 +14,8 @@ static void column_from_blocks(const uint8_t *blocks, int64_t k, mxlk_column *co
   for (int c = 0; c < 4; c++)
     for (int i = 0; i < 32; i++) {
       column->codes[64 * c + i] = (uint8_t)((block.high[i] >> (2 * c) & 1) << 4 | (block.codes[32 * c + i] & 15));
-      column->codes[64 * c + 32 + i] = (uint8_t)((block.high[i] >> (2 * c + 1) & 1) << 4 | block.codes[32 * c + i] >> 4);
+      column->codes[64 * c + 32 + i] =
+          (uint8_t)((block.high[i] >> (2 * c + 1) & 1) << 4 | block.codes[32 * c + i] >> 4);
     }
 }
 

@@ -29,8 +29,8 @@ MXLK_INLINE __m256i activations_at(const mxlk_activation *x, int64_t group) {
 MXLK_INLINE __m256i widened(__m256i pairs) { return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)); }
 
 /* The dots of `groups` groups of 4 k, from group `first` on, added to the accumulators. */
-MXLK_INLINE void dots(const int rows, const int code_bits, const uint8_t *codes, const mxlk_activation *x, int64_t first,
-                      int groups, __m256i accumulators[][vectors]) {
+MXLK_INLINE void dots(const int rows, const int code_bits, const uint8_t *codes, const mxlk_activation *x,
+                      int64_t first, int groups, __m256i accumulators[][vectors]) {
   const int together = code_bits == 8 ? 1 : code_bits == 6 ? 2 : code_bits == 5 ? 4 : 8;
   for (int begin = 0; begin < groups; begin += together) {
     __m256i pairs[tile_rows][vectors];
@@ -81,8 +81,8 @@ MXLK_INLINE void block32(const int rows, const int code_bits, const mxl_tile *ti
 }
 
 /* I = sum of sc_b (i_b << s_b) over the superblock's `blocks` sub-blocks of 8 (SUPER32) or 4 (SUPER16) groups. */
-MXLK_INLINE void super(const int rows, const int code_bits, const int blocks, const uint8_t *codes, const mxlk_activation *x,
-                       int zero, const int32_t *scales, __m256i sums[][vectors]) {
+MXLK_INLINE void super(const int rows, const int code_bits, const int blocks, const uint8_t *codes,
+                       const mxlk_activation *x, int zero, const int32_t *scales, __m256i sums[][vectors]) {
   const int groups = 64 / blocks;
   for (int r = 0; r < rows; r++)
     for (int v = 0; v < vectors; v++) sums[r][v] = _mm256_setzero_si256();
@@ -140,12 +140,12 @@ MXLK_INLINE void super16(const int rows, const int code_bits, const mxl_tile *ti
 }
 
 /* Calls a scheme with the number of rows as a constant. */
-#define MXLK_BY_ROWS(scheme, code_bits, zero)                 \
-  switch (tile->rows) {                                       \
-    case 1: scheme(1, code_bits, tile, zero); break;          \
-    case 2: scheme(2, code_bits, tile, zero); break;          \
-    case 3: scheme(3, code_bits, tile, zero); break;          \
-    default: scheme(4, code_bits, tile, zero); break;         \
+#define MXLK_BY_ROWS(scheme, code_bits, zero)         \
+  switch (tile->rows) {                               \
+    case 1: scheme(1, code_bits, tile, zero); break;  \
+    case 2: scheme(2, code_bits, tile, zero); break;  \
+    case 3: scheme(3, code_bits, tile, zero); break;  \
+    default: scheme(4, code_bits, tile, zero); break; \
   }
 
 void mxlk_linear_block32_int8_4x16__avx2(const mxl_kernel_row *row, const mxl_tile *tile) {

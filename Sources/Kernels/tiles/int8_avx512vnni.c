@@ -21,7 +21,9 @@ void mxlk_expand_int8_32__avx512vnni(const mxl_kernel_row *row, const void *pack
   mxlk_expand(row->context, packed, columns, k, expanded);
 }
 
-void mxlk_activate_int8__avx512vnni(const float *x, int64_t k, mxlk_activation *out) { mxlk_activation_quantize(x, k, out); }
+void mxlk_activate_int8__avx512vnni(const float *x, int64_t k, mxlk_activation *out) {
+  mxlk_activation_quantize(x, k, out);
+}
 
 /* Where a kernel's codes and scales come from. `bits` is a constant at every call: 0 for an expanded superblock, else the code bits of
  * a packed one, which is then taken apart in registers. Prefetches of what comes next are spread over the dots. */
@@ -33,7 +35,8 @@ typedef struct weights {
   int64_t step; /* bytes to prefetch a group of 4 k */
 } weights;
 
-MXLK_INLINE weights weights_of(const mxl_kernel_row *row, const int bits, const mxl_tile *tile, const uint8_t *at, int64_t k) {
+MXLK_INLINE weights weights_of(const mxl_kernel_row *row, const int bits, const mxl_tile *tile, const uint8_t *at,
+                               int64_t k) {
   weights w = {.bits = bits, .codes = at, .high = at, .next = tile->next == NULL ? (const char *)at : tile->next};
   w.step = tile->next == NULL ? 0 : tile->next_bytes / (tile->k / 4);
   const mxlk_block_format *format = row->context;
@@ -46,7 +49,10 @@ MXLK_INLINE weights weights_of(const mxl_kernel_row *row, const int bits, const 
   } else {
     w.scales = at + MXL_SUPERBLOCK * columns;
     w.minima = w.scales + 32 * columns;
-    w.d = w.scales + (format->scheme == MXLK_SCHEME_BLOCK32 ? 0 : format->scheme == MXLK_SCHEME_SUPER32 ? 48 : 64) * columns;
+    w.d = w.scales + (format->scheme == MXLK_SCHEME_BLOCK32   ? 0
+                      : format->scheme == MXLK_SCHEME_SUPER32 ? 48
+                                                              : 64) *
+                         columns;
   }
   return w;
 }
@@ -61,7 +67,8 @@ MXLK_INLINE __m512i codes_at(const weights *w, int64_t g, int v) {
   /* The high bits of this group, moved to bit 4 (and 5): left by 4 - position, or right. */
   int position = (int)(w->bits == 5 ? g % 8 : 2 * (g % 4));
   __m512i bits = _mm512_loadu_si512(w->high + g / (w->bits == 5 ? 8 : 4) * width + 64 * v);
-  bits = position <= 4 ? _mm512_slli_epi16(bits, (unsigned)(4 - position)) : _mm512_srli_epi16(bits, (unsigned)(position - 4));
+  bits = position <= 4 ? _mm512_slli_epi16(bits, (unsigned)(4 - position))
+                       : _mm512_srli_epi16(bits, (unsigned)(position - 4));
   return _mm512_or_si512(nibbles, _mm512_and_si512(bits, _mm512_set1_epi8(w->bits == 5 ? 16 : 48)));
 }
 
@@ -183,32 +190,32 @@ MXLK_INLINE void super16(const int rows, const weights *w, const mxlk_activation
 }
 
 /* All superblocks of a tile. Expanded weights hold one. */
-#define MXLK_SUPERBLOCKS(scheme, rows, bits)                                                              \
-  {                                                                                                       \
-    const mxlk_activation *x = tile->x;                                                                   \
-    const uint8_t *at = tile->weights;                                                                    \
-    int zero = ((const mxlk_block_format *)row->context)->zero;                                           \
-    size_t bytes = bits == 0 ? 0 : row->packed_size(row, MXL_SUPERBLOCK);                                 \
-    mxl_tile moving = *tile;                                                                              \
-    for (int64_t done = 0; done < tile->k; done += MXL_SUPERBLOCK) {                                      \
-      int64_t k = tile->k - done < MXL_SUPERBLOCK ? tile->k - done : MXL_SUPERBLOCK;                      \
-      weights w = weights_of(row, bits, &moving, at, k);                                                  \
-      scheme(rows, &w, x, k, zero, tile->y);                                                              \
-      x += rows;                                                                                          \
-      at += bytes;                                                                                        \
-      if (moving.next != NULL) moving.next = (const char *)moving.next + bytes;                           \
-    }                                                                                                     \
+#define MXLK_SUPERBLOCKS(scheme, rows, bits)                                         \
+  {                                                                                  \
+    const mxlk_activation *x = tile->x;                                              \
+    const uint8_t *at = tile->weights;                                               \
+    int zero = ((const mxlk_block_format *)row->context)->zero;                      \
+    size_t bytes = bits == 0 ? 0 : row->packed_size(row, MXL_SUPERBLOCK);            \
+    mxl_tile moving = *tile;                                                         \
+    for (int64_t done = 0; done < tile->k; done += MXL_SUPERBLOCK) {                 \
+      int64_t k = tile->k - done < MXL_SUPERBLOCK ? tile->k - done : MXL_SUPERBLOCK; \
+      weights w = weights_of(row, bits, &moving, at, k);                             \
+      scheme(rows, &w, x, k, zero, tile->y);                                         \
+      x += rows;                                                                     \
+      at += bytes;                                                                   \
+      if (moving.next != NULL) moving.next = (const char *)moving.next + bytes;      \
+    }                                                                                \
   }
 
 /* The number of rows as a constant. */
-#define MXLK_BY_ROWS(scheme, bits)                                     \
-  switch (tile->rows) {                                                \
-    case 1: MXLK_SUPERBLOCKS(scheme, 1, bits) break;                   \
-    case 2: MXLK_SUPERBLOCKS(scheme, 2, bits) break;                   \
-    case 3: MXLK_SUPERBLOCKS(scheme, 3, bits) break;                   \
-    case 4: MXLK_SUPERBLOCKS(scheme, 4, bits) break;                   \
-    case 5: MXLK_SUPERBLOCKS(scheme, 5, bits) break;                   \
-    default: MXLK_SUPERBLOCKS(scheme, 6, bits) break;                  \
+#define MXLK_BY_ROWS(scheme, bits)                    \
+  switch (tile->rows) {                               \
+    case 1: MXLK_SUPERBLOCKS(scheme, 1, bits) break;  \
+    case 2: MXLK_SUPERBLOCKS(scheme, 2, bits) break;  \
+    case 3: MXLK_SUPERBLOCKS(scheme, 3, bits) break;  \
+    case 4: MXLK_SUPERBLOCKS(scheme, 4, bits) break;  \
+    case 5: MXLK_SUPERBLOCKS(scheme, 5, bits) break;  \
+    default: MXLK_SUPERBLOCKS(scheme, 6, bits) break; \
   }
 
 void mxlk_linear_block32_int8_6x32__avx512vnni(const mxl_kernel_row *row, const mxl_tile *tile) {

@@ -11,10 +11,13 @@ void mxlk_expand_int8_16__scalar(const mxl_kernel_row *row, const void *packed, 
   mxlk_expand(row->context, packed, columns, k, expanded);
 }
 
-void mxlk_activate_int8__scalar(const float *x, int64_t k, mxlk_activation *out) { mxlk_activation_quantize(x, k, out); }
+void mxlk_activate_int8__scalar(const float *x, int64_t k, mxlk_activation *out) {
+  mxlk_activation_quantize(x, k, out);
+}
 
 /* Sum of (code - zero) q over `count` k from k_begin on, of one output. */
-static int32_t dot(const uint8_t *codes, const mxlk_activation *x, int64_t column, int64_t k_begin, int64_t count, int zero) {
+static int32_t dot(const uint8_t *codes, const mxlk_activation *x, int64_t column, int64_t k_begin, int64_t count,
+                   int zero) {
   int32_t sum = 0;
   for (int64_t k = k_begin; k < k_begin + count; k++)
     sum += (codes[k / 4 * 4 * columns + 4 * column + k % 4] - zero) * x->codes[k];

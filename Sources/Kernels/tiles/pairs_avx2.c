@@ -20,7 +20,7 @@ static inline __attribute__((always_inline)) __m256 high_half(__m256i pair) {
 
 /* `rows` is a constant at every call: 12 accumulators, 2 vectors of weights, 1 broadcast of x. */
 static inline __attribute__((always_inline)) void superblock(const mxl_tile *tile, const int rows, const char *x,
-                                                            const char *w, int64_t pairs) {
+                                                             const char *w, int64_t pairs) {
   __m256 t[6][vectors];
   uint32_t before = mxlk_flush_begin();
   for (int r = 0; r < rows; r++)

@@ -1,7 +1,8 @@
 #include "tiles/pairs.h"
 
 #ifdef __x86_64__
-#pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl"))), \
+                             apply_to = function)
 
 #include "tiles/pairs_avx512.h"
 

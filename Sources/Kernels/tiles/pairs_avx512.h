@@ -98,23 +98,23 @@ MXLK_ALWAYS void pairs_run(const mxl_tile *tile, const int kind, const int rows)
   }
 }
 
-#define MXLK_PAIRS_BY_ROWS(kind)                \
-  switch (tile->rows) {                         \
-    case 1: pairs_run(tile, kind, 1); break;    \
-    case 2: pairs_run(tile, kind, 2); break;    \
-    case 3: pairs_run(tile, kind, 3); break;    \
-    case 4: pairs_run(tile, kind, 4); break;    \
-    case 5: pairs_run(tile, kind, 5); break;    \
-    case 6: pairs_run(tile, kind, 6); break;    \
-    case 7: pairs_run(tile, kind, 7); break;    \
-    case 8: pairs_run(tile, kind, 8); break;    \
-    case 9: pairs_run(tile, kind, 9); break;    \
-    case 10: pairs_run(tile, kind, 10); break;  \
-    case 11: pairs_run(tile, kind, 11); break;  \
-    case 12: pairs_run(tile, kind, 12); break;  \
-    case 13: pairs_run(tile, kind, 13); break;  \
-    case 14: pairs_run(tile, kind, 14); break;  \
-    default: break;                             \
+#define MXLK_PAIRS_BY_ROWS(kind)               \
+  switch (tile->rows) {                        \
+    case 1: pairs_run(tile, kind, 1); break;   \
+    case 2: pairs_run(tile, kind, 2); break;   \
+    case 3: pairs_run(tile, kind, 3); break;   \
+    case 4: pairs_run(tile, kind, 4); break;   \
+    case 5: pairs_run(tile, kind, 5); break;   \
+    case 6: pairs_run(tile, kind, 6); break;   \
+    case 7: pairs_run(tile, kind, 7); break;   \
+    case 8: pairs_run(tile, kind, 8); break;   \
+    case 9: pairs_run(tile, kind, 9); break;   \
+    case 10: pairs_run(tile, kind, 10); break; \
+    case 11: pairs_run(tile, kind, 11); break; \
+    case 12: pairs_run(tile, kind, 12); break; \
+    case 13: pairs_run(tile, kind, 13); break; \
+    case 14: pairs_run(tile, kind, 14); break; \
+    default: break;                            \
   }
 
 #endif
