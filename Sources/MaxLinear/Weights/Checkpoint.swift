@@ -13,12 +13,14 @@ struct CheckpointEntry {
   let shape: [Int]
   /// Bytes of the mapping.
   let range: Range<Int>
+  /// The name of the encoding of blocks, which are uint8 (rows, row bytes); nil for dense tensors.
+  var encoding: String?
 
   /// A tensor that refers to the mapping and keeps it alive.
   func weightData(in file: FileMapping) throws -> WeightData {
     let bytes = UnsafeRawBufferPointer(rebasing: file.bytes[range])
     let tensor = try Tensor(pointer: bytes.baseAddress, dtype: dtype, shape: shape, strides: nil, owner: file)
-    return WeightData(name: name, tensor: tensor, storage: .map)
+    return WeightData(name: name, tensor: tensor, encoding: encoding, storage: .map)
   }
 }
 
@@ -34,7 +36,7 @@ struct CheckpointFormat: Sendable {
   /// Reads the file's header and checks every rule of the format. Tensor data is not touched.
   let read: @Sendable (FileMapping) throws -> Checkpoint
 
-  static let known = [Safetensors.format]
+  static let known = [Safetensors.format, GGUF.format]
 
   /// Reads what the file holds with the reader of its format.
   static func read(_ mapping: FileMapping) throws -> Checkpoint {

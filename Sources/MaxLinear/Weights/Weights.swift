@@ -24,7 +24,7 @@ public final class Weights: Sendable {
   private let fileStarts: [Int]
   private let positions: [ByteExactString: Int]
 
-  /// Maps a checkpoint: one file, several files, or one index (`*.safetensors.index.json`), whose files lie beside it.
+  /// Maps a checkpoint: one file, several files, the first of a split GGUF (name-00001-of-00003.gguf), or one index (`*.safetensors.index.json`), whose files lie beside it.
   ///
   /// Throws `.io` when a file cannot be opened or mapped, `.invalidFile` when it breaks a rule of its format or is of no
   /// known one, and when a name comes twice.
@@ -32,7 +32,10 @@ public final class Weights: Sendable {
     guard let first = paths.first else {
       throw MaxLinearError(.invalidArgument, "paths: there are none, expected at least one file")
     }
-    guard let indexPath = paths.first(where: SafetensorsIndex.recognizes) else { return try Weights(paths: paths) }
+    guard let indexPath = paths.first(where: SafetensorsIndex.recognizes) else {
+      let split = paths.count == 1 ? SplitFiles.paths(from: first) : nil
+      return try Weights(paths: split ?? paths)
+    }
     guard paths.count == 1 else {
       throw MaxLinearError(
         .invalidArgument,

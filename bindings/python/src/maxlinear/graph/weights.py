@@ -18,7 +18,7 @@ from ..dtype import DType
 from ..errors import ArgumentError, DTypeError, Error, check, new_error
 from .quantization import QuantizationEncoding
 
-__all__ = ["SafetensorWeights", "WeightData", "Weights", "load_weights"]
+__all__ = ["GGUFWeights", "SafetensorWeights", "WeightData", "Weights", "load_weights"]
 
 Path = str | os.PathLike[str]
 
@@ -165,17 +165,23 @@ class Weights:
         return self._checkpoint.memory()[1]
 
 
+class GGUFWeights(Weights):
+    """The whole of a GGUF checkpoint."""
+
+
 class SafetensorWeights(Weights):
     """The whole of a safetensors checkpoint."""
 
 
-def load_weights(paths: Path | Sequence[Path]) -> SafetensorWeights:
-    """Maps a checkpoint: one file, several, or one `*.safetensors.index.json`.
+def load_weights(paths: Path | Sequence[Path]) -> Weights:
+    """Maps a checkpoint: one file, several, the first file of a split GGUF, or one `*.safetensors.index.json`.
 
     Raises OSError or ValueError (`maxlinear.Error`) for a file that cannot be opened or breaks the rules of its format.
     """
-    single = isinstance(paths, (str, os.PathLike))
-    return SafetensorWeights(_Checkpoint([paths] if single else list(paths)))  # type: ignore[list-item, arg-type]
+    files: list[Path] = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
+    checkpoint = _Checkpoint(files)
+    is_gguf = os.fspath(files[0]).endswith(".gguf")
+    return GGUFWeights(checkpoint) if is_gguf else SafetensorWeights(checkpoint)
 
 
 def entry_of(data: WeightData) -> structs.Entry:
