@@ -40,8 +40,8 @@ typedef struct mxl_weights mxl_weights;
 MXL_BEGIN
 
 /* Maps a checkpoint of one or several files: .safetensors or .gguf files, the first of a split GGUF
- * (name-00001-of-00003.gguf), or one model.safetensors.index.json; the other files are found beside it. Names must be unique over all files. Headers are checked whole; tensor data is
- * not read until used.
+ * (name-00001-of-00003.gguf), or one model.safetensors.index.json; the files that these name lie beside them. Tensor names
+ * must be unique over all files. Headers are checked whole; tensor data is not read until used.
  *
  * Errors: MXL_IO when a file cannot be opened or mapped; MXL_INVALID_FILE when it breaks a rule of the
  * format, or is of no known format. */

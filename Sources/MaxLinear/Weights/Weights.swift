@@ -24,7 +24,8 @@ public final class Weights: Sendable {
   private let fileStarts: [Int]
   private let positions: [ByteExactString: Int]
 
-  /// Maps a checkpoint: one file, several files, the first of a split GGUF (name-00001-of-00003.gguf), or one index (`*.safetensors.index.json`), whose files lie beside it.
+  /// Maps a checkpoint: one file, several files, the first of a split GGUF (name-00001-of-00003.gguf), or one index
+  /// (`*.safetensors.index.json`), whose files lie beside it.
   ///
   /// Throws `.io` when a file cannot be opened or mapped, `.invalidFile` when it breaks a rule of its format or is of no
   /// known one, and when a name comes twice.
