@@ -1,5 +1,5 @@
-/* Times mxlk_linear_run and packing on rotating weights, larger together than the last level cache, so that M=1 reads
- * memory as a model's decode does. Prints one JSON object a line.
+/* Times mxlk_linear_run and packing of dense float32 on rotating weights, larger together than the last level cache, so
+ * that M=1 reads memory as a model's decode does. Prints one JSON object a line.
  *
  * kernels [K N [threads [seconds [row-name-part [M,M,... [never]]]]]]; never runs from the unpacked source. */
 #define _GNU_SOURCE
@@ -45,7 +45,7 @@ int main(int argc, char **argv) {
   for (size_t i = 0; i < mxlk_row_count(); i++) {
     const mxl_kernel_row *candidate = mxlk_row_at(i);
     if ((candidate->cpu_features & ~features) == 0 && strstr(candidate->name, part) != NULL &&
-        (row == NULL || candidate->rank > row->rank))
+        strcmp(candidate->encoding, "F32") == 0 && (row == NULL || candidate->rank > row->rank))
       row = candidate;
   }
   if (row == NULL) return 1;

@@ -4,6 +4,7 @@
 #include "contract.h"
 #include "dense/layout.h"
 #include "float16.h"
+#include "tiles/expanded_row.h"
 #include "tiles/pairs.h"
 #include "tiles/tiles.h"
 
@@ -93,25 +94,9 @@ const mxl_encoding mxlk_encoding_bf16 = {
     .dequantize = dequantize_bf16,
 };
 
-#define MXLK_PAIRS_ROW(name_, encoding_, context_, compute_, rank_, features_, rows_, columns_, expand_, size_, run_, \
-                       one_)                                                                                          \
-  {.struct_size = sizeof(mxl_kernel_row),                                                                             \
-   .op = MXL_OP_LINEAR,                                                                                               \
-   .compute = compute_,                                                                                               \
-   .rank = rank_,                                                                                                     \
-   .cpu_features = features_,                                                                                         \
-   .name = name_,                                                                                                     \
-   .encoding = encoding_,                                                                                             \
-   .tile_rows = rows_,                                                                                                \
-   .panel_columns = columns_,                                                                                         \
-   .packed_size = mxlk_pairs_packed_size,                                                                             \
-   .pack = mxlk_pairs_pack,                                                                                           \
-   .unpack = mxlk_pairs_unpack,                                                                                       \
-   .run = run_,                                                                                                       \
-   .expand = expand_,                                                                                                 \
-   .expanded_size = size_,                                                                                            \
-   .run_packed = one_,                                                                                                \
-   .context = context_}
+#define MXLK_PAIRS_ROW(name, encoding, context, compute, rank, features, rows, columns, expand, size, run, run_packed) \
+  MXLK_EXPANDED_ROW(name, encoding, context, compute, rank, features, rows, columns, mxlk_pairs_packed_size,           \
+                    mxlk_pairs_pack, mxlk_pairs_unpack, expand, size, run, run_packed)
 
 const mxl_kernel_row mxlk_rows_f16[MXLK_F16_ROWS] = {
     MXLK_PAIRS_ROW("mxlk_linear_f16_f32_4x16__scalar", "F16", &mxlk_encoding_f16, MXL_COMPUTE_FLOAT32, 0, 0, 4, 16,

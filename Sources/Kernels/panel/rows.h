@@ -5,6 +5,7 @@
 
 #include "panel/float32.h"
 #include "panel/panel.h"
+#include "tiles/expanded_row.h"
 #include "tiles/int8.h"
 #include "tiles/tiles.h"
 
@@ -27,25 +28,9 @@ extern const mxl_kernel_row mxlk_rows_q4_0[MXLK_BLOCK_ROWS], mxlk_rows_q8_0[MXLK
 extern const mxl_kernel_row mxlk_rows_q4_k[MXLK_BLOCK_ROWS], mxlk_rows_q5_k[MXLK_BLOCK_ROWS],
     mxlk_rows_q6_k[MXLK_BLOCK_ROWS];
 
-#define MXLK_BLOCK_ROW(name_, encoding_, format_, compute_, rank_, features_, rows_, columns_, expand_, size_, run_, \
-                       one_)                                                                                         \
-  {.struct_size = sizeof(mxl_kernel_row),                                                                            \
-   .op = MXL_OP_LINEAR,                                                                                              \
-   .compute = compute_,                                                                                              \
-   .rank = rank_,                                                                                                    \
-   .cpu_features = features_,                                                                                        \
-   .name = name_,                                                                                                    \
-   .encoding = encoding_,                                                                                            \
-   .tile_rows = rows_,                                                                                               \
-   .panel_columns = columns_,                                                                                        \
-   .packed_size = mxlk_block_packed_size,                                                                            \
-   .pack = mxlk_block_pack,                                                                                          \
-   .unpack = mxlk_block_unpack,                                                                                      \
-   .run = run_,                                                                                                      \
-   .expand = expand_,                                                                                                \
-   .expanded_size = size_,                                                                                           \
-   .run_packed = one_,                                                                                               \
-   .context = format_}
+#define MXLK_BLOCK_ROW(name, encoding, format, compute, rank, features, rows, columns, expand, size, run, run_packed) \
+  MXLK_EXPANDED_ROW(name, encoding, format, compute, rank, features, rows, columns, mxlk_block_packed_size,           \
+                    mxlk_block_pack, mxlk_block_unpack, expand, size, run, run_packed)
 
 #define MXLK_INT8_SCALAR(name, encoding, format, run)                                                \
   MXLK_BLOCK_ROW(name, encoding, format, MXL_COMPUTE_INT8, 0, 0, 4, 16, mxlk_expand_int8_16__scalar, \

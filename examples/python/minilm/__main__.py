@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import resource
 import sys
 import time
@@ -30,7 +31,7 @@ def arguments() -> argparse.Namespace:
 
 def own_sentences(path: Path) -> list[str]:
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         sys.exit(f"minilm: {path}: {error}")
     sentences = [line.strip() for line in lines if line.strip()]
@@ -41,7 +42,7 @@ def own_sentences(path: Path) -> list[str]:
 
 def main() -> int:
     options = arguments()
-    if BINDINGS.is_dir():
+    if importlib.util.find_spec("maxlinear") is None and BINDINGS.is_dir():
         sys.path.insert(0, str(BINDINGS))
     try:
         import numpy as np
@@ -50,7 +51,7 @@ def main() -> int:
 
         import maxlinear
         from encoder import Encoder, Timed
-        from reference import Reference
+        from reference import Reference, least_cosine
         from sentences import QUERIES, SENTENCES
     except ImportError as error:
         sys.exit(f"minilm: {error}\nminilm: `make demo` installs what this needs")
@@ -95,14 +96,12 @@ def main() -> int:
     print(f"loading         {loading * 1e3:.0f} ms, packing included")
     print(f"a sentence      {seconds / len(texts) * 1e3:.2f} ms, {tokens / seconds:.0f} tokens/s")
     print(f"in the layers   {linear_seconds / seconds:.0%} of the time")
-    print(
-        f"file            {weights.mapped_bytes / 1e6:.1f} MB mapped, {weights.resident_bytes / 1e6:.1f} MB of it resident"
-    )
+    mapped, resident = weights.mapped_bytes / 1e6, weights.resident_bytes / 1e6
+    print(f"file            {mapped:.1f} MB mapped, {resident:.1f} MB of it resident")
     print(f"packed weights  {packed / 1e6:.1f} MB")
     print(f"process         {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3:.0f} MB resident at most")
 
-    reference = Reference(encoder).embed(texts)
-    cosine = float((embeddings.astype(np.float64) * reference).sum(1).min())
+    cosine = least_cosine(embeddings, Reference(encoder).embed(texts))
     good = cosine >= LEAST_COSINE
     sign = ">=" if good else "<"
     print(f"check           least cosine to the model in float64: {cosine:.9f} {sign} {LEAST_COSINE}")

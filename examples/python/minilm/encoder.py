@@ -1,7 +1,7 @@
 """all-MiniLM-L6-v2, a sentence encoder: every linear layer in maxlinear, the rest in numpy.
 
-The model is BERT with 6 layers, hidden size 384, 12 heads. A sentence's embedding is the mean of its tokens' last hidden states,
-scaled to length 1.
+The model is BERT with 6 layers, hidden size 384, 12 heads. A sentence's embedding is the mean of its tokens' last
+hidden states, scaled to length 1.
 """
 
 from __future__ import annotations
@@ -25,19 +25,20 @@ Linear = Callable[[Array], Array]
 
 
 def erf(x: Array) -> Array:
-    """The error function, to 1e-9 in float64 and 2e-6 in float32: 1 - t exp(-z² + p(t)) with z = |x| and t = 2 / (2 + z)."""
-    magnitude = np.abs(x)
-    t = 2 / (2 + magnitude)
-    p = np.zeros_like(t)
+    """The error function, to 1e-8 in float64 and 1e-7 in float32: tanh(x p(x²)), which is ±1 to 2e-8 from |x| = 4 on."""
+    x = np.clip(x, x.dtype.type(-4), x.dtype.type(4))
+    square = x * x
+    p = np.zeros_like(x)
     for coefficient in reversed(ERF):
-        p = p * t + x.dtype.type(coefficient)
-    return np.copysign(1 - t * np.exp(p - magnitude * magnitude), x)
+        p = p * square + x.dtype.type(coefficient)
+    y: Array = np.tanh(x * p)
+    return y
 
 
-#: p, a least-squares fit of ln(erfc(z) exp(z²) / t) on 0 <= z <= 10, lowest power first.
+#: p, fitted to atanh(erf(x)) / x on 0 < x <= 4 for the least greatest error of erf, lowest power of x² first.
 ERF = (
-    -1.265504971, 0.9997486143, 0.3789424684, 0.04685888696, 0.1356729635, -1.074211934, 2.668634666,
-    -5.764043467, 8.553262191, -7.89499273, 4.406176061, -1.377001715, 0.1864589653,
+    1.128379248, 0.1027713869, -0.0002042963866, -0.0005983090017, 7.124496912e-05,
+    6.498123611e-07, -1.154061285e-06, 1.411124063e-07, -7.602568728e-09, 1.588468529e-10,
 )  # fmt: skip
 
 
@@ -66,14 +67,16 @@ def linear(weights: Weights) -> Timed:
 
 
 class Encoder:
-    """The model of a folder that holds model.safetensors, config.json and tokenizer.json."""
+    """The model of a folder: model.safetensors, config.json, tokenizer.json and sentence_bert_config.json."""
 
     def __init__(self, folder: Path) -> None:
         self.config = json.loads((folder / "config.json").read_text())
         self.weights = load_weights(folder / "model.safetensors")
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self.tokenizer.enable_padding()
-        self.tokenizer.enable_truncation(self.config["max_position_embeddings"])
+        # Fewer tokens than the model has positions for: what it was trained on, and what others cut sentences to.
+        limits = json.loads((folder / "sentence_bert_config.json").read_text())
+        self.tokenizer.enable_truncation(limits["max_seq_length"])
         self.linears = {name: linear(self.weights[name]) for name in self.linear_names()}
 
     def linear_names(self) -> list[str]:
@@ -135,7 +138,8 @@ class Encoder:
             x = self.normalize(x + self.linear(f"{name}.output.dense")(h), f"{name}.output.LayerNorm")
         weights = mask[:, :, None].astype(x.dtype)
         mean = (x * weights).sum(1) / weights.sum(1)
-        return mean / np.linalg.norm(mean, axis=1, keepdims=True)
+        embeddings: Array = mean / np.linalg.norm(mean, axis=1, keepdims=True)
+        return embeddings
 
     def attention(self, x: Array, hidden: Array, name: str) -> Array:
         """Softmax(Q Kᵀ / √d + hidden) V, head by head, and the output projection. hidden is -∞ on padding."""
@@ -156,8 +160,10 @@ class Encoder:
         """LayerNorm over the last dimension."""
         centred = x - x.mean(-1, keepdims=True)
         deviation = np.sqrt((centred * centred).mean(-1, keepdims=True) + x.dtype.type(self.config["layer_norm_eps"]))
-        return centred / deviation * self.parameter(f"{name}.weight") + self.parameter(f"{name}.bias")
+        y: Array = centred / deviation * self.parameter(f"{name}.weight") + self.parameter(f"{name}.bias")
+        return y
 
     def gelu(self, x: Array) -> Array:
         """x Φ(x), with the error function itself, not its tanh approximation."""
-        return x * 0.5 * (1 + self.erf(x / np.sqrt(np.array(2, x.dtype))))
+        y: Array = x * 0.5 * (1 + self.erf(x / np.sqrt(np.array(2, x.dtype))))
+        return y
