@@ -36,9 +36,8 @@ def test_c_and_cpp(command, tmp_path):
 
 
 def test_swift():
-    scratch = ROOT / "build" / "example-swift"
-    package = ["--package-path", str(ROOT / "examples" / "swift"), "--scratch-path", str(scratch)]
-    assert numbers(run(["swift", "run", *package])) == NUMBERS
+    swift = [str(ROOT / "scripts" / "swift"), str(ROOT / "build" / "example-swift"), "run"]
+    assert numbers(run([*swift, "--package-path", str(ROOT / "examples" / "swift")])) == NUMBERS
 
 
 def test_python():

@@ -25,7 +25,7 @@ Linear = Callable[[Array], Array]
 
 
 def erf(x: Array) -> Array:
-    """The error function, to 1e-8 in float64 and 1e-7 in float32: tanh(x p(x²)), which is ±1 to 2e-8 from |x| = 4 on."""
+    """The error function, to 1e-8 in float64 and 1e-7 in float32: tanh(x p(x²)), x clipped to ±4."""
     x = np.clip(x, x.dtype.type(-4), x.dtype.type(4))
     square = x * x
     p = np.zeros_like(x)
@@ -86,8 +86,9 @@ class Encoder:
             "attention.self.key",
             "attention.self.value",
             "attention.output.dense",
+            "intermediate.dense",
+            "output.dense",
         )
-        parts += ("intermediate.dense", "output.dense")
         return [f"encoder.layer.{i}.{part}" for i in range(self.config["num_hidden_layers"]) for part in parts]
 
     def parameter(self, name: str) -> Array:
