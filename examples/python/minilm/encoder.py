@@ -25,7 +25,7 @@ Linear = Callable[[Array], Array]
 
 
 def erf(x: Array) -> Array:
-    """The error function, to 1e-8 in float64 and 1e-7 in float32: tanh(x p(x²)), x clipped to ±4."""
+    """The error function, to 1e-8 in float64 and 2e-7 in float32: tanh(x p(x²)), x clipped to ±4."""
     x = np.clip(x, x.dtype.type(-4), x.dtype.type(4))
     square = x * x
     p = np.zeros_like(x)

@@ -126,7 +126,8 @@ def test_erf():
     single = x.astype(np.float32)
     exact = np.array([math.erf(value) for value in single])
     assert erf(single).dtype == np.float32
-    assert np.abs(erf(single) - exact).max() < 1e-7
+    # Twice 1e-7, since numpy's tanh is less exact where it finds no AVX2.
+    assert np.abs(erf(single) - exact).max() < 2e-7
 
 
 @pytest.fixture(scope="module")
