@@ -12,6 +12,7 @@
 #ifndef MAXLINEAR_H
 #define MAXLINEAR_H
 
+#include "maxlinear/encodings.h"
 #include "maxlinear/layers.h"
 #include "maxlinear/plugin.h"
 #include "maxlinear/status.h"

@@ -42,6 +42,9 @@ FIELD(mxl_linear_v1_options, in_features, 24);
 FIELD(mxl_linear_v1_options, out_features, 32);
 FIELD(mxl_linear_v1_options, encoding, 40);
 
+FIELD(mxl_quantize_options, threads, 4);
+FIELD(mxl_quantize_options, importance, 8);
+
 FIELD(mxl_prepare_options, compute, 4);
 FIELD(mxl_prepare_options, pack, 8);
 FIELD(mxl_prepare_options, threads, 12);

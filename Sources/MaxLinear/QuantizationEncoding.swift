@@ -65,6 +65,9 @@ extension DType {
     return nil
   }
 
+  /// Whether a kernel takes dense weights of this dtype.
+  var isDenseWeight: Bool { denseEncodingName != nil }
+
   /// The dtypes of dense weights that have a kernel.
-  static var denseWeights: [DType] { allCases.filter { $0.denseEncodingName != nil } }
+  static var denseWeights: [DType] { allCases.filter(\.isDenseWeight) }
 }

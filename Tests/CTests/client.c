@@ -255,6 +255,28 @@ static void mlp(void) {
   mxl_layer_destroy(layer);
 }
 
+/* Every code of a block whose scale is 1: what goes in comes out. */
+static void encodings(void) {
+  enum { K = 64, BYTES = 36 };
+  static const int64_t values_shape[] = {1, K}, blocks_shape[] = {1, BYTES};
+  float values[K], again[K];
+  uint8_t blocks[BYTES];
+  for (int i = 0; i < K; i++) values[i] = (float)(i % 16 - 8);
+  int64_t elements = 0, size = 0;
+  CALL(mxl_encoding_block("Q4_0", &elements, &size, &failure));
+  CHECK(elements == 32 && size == 18);
+  mxl_tensor from = tensor(values, 2, values_shape), to = tensor(again, 2, values_shape);
+  mxl_tensor encoded = tensor(values, 2, blocks_shape);
+  encoded.data = blocks;
+  encoded.dtype = MXL_UINT8;
+  mxl_quantize_options options = {0};
+  options.struct_size = sizeof options;
+  options.threads = 1;
+  CALL(mxl_quantize("Q4_0", &options, &from, &encoded, &failure));
+  CALL(mxl_dequantize("Q4_0", &encoded, &to, &failure));
+  CHECK(memcmp(values, again, sizeof values) == 0);
+}
+
 int main(void) {
   fill_in();
   version_and_names();
@@ -262,6 +284,7 @@ int main(void) {
   linear();
   linear_v1();
   mlp();
+  encodings();
   checkpoint();
   mxl_layer_retain(NULL);
   mxl_layer_destroy(NULL);

@@ -80,6 +80,9 @@ extension KernelTests {
     @Test("on a foreign thread in that environment, too", arguments: Environment.all)
     func foreignThreads(environment: Environment) { expectEqual(check_rows_in_environment(environment.kind, 1)) }
 
+    @Test("when codes and scales are searched for")
+    func quantizing() { expectEqual(check_quantize_variants(), everyRow: false) }
+
     @Test("for a row of a batch as for the row alone")
     func batches() { expectEqual(check_batch_against_single_rows()) }
 

@@ -49,6 +49,10 @@ typedef struct mxl_encoding {
   int64_t block_size;         /* bytes */
   /* Writes the float32 value of `elements` consecutive weights, a multiple of elements_per_block. */
   void (*dequantize)(const void *blocks, int64_t elements, float *values);
+  /* NULL, or: writes the blocks of `elements` values, a multiple of elements_per_block, with a small sum of
+   * importance (value - dequantized)^2. importance: NULL for 1 each, else as many finite weights >= 0. */
+  void (*quantize)(const float *values, const float *importance, int64_t elements, void *blocks);
+  float largest; /* quantize is only called with finite values of at most this magnitude */
 } mxl_encoding;
 
 /* Stored weights as a row's pack sees them: (out_dim, in_dim), row r at data + r * row_stride bytes. */

@@ -94,6 +94,24 @@ typedef struct mxlk_linear_job {
 /* Converts count contiguous values between MXL_FLOAT32, MXL_FLOAT16 and MXL_BFLOAT16, rounded to nearest even. */
 void mxlk_convert(int32_t from_dtype, const void *from, int32_t to_dtype, void *to, int64_t count);
 
+/* blocks.c: between rows of values and rows of blocks. */
+
+typedef struct mxlk_blocks_job {
+  const mxl_encoding *encoding;
+  void *values;            /* rows of k adjacent MXL_FLOAT32, MXL_FLOAT16 or MXL_BFLOAT16; any alignment */
+  int32_t dtype;           /* of values */
+  void *blocks;            /* rows of k / elements_per_block adjacent blocks; any alignment */
+  const float *importance; /* NULL, or k weights of the columns' squared errors, aligned to 4 bytes */
+  int64_t rows, k;         /* k is a multiple of elements_per_block */
+  int32_t threads;         /* the most to use, >= 1 */
+} mxlk_blocks_job;
+
+/* The place, counted in C order, of the first value that is not finite or beyond the encoding's largest; -1 when there is none. */
+int64_t mxlk_blocks_refused(const mxlk_blocks_job *job);
+void mxlk_quantize(
+    const mxlk_blocks_job *job); /* values to blocks; encoding->quantize is not NULL, no value is refused */
+void mxlk_dequantize(const mxlk_blocks_job *job); /* blocks to values */
+
 size_t mxlk_panel_bytes(const mxl_kernel_row *row, int64_t in_dim);
 int64_t mxlk_panel_count(const mxl_kernel_row *row, int64_t out_dim);
 /* Packs all panels of source into packed (panel_count * panel_bytes, from mxlk_allocate). */

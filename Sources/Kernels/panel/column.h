@@ -36,6 +36,11 @@ typedef struct mxlk_block_format {
  * (d sc) (code - zero), each product and difference rounded on its own. */
 void mxlk_block_dequantize(const mxlk_block_format *format, const uint8_t *blocks, int64_t elements, float *values);
 
+/* The blocks of a multiple of the block's elements: a search for the codes and scales with the least sum of importance (value - w)^2,
+ * importance 1 each when NULL. The same bytes on every CPU variant. */
+void mxlk_block_quantize(const mxlk_block_format *format, const float *values, const float *importance,
+                         int64_t elements, uint8_t *blocks);
+
 /* The values of one column. */
 void mxlk_column_dequantize(const mxlk_block_format *format, const mxlk_column *column, int64_t k, float *values);
 

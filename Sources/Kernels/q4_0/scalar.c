@@ -7,6 +7,10 @@ static void dequantize(const void *blocks, int64_t elements, float *values) {
   mxlk_block_dequantize(&mxlk_format_q4_0, blocks, elements, values);
 }
 
+static void quantize(const float *values, const float *importance, int64_t elements, void *blocks) {
+  mxlk_block_quantize(&mxlk_format_q4_0, values, importance, elements, blocks);
+}
+
 static void column_from_blocks(const uint8_t *blocks, int64_t k, mxlk_column *column) {
   for (int64_t b = 0; b < k / 32; b++) {
     mxlk_q4_0_block block;
@@ -35,6 +39,8 @@ const mxl_encoding mxlk_encoding_q4_0 = {
     .elements_per_block = 32,
     .block_size = sizeof(mxlk_q4_0_block),
     .dequantize = dequantize,
+    .quantize = quantize,
+    .largest = 8 * 65504.0f,
 };
 
 const mxlk_block_format mxlk_format_q4_0 = {

@@ -31,6 +31,10 @@ static void dequantize(const void *blocks, int64_t elements, float *values) {
   mxlk_block_dequantize(&mxlk_format_q4_k, blocks, elements, values);
 }
 
+static void quantize(const float *values, const float *importance, int64_t elements, void *blocks) {
+  mxlk_block_quantize(&mxlk_format_q4_k, values, importance, elements, blocks);
+}
+
 const mxl_encoding mxlk_encoding_q4_k = {
     .struct_size = sizeof(mxl_encoding),
     .dtype = MXL_UINT8,
@@ -38,6 +42,8 @@ const mxl_encoding mxlk_encoding_q4_k = {
     .elements_per_block = MXL_SUPERBLOCK,
     .block_size = sizeof(mxlk_q4_k_block),
     .dequantize = dequantize,
+    .quantize = quantize,
+    .largest = 63 * 65504.0f,
 };
 
 const mxlk_block_format mxlk_format_q4_k = {

@@ -59,6 +59,9 @@ check_result check_concurrent_callers(int callers);
 check_result check_nothing_to_do(void);
 check_result check_scratch_refused(void);
 
+/* Each CPU variant of the search that quantizes a column, for every block encoding. */
+check_result check_quantize_variants(void);
+
 /* How many threads took part in one call of so many with that budget. */
 int32_t check_threads_taking_part(int32_t budget, int32_t threads);
 /* The same for a caller that comes while another holds the whole budget of two. */

@@ -102,6 +102,12 @@ class MLPOptions(Structure):
     ]
 
 
+class QuantizeOptions(Structure):
+    """mxl_quantize_options"""
+
+    _fields_ = [("struct_size", c_uint32), ("threads", c_int32), ("importance", POINTER(Tensor))]
+
+
 class PrepareOptions(Structure):
     """mxl_prepare_options"""
 
@@ -147,6 +153,9 @@ PROTOTYPES = {
     "mxl_status_name": (c_char_p, [_status]),
     "mxl_dtype_name": (c_char_p, [c_int32]),
     "mxl_dtype_bits": (c_int32, [c_int32]),
+    "mxl_encoding_block": (_status, [c_char_p, POINTER(c_int64), POINTER(c_int64), _error]),
+    "mxl_quantize": (_status, [c_char_p, POINTER(QuantizeOptions), POINTER(Tensor), POINTER(Tensor), _error]),
+    "mxl_dequantize": (_status, [c_char_p, POINTER(Tensor), POINTER(Tensor), _error]),
     "mxl_weights_open": (_status, [POINTER(c_char_p), c_size_t, POINTER(WeightsHandle), _error]),
     "mxl_weights_count": (_status, [WeightsHandle, POINTER(c_size_t), _error]),
     "mxl_weights_entry": (_status, [WeightsHandle, c_size_t, POINTER(Entry), _error]),

@@ -1,0 +1,51 @@
+// maxlinear/encodings.h
+import CHandles
+import MaxLinear
+
+extension mxl_quantize_options: SizedStruct {
+  static var firstSize: Int { 16 }
+  static var cName: StaticString { "mxl_quantize_options" }
+}
+
+private func encoding(_ name: UnsafePointer<CChar>?) throws(MaxLinearError) -> QuantizationEncoding {
+  let name = try requiredText(name, "encoding")
+  return try typed { try QuantizationEncoding(name) }
+}
+
+@_cdecl("mxl_encoding_block") @implementation
+public func mxl_encoding_block(
+  _ name: UnsafePointer<CChar>!, _ elements: UnsafeMutablePointer<Int64>!, _ bytes: UnsafeMutablePointer<Int64>!,
+  _ error: UnsafeMutablePointer<mxl_error>!
+) -> mxl_status {
+  reporting(to: error) { () throws(MaxLinearError) in
+    let encoding = try encoding(name)
+    if let elements { elements.pointee = Int64(encoding.elementsPerBlock) }
+    if let bytes { bytes.pointee = Int64(encoding.blockSize) }
+  }
+}
+
+@_cdecl("mxl_quantize") @implementation
+public func mxl_quantize(
+  _ name: UnsafePointer<CChar>!, _ options: UnsafePointer<mxl_quantize_options>!,
+  _ values: UnsafePointer<mxl_tensor>!, _ blocks: UnsafeMutablePointer<mxl_tensor>!,
+  _ error: UnsafeMutablePointer<mxl_error>!
+) -> mxl_status {
+  reporting(to: error) { () throws(MaxLinearError) in
+    let encoding = try encoding(name)
+    let options = options == nil ? mxl_quantize_options() : try copied(options, "options")
+    try encoding.quantize(
+      required(values, "values").pointee, importance: options.importance?.pointee,
+      into: required(blocks, "blocks").pointee, threads: Int(options.threads))
+  }
+}
+
+@_cdecl("mxl_dequantize") @implementation
+public func mxl_dequantize(
+  _ name: UnsafePointer<CChar>!, _ blocks: UnsafePointer<mxl_tensor>!, _ values: UnsafeMutablePointer<mxl_tensor>!,
+  _ error: UnsafeMutablePointer<mxl_error>!
+) -> mxl_status {
+  reporting(to: error) { () throws(MaxLinearError) in
+    let encoding = try encoding(name)
+    try encoding.dequantize(required(blocks, "blocks").pointee, into: required(values, "values").pointee)
+  }
+}

@@ -1,0 +1,104 @@
+"""Between arrays and the blocks of an encoding."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import numpy as np
+
+from ._ffi import structs
+from ._ffi.library import library
+from ._ffi.tensors import as_array, tensor_of
+from .dtype import DType
+from .errors import ArgumentError, check, integer, new_error
+from .graph.quantization import QuantizationEncoding
+
+Array = np.ndarray[Any, Any]
+
+
+def _name(encoding: QuantizationEncoding | str) -> bytes:
+    return (encoding.name if isinstance(encoding, QuantizationEncoding) else encoding).encode()
+
+
+def _block(name: bytes) -> tuple[int, int]:
+    elements, size = ctypes.c_int64(), ctypes.c_int64()
+    error = new_error()
+    check(library.mxl_encoding_block(name, ctypes.byref(elements), ctypes.byref(size), error), error)
+    return elements.value, size.value
+
+
+def _other_shape(shape: tuple[int, ...], given: int, wanted: int, argument: str) -> tuple[int, ...]:
+    """The shape whose last dimension has `wanted` where this one has `given`."""
+    if not shape or shape[-1] % given:
+        message = f"{argument}: shape is {list(shape)}, expected a last dimension that is a multiple of {given}"
+        raise ArgumentError("MXL_INVALID_SHAPE", message)
+    return (*shape[:-1], shape[-1] // given * wanted)
+
+
+def quantize(
+    array: Any, encoding: QuantizationEncoding | str, importance: Any = None, *, threads: int | None = None
+) -> Array:
+    """The blocks that hold an array with a small squared error, the same bytes on every CPU and any number of threads.
+
+    Args:
+        array: (..., K) of any rank from 1, float32, float16 or bfloat16; K a multiple of the encoding's block.
+        encoding: such as `QuantizationEncoding.Q4_K` or "Q4_K".
+        importance: (K): what a squared error in each column weighs, finite and at least 0; None for 1 each.
+        threads: the most to use.
+
+    Returns:
+        uint8 (..., row bytes).
+
+    Raises:
+        maxlinear.Error: an unknown encoding, a shape that does not fit, a value that is not finite or too large
+            (ValueError), a dtype (TypeError).
+    """
+    name = _name(encoding)
+    elements, size = _block(name)
+    values = np.ascontiguousarray(as_array(array, "array"))
+    blocks = np.empty(_other_shape(values.shape, elements, size, "array"), np.uint8)
+    options = structs.QuantizeOptions(
+        struct_size=ctypes.sizeof(structs.QuantizeOptions),
+        threads=0 if threads is None else integer(threads, 32, "threads"),
+    )
+    weights = None if importance is None else np.ascontiguousarray(as_array(importance, "importance"), np.float32)
+    if weights is not None:
+        options.importance = ctypes.pointer(tensor_of(weights))
+    error = new_error()
+    views = (tensor_of(values), tensor_of(blocks))
+    check(library.mxl_quantize(name, ctypes.byref(options), *(ctypes.byref(view) for view in views), error), error)
+    return blocks
+
+
+def dequantize(blocks: Any, encoding: QuantizationEncoding | str | None = None, dtype: DType = DType.float32) -> Array:
+    """The values of blocks, with the bits of the gguf package's dequantize.
+
+    Args:
+        blocks: uint8 (..., row bytes): an array, or a tensor of a checkpoint.
+        encoding: of the blocks; None takes the checkpoint tensor's own.
+        dtype: of the result: float32, or rounded to float16 or bfloat16.
+
+    Returns:
+        (..., K) of dtype.
+
+    Raises:
+        maxlinear.Error: as `quantize`.
+    """
+    from .graph.weights import WeightData, Weights
+
+    if isinstance(blocks, Weights):
+        blocks = blocks.data()
+    if encoding is None:
+        encoding = getattr(blocks, "quantization_encoding", None)
+    if encoding is None:
+        raise ArgumentError("MXL_INVALID_ARGUMENT", "encoding: is None, and the blocks bring none")
+    name = _name(encoding)
+    elements, size = _block(name)
+    stored = blocks.numpy() if isinstance(blocks, WeightData) else as_array(blocks, "blocks")
+    stored = np.ascontiguousarray(stored)
+    values = np.empty(_other_shape(stored.shape, size, elements, "blocks"), dtype.to_numpy())
+    error = new_error()
+    views = (tensor_of(stored), tensor_of(values))
+    check(library.mxl_dequantize(name, *(ctypes.byref(view) for view in views), error), error)
+    return values

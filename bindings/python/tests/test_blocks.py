@@ -1,0 +1,138 @@
+"""quantize and dequantize: the bits of the gguf package, errors near the best that codes of that size allow."""
+
+import gguf
+import ml_dtypes
+import numpy as np
+import pytest
+from test_encodings import SCALES, blocks
+
+import maxlinear
+from maxlinear.dtype import DType
+from maxlinear.graph.quantization import QuantizationEncoding
+
+#: The root mean square error on Gaussian values of deviation 1, as measured, and a per mille.
+GAUSSIAN = {"Q4_0": 0.08089, "Q8_0": 0.005352, "Q4_K": 0.07038, "Q5_K": 0.03471, "Q6_K": 0.01704}
+
+
+def of_gguf(data, encoding):
+    return gguf.dequantize(data, gguf.GGMLQuantizationType[encoding])
+
+
+def error(values, encoding, weights=1.0, **arguments):
+    again = maxlinear.dequantize(maxlinear.quantize(values, encoding, **arguments), encoding)
+    return np.sqrt(np.mean(weights * (again - values) ** 2))
+
+
+@pytest.mark.parametrize("encoding", SCALES)
+def test_dequantize_has_the_bits_of_gguf(random, encoding):
+    data = blocks(random, encoding, 37, 1024)
+    assert np.array_equal(maxlinear.dequantize(data, encoding).view(np.uint32), of_gguf(data, encoding).view(np.uint32))
+
+
+@pytest.mark.parametrize("encoding", SCALES)
+def test_dequantize_every_scale(random, encoding):
+    """All 2^16 halves, the same in each place of the block. A NaN's payload is nobody's promise."""
+    facts = QuantizationEncoding(encoding)
+    data = random.integers(0, 256, (1 << 16, facts.block_size), np.uint8)
+    for offset in SCALES[encoding][0]:
+        data[:, offset : offset + 2] = np.arange(1 << 16, dtype=np.uint16)[:, None].view(np.uint8)
+    with np.errstate(invalid="ignore"):
+        expected = of_gguf(data, encoding)
+    got = maxlinear.dequantize(data, encoding)
+    nan = np.isnan(expected)
+    assert (np.isnan(got) == nan).all()
+    assert np.array_equal(got[~nan].view(np.uint32), expected[~nan].view(np.uint32))
+
+
+@pytest.mark.parametrize("encoding", SCALES)
+def test_error_on_gaussian_values(encoding):
+    values = np.random.default_rng(1).standard_normal((256, 4096)).astype(np.float32)
+    got = error(values, encoding)
+    assert got <= GAUSSIAN[encoding]
+    if encoding in ("Q4_0", "Q8_0"):
+        kind = gguf.GGMLQuantizationType[encoding]
+        again = gguf.dequantize(gguf.quantize(values, kind), kind)
+        assert got <= np.sqrt(np.mean((again - values) ** 2))
+
+
+@pytest.mark.parametrize("encoding", SCALES)
+@pytest.mark.parametrize("scale", [1e-30, 1e-6, 1e-3, 1.0, 1e3])
+def test_error_of_odd_rows(random, encoding, scale):
+    """Constant, one-sided, sparse, linear rows and tiny ones: never worse than the codes' step allows, and zero stays zero."""
+    rows = np.zeros((8, 256), np.float32)
+    rows[1] = 1
+    rows[2] = -1
+    rows[3, 7] = 1
+    rows[4] = np.linspace(-1, 1, 256)
+    rows[5] = random.random(256)
+    rows[6] = -random.random(256) - 5
+    rows[7] = np.where(random.random(256) < 0.5, -1, 1)
+    rows *= np.float32(scale)
+    again = maxlinear.dequantize(maxlinear.quantize(rows, encoding), encoding)
+    assert (again[0] == 0).all()
+    bits = {"Q4_0": 4, "Q8_0": 8, "Q4_K": 4, "Q5_K": 5, "Q6_K": 6}[encoding]
+    bound = np.abs(rows).max(axis=1, keepdims=True) * (2.0 ** (1 - bits) * 1.1) + 2.0**-17
+    assert (np.abs(again - rows) <= bound).all()
+
+
+@pytest.mark.parametrize("encoding", SCALES)
+def test_importance_lowers_the_error_where_it_counts(random, encoding):
+    values = random.standard_normal((64, 1024)).astype(np.float32)
+    importance = (random.random(1024) ** 4).astype(np.float32)
+    plain, weighted = error(values, encoding, importance), error(values, encoding, importance, importance=importance)
+    assert weighted < plain * (1 if encoding == "Q8_0" else 0.97) or (encoding == "Q8_0" and weighted == plain)
+    ones = maxlinear.quantize(values, encoding, np.ones(1024))
+    assert (ones == maxlinear.quantize(values, encoding)).all()
+    assert (maxlinear.quantize(values, encoding, np.zeros(1024)) == ones).all()
+
+
+@pytest.mark.parametrize("encoding", SCALES)
+def test_threads_shapes_and_dtypes(random, encoding):
+    values = random.standard_normal((5, 3, 4864)).astype(np.float16)
+    data = maxlinear.quantize(values, encoding, threads=1)
+    facts = QuantizationEncoding(encoding)
+    assert data.shape == (5, 3, 4864 // facts.elements_per_block * facts.block_size)
+    for threads in range(2, 9):
+        assert (maxlinear.quantize(values, facts, threads=threads) == data).all()
+    assert (maxlinear.quantize(values.astype(np.float32), encoding) == data).all()
+    assert (maxlinear.quantize(values[1, 2], encoding) == data[1, 2]).all()
+    assert (maxlinear.quantize(values[::2, :, :], encoding) == data[::2]).all()
+    assert maxlinear.quantize(values[:0], encoding).shape == (0, 3, data.shape[2])
+    narrow = values.astype(ml_dtypes.bfloat16)
+    assert (maxlinear.quantize(narrow, encoding) == maxlinear.quantize(narrow.astype(np.float32), encoding)).all()
+    wide = maxlinear.dequantize(data, encoding)
+    assert (maxlinear.dequantize(data, encoding, DType.float16) == wide.astype(np.float16)).all()
+    assert (maxlinear.dequantize(data, encoding, DType.bfloat16) == wide.astype(ml_dtypes.bfloat16)).all()
+
+
+def test_quantizing_again_changes_nothing_for_codes_without_a_search(random):
+    values = random.standard_normal((8, 256)).astype(np.float32)
+    once = maxlinear.dequantize(maxlinear.quantize(values, "Q8_0"), "Q8_0")
+    assert np.abs(maxlinear.dequantize(maxlinear.quantize(once, "Q8_0"), "Q8_0") - once).max() < 0.02
+
+
+@pytest.mark.parametrize(
+    ("values", "encoding", "kind", "message"),
+    [
+        (np.zeros((2, 100), np.float32), "Q4_0", ValueError, "multiple of 32"),
+        (np.zeros((2, 384), np.float32), "Q4_K", ValueError, "multiple of 256"),
+        (np.zeros((2, 256), np.float64), "Q4_K", TypeError, "float64"),
+        (np.zeros((2, 256), np.float32), "Q3", ValueError, "Q3"),
+        (np.float32(1), "Q4_0", ValueError, "shape"),
+        (np.full((2, 256), np.nan, np.float32), "Q6_K", ValueError, "row 0, column 0"),
+        (np.full((2, 256), 1e38, np.float32), "Q4_K", ValueError, "beyond"),
+    ],
+)
+def test_refused(values, encoding, kind, message):
+    with pytest.raises(kind, match=message) as caught:
+        maxlinear.quantize(values, encoding)
+    assert isinstance(caught.value, maxlinear.Error)
+
+
+def test_dequantize_refused(random):
+    with pytest.raises(ValueError, match="encoding"):
+        maxlinear.dequantize(np.zeros((1, 18), np.uint8))
+    with pytest.raises(ValueError, match="multiple of 18"):
+        maxlinear.dequantize(np.zeros((1, 19), np.uint8), "Q4_0")
+    with pytest.raises(TypeError):
+        maxlinear.dequantize(np.zeros((1, 18), np.int8), "Q4_0")
