@@ -42,6 +42,10 @@ FIELD(mxl_linear_v1_options, in_features, 24);
 FIELD(mxl_linear_v1_options, out_features, 32);
 FIELD(mxl_linear_v1_options, encoding, 40);
 
+FIELD(mxl_mlp_weights_options, activation, 4);
+FIELD(mxl_mlp_weights_options, devices, 8);
+FIELD(mxl_mlp_weights_options, device_count, 16);
+
 FIELD(mxl_quantize_options, threads, 4);
 FIELD(mxl_quantize_options, importance, 8);
 

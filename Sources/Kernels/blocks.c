@@ -95,7 +95,8 @@ static void refused_thread(void *context, const mxlk_team *team) {
     int64_t i = 0;
     while ((mxlk_bits_from_float(values[i]) & 0x7fffffffu) <= largest) i++;
     int64_t known = atomic_load(&found->first);
-    while (p.first + i < known && !atomic_compare_exchange_weak(&found->first, &known, p.first + i)) {}
+    while (p.first + i < known && !atomic_compare_exchange_weak(&found->first, &known, p.first + i)) {
+    }
     return;
   }
 }

@@ -6,13 +6,21 @@
 open class Layer: Module {
   /// Set when prepared, and gone when a field that it depends on is assigned.
   final var preparedLayer: PreparedLayer?
+  /// `revision` when `preparedLayer` was made.
+  private final var preparedRevision = 0
+  /// When a field was last assigned.
+  private final var assigned = Revision.next()
   private final var preparedOptions = PrepareOptions()
 
   // Only the library's own layers know how to prepare; others compose them in a Module.
   override init() { super.init() }
 
-  /// The prepared layer of this moment; nil before.
-  package final var currentPreparedLayer: PreparedLayer? { preparedLayer }
+  /// The prepared layer of the weights as they are; nil before.
+  package final var currentPreparedLayer: PreparedLayer? { preparedRevision == revision ? preparedLayer : nil }
+
+  /// A layer with this one's weights as they are now, sharing their memory and what is prepared of them. Later changes of either do not
+  /// reach the other. nil for layers whose forward may be somebody else's.
+  package func sharingContents() throws(MaxLinearError) -> Layer? { nil }
 
   /// The prepared computation, and what the weights hold from now on.
   struct Preparation {
@@ -41,7 +49,7 @@ open class Layer: Module {
   package final func prepareKeepingRetired(
     _ options: PrepareOptions
   ) throws(MaxLinearError) -> (layer: PreparedLayer, retired: Retired) {
-    if let preparedLayer {
+    if let preparedLayer, preparedRevision == revision {
       guard preparedLayer.computation.matches(options) else {
         throw MaxLinearError(.alreadyPrepared, "prepare: the layer is prepared with other options")
       }
@@ -61,12 +69,33 @@ open class Layer: Module {
   private func takeOver(_ preparation: Preparation) throws(MaxLinearError) -> [WeightContents] {
     let retired = preparation.contents.map(\.weight.contents)
     for (weight, contents) in preparation.contents { weight.contents = contents }
-    preparedLayer = preparation.layer
+    restore(preparation.layer)
     return retired
   }
 
+  /// Makes this the prepared layer of the weights as they are.
+  final func restore(_ prepared: PreparedLayer) {
+    preparedLayer = prepared
+    preparedRevision = revision
+  }
+
+  /// The prepared layer of the weights as they are, when it was prepared with these options, or when the options leave the choice.
+  final func preparedLayer(matching options: PrepareOptions) -> PreparedLayer? {
+    guard let prepared = currentPreparedLayer else { return nil }
+    return options.asksForTheSame(as: PrepareOptions()) || prepared.computation.matches(options) ? prepared : nil
+  }
+
   /// For the `didSet` of fields that the prepared layer depends on: the next call prepares anew.
-  final func parametersChanged() { preparedLayer = nil }
+  final func parametersChanged() {
+    preparedLayer = nil
+    assigned = Revision.next()
+  }
+
+  /// When anything that the prepared layer depends on last changed, in the layers inside too.
+  final var revision: Int {
+    let inside = modules.map { ($0.module as? Layer)?.revision ?? 0 }
+    return (inside + weights.map(\.revision)).reduce(assigned, max)
+  }
 
   /// y = layer(x), in a new tensor. Prepares on first use.
   ///

@@ -60,6 +60,13 @@ open class Linear: Layer {
 
   open override var weights: [Weight] { [weight] + (bias.map { [$0] } ?? []) }
 
+  package override func sharingContents() throws(MaxLinearError) -> Layer? {
+    guard type(of: self) == Linear.self || type(of: self) == QLinear.self else { return nil }
+    return LinearV2(
+      weight: Weight(sharing: weight), bias: bias.map(Weight.init(sharing:)), clipWeight: nil, device: weight.device,
+      prepared: currentPreparedLayer)
+  }
+
   override func prepare(_ options: PrepareOptions) throws(MaxLinearError) -> Preparation {
     try Preparation(weight: weight, bias: bias, clip: nil, options: options)
   }

@@ -55,6 +55,23 @@ open class LinearV2: Layer {
     self.device = device
   }
 
+  /// A layer of a weight and a bias that somebody else made, in this state.
+  init(weight: Weight, bias: Weight?, clipWeight: Float?, device: DeviceRef, prepared: PreparedLayer?) {
+    self.weight = weight
+    self.bias = bias
+    self.clipWeight = clipWeight
+    self.device = device
+    super.init()
+    if let prepared { restore(prepared) }
+  }
+
+  package override func sharingContents() throws(MaxLinearError) -> Layer? {
+    guard type(of: self) == LinearV2.self else { return nil }
+    return LinearV2(
+      weight: Weight(sharing: weight), bias: bias.map(Weight.init(sharing:)), clipWeight: clipWeight, device: device,
+      prepared: currentPreparedLayer)
+  }
+
   /// K.
   public final var inDim: Int { weight.shape.last ?? 0 }
   /// N.

@@ -27,6 +27,28 @@ open class MLP: Layer {
     super.init()
   }
 
+  /// An MLP that shares the contents of three layers as they are now: of the library's own linear layers only. Throws `.unsupported`
+  /// for others, `.invalidShape` for three that do not fit one another.
+  package static func sharing(
+    gate: Layer, down: Layer, up: Layer, activation: Activation
+  ) throws(MaxLinearError) -> MLP {
+    var shared: [Layer] = []
+    for (name, layer) in [("gate", gate), ("down", down), ("up", up)] {
+      guard let copy = try layer.sharingContents() else {
+        throw MaxLinearError(.unsupported, "\(name): is a \(type(of: layer)), expected a linear layer")
+      }
+      shared.append(copy)
+    }
+    let shapes = shared.map { $0.weights.first?.shape ?? [] }
+    guard shapes[2] == shapes[0] else {
+      throw MaxLinearError(.invalidShape, "up: is \(shapes[2]), expected gate's \(shapes[0])")
+    }
+    guard shapes[1].last == shapes[0].first else {
+      throw MaxLinearError(.invalidShape, "down: is \(shapes[1]), expected in_dim = gate's out_dim of \(shapes[0])")
+    }
+    return MLP(gate: shared[0], down: shared[1], up: shared[2], activation: activation)
+  }
+
   open override var modules: [(name: String, module: Module)] {
     [("gate_proj", gateProjection), ("down_proj", downProjection), ("up_proj", upProjection)]
   }
@@ -35,22 +57,37 @@ open class MLP: Layer {
     var linears: [PreparedLinear] = []
     var contents: [(weight: Weight, contents: WeightContents)] = []
     for (name, layer) in [("gate_proj", gateProjection), ("down_proj", downProjection), ("up_proj", upProjection)] {
-      let part = try layer.prepare(options)
-      guard let linear = part.layer.computation as? PreparedLinear else {
+      guard Self.isOfLibrary(layer) else {
+        throw MaxLinearError(
+          .unsupported,
+          "\(name): is a \(type(of: layer)) with a forward of its own, which a prepared MLP would pass by; call the MLP"
+        )
+      }
+      let prepared: PreparedLayer
+      if let ready = layer.preparedLayer(matching: options) {
+        prepared = ready
+      } else {
+        let part = try layer.prepare(options)
+        prepared = part.layer
+        contents += part.contents
+      }
+      guard let linear = prepared.computation as? PreparedLinear else {
         throw MaxLinearError(.unsupported, "\(name): is a \(type(of: layer)), expected a linear layer")
       }
       linears.append(linear)
-      contents += part.contents
     }
-    let prepared = try PreparedMLP(gate: linears[0], down: linears[1], up: linears[2], activation: activationFunction)
+    let prepared = try PreparedMLP(
+      gate: linears[0], down: linears[1], up: linears[2], activation: activationFunction, options: options)
     return Preparation(layer: PreparedLayer(prepared), contents: contents)
   }
 
   /// Whether all three are layers whose forward nobody has overridden.
   private var isOfLibraryLayers: Bool {
-    [gateProjection, downProjection, upProjection].allSatisfy {
-      type(of: $0) == Linear.self || type(of: $0) == QLinear.self || type(of: $0) == LinearV2.self
-    }
+    [gateProjection, downProjection, upProjection].allSatisfy(Self.isOfLibrary)
+  }
+
+  private static func isOfLibrary(_ layer: Layer) -> Bool {
+    type(of: layer) == Linear.self || type(of: layer) == QLinear.self || type(of: layer) == LinearV2.self
   }
 
   /// y = layer(x), in a new tensor of x's dtype. Prepares on first use.

@@ -21,29 +21,41 @@ open class Module {
 
   /// What was loaded, bit for bit, in order. Prepared weights are unpacked into new memory.
   ///
-  /// Throws `.notLoaded` when a weight has no contents, `.outOfMemory`.
-  public final func stateDict() throws -> StateDict {
+  /// - Parameter autoInitialize: give zeros for weights without contents, as MAX does, instead of throwing `.notLoaded`.
+  /// - Throws: `.notLoaded`, `.outOfMemory`.
+  public final func stateDict(autoInitialize: Bool = false) throws -> StateDict {
     StateDict(
       try namedWeights().map { key, weight in
-        guard var data = try weight.data() else {
+        if var data = try weight.data() {
+          data.name = key
+          return data
+        }
+        guard autoInitialize else {
           throw MaxLinearError(.notLoaded, "\(key): not loaded: there is no state dict yet")
         }
-        data.name = key
-        return data
+        return WeightData(
+          name: key, tensor: try Tensor.zeros(shape: weight.storedShape, dtype: weight.storedDType),
+          encoding: weight.quantizationEncoding?.name)
       })
   }
 
   /// Fills all weights from a state dict. When it throws, nothing has changed.
   ///
   /// - Parameters:
-  ///   - state: a tensor or `WeightData` for each key of the module. `WeightData.storage` says whether it is copied.
+  ///   - state: a tensor or `WeightData` for each key of the module. `WeightData.storage` says whether it is copied; a
+  ///     checkpoint's tensor (`.map`) of another float dtype is converted.
   ///   - strict: refuse keys that the module does not have; otherwise they are ignored.
   ///   - replace: accept prepared layers: the new weights are prepared as the old ones were. A `PreparedLayer` that was
   ///     handed out keeps the old ones.
+  ///   - overrideQuantizationEncoding: a weight takes the encoding of data that brings its own.
   /// - Throws: `.missingKey`, `.unexpectedKey`, `.invalidShape`, `.invalidDType`, `.invalidArgument` for a key that
   ///   comes twice, `.alreadyPrepared` without `replace`, `.outOfMemory`.
-  public final func loadStateDict(_ state: StateDict, strict: Bool = false, replace: Bool = false) throws {
-    _ = try loadKeepingRetired(state, strict: strict, replace: replace)
+  public final func loadStateDict(
+    _ state: StateDict, strict: Bool = false, replace: Bool = false, overrideQuantizationEncoding: Bool = false
+  ) throws {
+    let options = LoadOptions(
+      strict: strict, replace: replace, overrideQuantizationEncoding: overrideQuantizationEncoding)
+    _ = try loadKeepingRetired(state, options)
   }
 
   /// Fills all weights from copies of named tensors, as the other `loadStateDict`.
@@ -55,9 +67,12 @@ open class Module {
   ///
   /// Parameters and errors as those of `loadStateDict`; with `strict`, tensors under another prefix are no error.
   public final func load(
-    _ weights: Weights, prefix: String = "", strict: Bool = false, replace: Bool = false
+    _ weights: Weights, prefix: String = "", strict: Bool = false, replace: Bool = false,
+    overrideQuantizationEncoding: Bool = false
   ) throws {
-    _ = try loadKeepingRetired(weights, prefix: prefix, strict: strict, replace: replace)
+    let options = LoadOptions(
+      strict: strict, replace: replace, overrideQuantizationEncoding: overrideQuantizationEncoding)
+    _ = try loadKeepingRetired(weights, prefix: prefix, options)
   }
 
   /// What a load took out. The caller lets go of it, without holding a lock: owners may run code of other people.
@@ -69,20 +84,20 @@ open class Module {
   }
 
   /// `loadStateDict`, giving back what it took out.
-  package final func loadKeepingRetired(_ state: StateDict, strict: Bool, replace: Bool) throws -> Retired {
-    try load(StateDictSource(state), strict: strict, replace: replace)
+  package final func loadKeepingRetired(_ state: StateDict, _ options: LoadOptions) throws -> Retired {
+    try load(StateDictSource(state), options)
   }
 
   /// `load` from a checkpoint, giving back what it took out.
   package final func loadKeepingRetired(
-    _ weights: Weights, prefix: String, strict: Bool, replace: Bool
+    _ weights: Weights, prefix: String, _ options: LoadOptions
   ) throws -> Retired {
-    try load(CheckpointSource(weights: weights, prefix: prefix), strict: strict, replace: replace)
+    try load(CheckpointSource(weights: weights, prefix: prefix), options)
   }
 
-  func load(_ source: some WeightSource, strict: Bool, replace: Bool) throws(MaxLinearError) -> Retired {
+  func load(_ source: some WeightSource, _ options: LoadOptions) throws(MaxLinearError) -> Retired {
     let layers = preparedLayers()
-    guard replace || layers.isEmpty else {
+    guard options.replace || layers.isEmpty else {
       throw MaxLinearError(
         .alreadyPrepared, "load: the layer is prepared; ask to replace its weights, or make a new layer")
     }
@@ -92,18 +107,21 @@ open class Module {
       guard let data = source.data(forKey: key) else { throw source.missing(key) }
       found.append(data)
     }
-    if strict { try checkNoOthers(source, named.map(\.key)) }
-    var staged: [WeightContents] = []
+    if options.strict { try checkNoOthers(source, named.map(\.key)) }
+    var staged: [Weight.State] = []
     for ((key, weight), data) in zip(named, found) {
-      staged.append(.source(try weight.checked(data, key: source.fullName(key))))
+      staged.append(try weight.loaded(data, key: source.fullName(key), options: options))
     }
-    var retired = Retired(contents: named.map(\.weight.contents), prepared: layers.compactMap(\.preparedLayer))
-    for ((_, weight), contents) in zip(named, staged) { weight.contents = contents }
+    let before = named.map(\.weight.state)
+    var retired = Retired(contents: before.map(\.contents), prepared: layers.compactMap(\.preparedLayer))
+    for ((_, weight), state) in zip(named, staged) { weight.state = state }
     do {
+      // A layer may use what the layers inside it have prepared, and they come first.
+      for layer in layers { layer.preparedLayer = nil }
       for layer in layers { retired.contents += try layer.prepareAgain() }
     } catch {
-      for ((_, weight), contents) in zip(named, retired.contents) { weight.contents = contents }
-      for (layer, prepared) in zip(layers, retired.prepared) { layer.preparedLayer = prepared }
+      for ((_, weight), state) in zip(named, before) { weight.state = state }
+      for (layer, prepared) in zip(layers, retired.prepared) { layer.restore(prepared) }
       throw error
     }
     return retired
@@ -111,7 +129,7 @@ open class Module {
 
   private func preparedLayers() -> [Layer] {
     let own = (self as? Layer).map { $0.preparedLayer == nil ? [] : [$0] } ?? []
-    return own + modules.flatMap { $0.module.preparedLayers() }
+    return modules.flatMap { $0.module.preparedLayers() } + own
   }
 
   private func checkNoOthers(_ source: some WeightSource, _ expected: [String]) throws(MaxLinearError) {

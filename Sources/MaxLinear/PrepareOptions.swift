@@ -30,4 +30,7 @@ public struct PrepareOptions: Sendable {
     self.packing = packing
     self.threads = threads
   }
+
+  /// Whether both ask for the same computation, on whatever threads.
+  func asksForTheSame(as other: PrepareOptions) -> Bool { compute == other.compute && packing == other.packing }
 }

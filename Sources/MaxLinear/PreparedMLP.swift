@@ -10,10 +10,11 @@ final class PreparedMLP: PreparedComputation {
   private let down: PreparedLinear
   private let up: PreparedLinear
   private let activation: Activation
+  private let options: PrepareOptions
 
   /// Throws `.invalidShape` when the three do not fit each other.
   init(
-    gate: PreparedLinear, down: PreparedLinear, up: PreparedLinear, activation: Activation
+    gate: PreparedLinear, down: PreparedLinear, up: PreparedLinear, activation: Activation, options: PrepareOptions
   ) throws(MaxLinearError) {
     guard up.inDim == gate.inDim, up.outDim == gate.outDim else {
       throw MaxLinearError(
@@ -27,13 +28,14 @@ final class PreparedMLP: PreparedComputation {
     self.down = down
     self.up = up
     self.activation = activation
+    self.options = options
   }
 
   var kernelName: UnsafePointer<CChar> { gate.kernelName }
   var packedBytes: Int { gate.packedBytes + down.packedBytes + up.packedBytes }
 
   func matches(_ options: PrepareOptions) -> Bool {
-    gate.matches(options) && down.matches(options) && up.matches(options)
+    self.options.asksForTheSame(as: options) || [gate, down, up].allSatisfy { $0.matches(options) }
   }
 
   func outputShape(_ x: mxl_tensor) throws(MaxLinearError) -> [Int] {

@@ -18,7 +18,10 @@ public struct QuantizationEncoding: Hashable, Sendable, CustomStringConvertible 
   public let blockParameters: BlockParameters
 
   /// The encoding of this name. Throws `.unsupported`, listing the known ones, when there is none.
-  public init(_ name: String) throws {
+  public init(_ name: String) throws { try self.init(registered: name) }
+
+  /// `init` with the error's type.
+  init(registered name: String) throws(MaxLinearError) {
     guard let encoding = Self.registered(name) else {
       let known = Self.all.map(\.name)
       let choice = known.isEmpty ? "this library has none yet" : "known are \(known.joined(separator: ", "))"

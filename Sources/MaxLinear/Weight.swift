@@ -9,9 +9,11 @@ public final class Weight {
   /// (out_dim, in_dim) for a matrix, whether it is encoded or not.
   public let shape: [Int]
   public let device: DeviceRef
-  public let quantizationEncoding: QuantizationEncoding?
+  public private(set) var quantizationEncoding: QuantizationEncoding?
 
   var contents = WeightContents.empty
+  /// When the weight was last loaded, in `Revision`'s time.
+  private(set) var revision = Revision.next()
 
   /// A weight without contents.
   ///
@@ -51,11 +53,22 @@ public final class Weight {
     try self.init(
       name: name ?? data.name, dtype: encoding == nil ? data.dtype : .float32, shape: shape,
       quantizationEncoding: encoding)
-    contents = .source(try checked(data, key: self.name))
+    state = try loaded(data, key: self.name, options: LoadOptions())
+  }
+
+  /// A weight with the same contents, which are shared.
+  init(sharing other: Weight) {
+    name = other.name
+    dtype = other.dtype
+    shape = other.shape
+    device = other.device
+    quantizationEncoding = other.quantizationEncoding
+    storedShape = other.storedShape
+    contents = other.contents
   }
 
   /// The shape of what is stored: for encoded weights, [rows, row bytes].
-  public let storedShape: [Int]
+  public private(set) var storedShape: [Int]
 
   /// The dtype of what is stored: `.uint8` for encoded weights.
   public var storedDType: DType { quantizationEncoding == nil ? dtype : .uint8 }
@@ -90,22 +103,57 @@ public final class Weight {
     }
   }
 
-  /// The data, once it fits this weight, kept as its storage asks: copied, or as it is. Rows whose elements are not
-  /// adjacent are copied in any case. `key` names it in messages.
-  func checked(_ data: WeightData, key: String) throws(MaxLinearError) -> WeightData {
+  /// What a load sets, so that one that fails can put it back.
+  struct State {
+    fileprivate(set) var contents: WeightContents
+    fileprivate let encoding: QuantizationEncoding?
+    fileprivate let storedShape: [Int]
+  }
+
+  var state: State {
+    get { State(contents: contents, encoding: quantizationEncoding, storedShape: storedShape) }
+    set {
+      contents = newValue.contents
+      quantizationEncoding = newValue.encoding
+      storedShape = newValue.storedShape
+      revision = Revision.next()
+    }
+  }
+
+  /// The state with this data, once it fits the weight. `key` names it in messages.
+  func loaded(_ data: WeightData, key: String, options: LoadOptions) throws(MaxLinearError) -> State {
+    var encoding = quantizationEncoding
+    if options.overrideQuantizationEncoding, let name = data.encoding, name != encoding?.name {
+      encoding = try QuantizationEncoding(registered: name)
+    }
+    let storedShape = try Self.storedShape(key, shape, encoding)
+    let data = try Self.kept(
+      data, key: key, encoding: encoding, dtype: encoding == nil ? dtype : .uint8, shape: storedShape)
+    return State(contents: .source(data), encoding: encoding, storedShape: storedShape)
+  }
+
+  /// The data, once it fits, kept as its storage asks: copied, or as it is. Rows whose elements are not adjacent are copied in any
+  /// case, and a checkpoint's tensor of another float dtype is converted.
+  private static func kept(
+    _ data: WeightData, key: String, encoding: QuantizationEncoding?, dtype: DType, shape: [Int]
+  ) throws(MaxLinearError) -> WeightData {
     // Blocks may come as plain bytes: the weight knows their encoding.
-    guard data.encoding == quantizationEncoding?.name || (data.encoding == nil && data.dtype == storedDType) else {
+    guard data.encoding == encoding?.name || (data.encoding == nil && data.dtype == dtype) else {
       throw MaxLinearError(
-        .invalidDType,
-        "\(key): encoding is \(data.encoding ?? "none"), expected \(quantizationEncoding?.name ?? "none")")
+        .invalidDType, "\(key): encoding is \(data.encoding ?? "none"), expected \(encoding?.name ?? "none")")
     }
-    guard data.dtype == storedDType else {
-      throw MaxLinearError(.invalidDType, "\(key): dtype is \(data.dtype.name), expected \(storedDType.name)")
+    let isCast = data.storage == .map && data.dtype.isDenseWeight && dtype.isDenseWeight && data.dtype != dtype
+    guard data.dtype == dtype || isCast else {
+      throw MaxLinearError(.invalidDType, "\(key): dtype is \(data.dtype.name), expected \(dtype.name)")
     }
-    guard data.shape == storedShape else {
-      throw MaxLinearError(.invalidShape, "\(key): shape is \(data.shape), expected \(storedShape)")
+    guard data.shape == shape else {
+      throw MaxLinearError(.invalidShape, "\(key): shape is \(data.shape), expected \(shape)")
     }
     let tensor = data.tensor
+    if isCast {
+      let converted = try tensor.converted(to: dtype, purpose: key)
+      return WeightData(name: data.name, tensor: converted, encoding: nil, storage: .copy)
+    }
     let rowsAreAdjacent = tensor.rank < 2 || tensor.shape[tensor.rank - 1] <= 1 || tensor.strides[tensor.rank - 1] == 1
     if data.storage != .copy, rowsAreAdjacent { return data }
     let copy = try Tensor(uninitialized: tensor.shape, dtype: tensor.dtype, purpose: key)

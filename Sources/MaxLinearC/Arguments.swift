@@ -21,6 +21,10 @@ extension mxl_mlp_options: SizedStruct {
   static var firstSize: Int { 56 }
   static var cName: StaticString { "mxl_mlp_options" }
 }
+extension mxl_mlp_weights_options: SizedStruct {
+  static var firstSize: Int { 24 }
+  static var cName: StaticString { "mxl_mlp_weights_options" }
+}
 extension mxl_prepare_options: SizedStruct {
   static var firstSize: Int { 16 }
   static var cName: StaticString { "mxl_prepare_options" }

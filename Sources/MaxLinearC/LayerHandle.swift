@@ -29,16 +29,20 @@ final class LayerHandle: Sendable {
 
   /// The object behind a handle, without a retain: the caller's ownership of the handle keeps it alive.
   @inline(__always)
-  static func unretained(_ handle: UnsafePointer<mxl_layer>?) throws(MaxLinearError) -> Unmanaged<LayerHandle> {
+  static func unretained(
+    _ handle: UnsafePointer<mxl_layer>?, _ argument: StaticString = "layer"
+  ) throws(MaxLinearError) -> Unmanaged<LayerHandle> {
     guard let handle, handle.pointee.magic == MXL_LAYER_MAGIC, let object = handle.pointee.object else {
       throw MaxLinearError(
-        .invalidHandle, handle == nil ? "layer: is NULL" : "layer: is no layer's handle, or was destroyed")
+        .invalidHandle, "\(argument): \(handle == nil ? "is NULL" : "is no layer's handle, or was destroyed")")
     }
     return Unmanaged.fromOpaque(object)
   }
 
-  static func of(_ handle: UnsafePointer<mxl_layer>?) throws(MaxLinearError) -> LayerHandle {
-    try unretained(handle).takeUnretainedValue()
+  static func of(
+    _ handle: UnsafePointer<mxl_layer>?, _ argument: StaticString = "layer"
+  ) throws(MaxLinearError) -> LayerHandle {
+    try unretained(handle, argument).takeUnretainedValue()
   }
 
   func retain() { owners.add(1, ordering: .relaxed) }
@@ -94,6 +98,15 @@ final class LayerHandle: Sendable {
       }
       if let old { retired.keep(old) }
       return retired
+    }
+  }
+
+  /// A layer of its own that shares this one's contents; nil when its forward may be somebody else's.
+  func sharingContents() throws(MaxLinearError) -> sending Layer? {
+    try layer.withLock { layer throws(MaxLinearError) in
+      // What the two share is immutable.
+      nonisolated(unsafe) let copy = try layer.sharingContents()
+      return copy
     }
   }
 

@@ -75,13 +75,14 @@ public func mxl_layer_entry(
   }
 }
 
-/// Throws unless only known flags are set.
-private func loadFlags(_ flags: UInt32) throws(MaxLinearError) -> (strict: Bool, replace: Bool) {
-  guard flags & ~(MXL_LOAD_STRICT | MXL_LOAD_REPLACE) == 0 else {
-    throw MaxLinearError(
-      .invalidArgument, "flags: is \(flags), expected MXL_LOAD_STRICT and MXL_LOAD_REPLACE ored together, or 0")
+/// The options that flags set. Throws unless only known ones are.
+private func loadOptions(_ flags: UInt32) throws(MaxLinearError) -> LoadOptions {
+  guard flags & ~(MXL_LOAD_STRICT | MXL_LOAD_REPLACE | MXL_LOAD_OVERRIDE_ENCODING) == 0 else {
+    throw MaxLinearError(.invalidArgument, "flags: is \(flags), expected MXL_LOAD_* ored together, or 0")
   }
-  return (flags & MXL_LOAD_STRICT != 0, flags & MXL_LOAD_REPLACE != 0)
+  return LoadOptions(
+    strict: flags & MXL_LOAD_STRICT != 0, replace: flags & MXL_LOAD_REPLACE != 0,
+    overrideQuantizationEncoding: flags & MXL_LOAD_OVERRIDE_ENCODING != 0)
 }
 
 @_cdecl("mxl_layer_load") @implementation
@@ -91,7 +92,7 @@ public func mxl_layer_load(
 ) -> mxl_status {
   reporting(to: error) { () throws(MaxLinearError) in
     let handle = try LayerHandle.of(layer)
-    let (strict, replace) = try loadFlags(flags)
+    let options = try loadOptions(flags)
     guard count >= 0, count == 0 || entries != nil else {
       throw MaxLinearError(
         .invalidArgument,
@@ -100,7 +101,7 @@ public func mxl_layer_load(
     var lent = LentEntries()
     for index in 0..<count { try lent.append(entries[index], "entries[\(index)]") }
     let state = StateDict(lent.entries)
-    try handle.load { try $0.loadKeepingRetired(state, strict: strict, replace: replace) }
+    try handle.load { try $0.loadKeepingRetired(state, options) }
     lent.take()
   }
 }
@@ -114,8 +115,8 @@ public func mxl_layer_load_weights(
     let handle = try LayerHandle.of(layer)
     let checkpoint = try WeightsHandle.of(weights).weights
     let prefix = try text(prefix, "prefix") ?? ""
-    let (strict, replace) = try loadFlags(flags)
-    try handle.load { try $0.loadKeepingRetired(checkpoint, prefix: prefix, strict: strict, replace: replace) }
+    let options = try loadOptions(flags)
+    try handle.load { try $0.loadKeepingRetired(checkpoint, prefix: prefix, options) }
   }
 }
 

@@ -9,6 +9,19 @@ private func activation(_ value: Int32) throws(MaxLinearError) -> Activation {
   return activation
 }
 
+private func devices(_ devices: UnsafePointer<mxl_device>?, _ count: Int) throws(MaxLinearError) -> [DeviceRef] {
+  guard count >= 0, count <= 1024 else {
+    throw MaxLinearError(.invalidArgument, "device_count: is \(UInt(bitPattern: count)), expected at most 1024")
+  }
+  guard let devices else {
+    if count == 0 { return [] }
+    throw MaxLinearError(.invalidArgument, "devices: is NULL, expected \(count) devices")
+  }
+  var result: [DeviceRef] = []
+  for index in 0..<count { result.append(try DeviceRef(devices[index], argument: "devices[\(index)]")) }
+  return result
+}
+
 @_cdecl("mxl_mlp_create") @implementation
 public func mxl_mlp_create(
   _ options: UnsafePointer<mxl_mlp_options>!, _ layer: UnsafeMutablePointer<UnsafeMutablePointer<mxl_layer>?>!,
@@ -21,23 +34,55 @@ public func mxl_mlp_create(
     let hasBias = try flag(options.has_bias, "has_bias")
     let activation = try activation(options.activation)
     let encoding = try text(options.encoding, "encoding")
-    guard options.device_count >= 0, options.device_count <= 1024 else {
-      throw MaxLinearError(
-        .invalidArgument, "device_count: is \(UInt(bitPattern: options.device_count)), expected at most 1024")
-    }
-    guard options.device_count == 0 || options.devices != nil else {
-      throw MaxLinearError(.invalidArgument, "devices: is NULL, expected \(options.device_count) devices")
-    }
-    var devices: [DeviceRef] = []
-    for index in 0..<options.device_count {
-      devices.append(try DeviceRef(options.devices[index], argument: "devices[\(index)]"))
-    }
+    let devices = try devices(options.devices, options.device_count)
     layer.pointee = LayerHandle.create(
       try typed {
         try MLPV2(
           dtype: dtype, quantizationEncoding: try encoding.map(QuantizationEncoding.init),
           hiddenDim: Int(options.hidden_dim), feedForwardLength: Int(options.feed_forward_length), devices: devices,
           hasBias: hasBias, activationFunction: activation)
+      })
+  }
+}
+
+@_cdecl("mxl_mlp_create_from") @implementation
+public func mxl_mlp_create_from(
+  _ gate: UnsafePointer<mxl_layer>!, _ down: UnsafePointer<mxl_layer>!, _ up: UnsafePointer<mxl_layer>!,
+  _ activation: Int32, _ layer: UnsafeMutablePointer<UnsafeMutablePointer<mxl_layer>?>!,
+  _ error: UnsafeMutablePointer<mxl_error>!
+) -> mxl_status {
+  reporting(to: error) { () throws(MaxLinearError) in
+    let layer = try required(layer, "layer")
+    let activation = try MaxLinearC.activation(activation)
+    let parts = try (part(gate, "gate"), part(down, "down"), part(up, "up"))
+    layer.pointee = LayerHandle.create(
+      try MLP.sharing(gate: parts.0, down: parts.1, up: parts.2, activation: activation))
+  }
+}
+
+/// A linear layer of its own that shares the contents of a handle's.
+private func part(_ handle: UnsafePointer<mxl_layer>?, _ argument: StaticString) throws(MaxLinearError) -> sending Layer
+{
+  guard let layer = try LayerHandle.of(handle, argument).sharingContents() else {
+    throw MaxLinearError(.unsupported, "\(argument): is no linear layer")
+  }
+  return layer
+}
+
+@_cdecl("mxl_mlp_create_from_weights") @implementation
+public func mxl_mlp_create_from_weights(
+  _ weights: UnsafePointer<mxl_weights>!, _ number: Int64, _ options: UnsafePointer<mxl_mlp_weights_options>!,
+  _ layer: UnsafeMutablePointer<UnsafeMutablePointer<mxl_layer>?>!, _ error: UnsafeMutablePointer<mxl_error>!
+) -> mxl_status {
+  reporting(to: error) { () throws(MaxLinearError) in
+    let layer = try required(layer, "layer")
+    let checkpoint = try WeightsHandle.of(weights).weights
+    let options = options == nil ? mxl_mlp_weights_options() : try copied(options, "options")
+    let activation = try activation(options.activation)
+    let devices = try devices(options.devices, options.device_count)
+    layer.pointee = LayerHandle.create(
+      try typed {
+        try MLPV2.fromWeights(checkpoint, layer: Int(number), devices: devices, activationFunction: activation)
       })
   }
 }

@@ -202,6 +202,8 @@ static void checkpoint(void) {
   mxl_layer *layer = NULL;
   CALL(mxl_linear_create(&options, &layer, &failure));
   CALL(mxl_layer_load_weights(layer, weights, "a.", 0, &failure));
+  mxl_layer *none = NULL;
+  CHECK(mxl_mlp_create_from_weights(weights, 0, NULL, &none, &failure) == MXL_MISSING_KEY && none == NULL);
   mxl_weights_destroy(weights);
   CALL(mxl_layer_prepare(layer, NULL, &failure));
   check_forward(layer, 1);
@@ -255,6 +257,34 @@ static void mlp(void) {
   mxl_layer_destroy(layer);
 }
 
+/* Linears of one input and output: y = relu(2 x) (3 x) 5. */
+static mxl_layer *factor(float value) {
+  static const int64_t one[] = {1, 1};
+  mxl_entry entry = {0};
+  entry.tensor = tensor(&value, 2, one);
+  mxl_linear_v1_options options = {0};
+  options.struct_size = sizeof options;
+  options.weight = &entry;
+  mxl_layer *layer = NULL;
+  CALL(mxl_linear_v1_create(&options, &layer, &failure));
+  return layer;
+}
+
+static void mlp_of_layers(void) {
+  static const int64_t shape[] = {1};
+  mxl_layer *gate = factor(2), *up = factor(3), *down = factor(5), *mlp = NULL;
+  CALL(mxl_mlp_create_from(gate, down, up, MXL_ACTIVATION_RELU, &mlp, &failure));
+  mxl_layer_destroy(gate);
+  mxl_layer_destroy(up);
+  mxl_layer_destroy(down);
+  CALL(mxl_layer_prepare(mlp, NULL, &failure));
+  float in = 4, out = 0;
+  mxl_tensor from = tensor(&in, 1, shape), to = tensor(&out, 1, shape);
+  CALL(mxl_layer_forward(mlp, NULL, &from, &to, &failure));
+  CHECK(out == 8 * 12 * 5);
+  mxl_layer_destroy(mlp);
+}
+
 /* Every code of a block whose scale is 1: what goes in comes out. */
 static void encodings(void) {
   enum { K = 64, BYTES = 36 };
@@ -284,6 +314,7 @@ int main(void) {
   linear();
   linear_v1();
   mlp();
+  mlp_of_layers();
   encodings();
   checkpoint();
   mxl_layer_retain(NULL);

@@ -114,7 +114,7 @@ static void load(void) {
   REFUSED(MXL_INVALID_HANDLE, mxl_layer_load(NULL, &entry, 1, 0, error));
   REFUSED(MXL_INVALID_ARGUMENT, mxl_layer_load(layer, NULL, 1, 0, error));
   REFUSED(MXL_INVALID_ARGUMENT, mxl_layer_load(layer, &entry, most, 0, error));
-  REFUSED(MXL_INVALID_ARGUMENT, mxl_layer_load(layer, &entry, 1, 4, error));
+  REFUSED(MXL_INVALID_ARGUMENT, mxl_layer_load(layer, &entry, 1, 8, error));
   REFUSED(MXL_MISSING_KEY, mxl_layer_load(layer, NULL, 0, 0, error));
   REFUSED(MXL_INVALID_ARGUMENT, mxl_layer_load(layer, two, 2, 0, error));
   two[1].name = "more";
@@ -391,7 +391,7 @@ int main(int argc, char **argv) {
   if (argc != 2) return 2;
   create();
   create_v1();
-  refuse_mlps();
+  refuse_mlps(argv[1]);
   refuse_encodings();
   load();
   load_weights(argv[1]);

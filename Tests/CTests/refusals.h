@@ -11,13 +11,13 @@
 extern mxl_error failure;
 extern int checks, failures;
 
-#define CHECK(condition)                                                                          \
-  do {                                                                                            \
-    checks++;                                                                                     \
-    if (!(condition)) {                                                                           \
+#define CHECK(condition)                                                                            \
+  do {                                                                                              \
+    checks++;                                                                                       \
+    if (!(condition)) {                                                                             \
       fprintf(stderr, "%s:%d: not so: %s (%s)\n", __FILE__, __LINE__, #condition, failure.message); \
-      failures++;                                                                                 \
-    }                                                                                             \
+      failures++;                                                                                   \
+    }                                                                                               \
   } while (0)
 
 /* The call must fail with that status, say why, and fail likewise without an mxl_error to say it in. `call` uses
@@ -43,7 +43,7 @@ static inline mxl_tensor tensor(void *data, int32_t rank, const int64_t *shape) 
   return (mxl_tensor){.data = data, .dtype = MXL_FLOAT32, .rank = rank, .shape = shape};
 }
 
-void refuse_mlps(void);
+void refuse_mlps(const char *path);
 void refuse_encodings(void);
 
 #endif

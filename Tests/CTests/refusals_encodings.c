@@ -18,14 +18,14 @@ static void quantize(void) {
   mxl_quantize_options options = {.struct_size = sizeof options, .importance = &importance};
   for (int i = 0; i < K; i++) importance_values[i] = 1;
   blocks[0] = 0x77;
-#define WITH(expected, change)                                             \
-  do {                                                                     \
-    from = good, to = good_blocks;                                         \
-    change;                                                                \
-    REFUSED(expected, mxl_quantize("Q4_0", &options, &from, &to, error));  \
-    CHECK(blocks[0] == 0x77);                                              \
-    options = (mxl_quantize_options){sizeof options, 0, &importance};      \
-    importance = tensor(importance_values, 1, importance_shape);           \
+#define WITH(expected, change)                                            \
+  do {                                                                    \
+    from = good, to = good_blocks;                                        \
+    change;                                                               \
+    REFUSED(expected, mxl_quantize("Q4_0", &options, &from, &to, error)); \
+    CHECK(blocks[0] == 0x77);                                             \
+    options = (mxl_quantize_options){sizeof options, 0, &importance};     \
+    importance = tensor(importance_values, 1, importance_shape);          \
   } while (0)
   REFUSED(MXL_INVALID_ARGUMENT, mxl_quantize(NULL, NULL, &from, &to, error));
   REFUSED(MXL_UNSUPPORTED, mxl_quantize("Q4", NULL, &from, &to, error));

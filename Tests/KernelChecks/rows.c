@@ -1,4 +1,5 @@
 /* One row of the registry against one problem, on every path to it. */
+#include "environment.h"
 #include "problem.h"
 
 #include <stdlib.h>
@@ -156,51 +157,6 @@ static void check_y(const problem *p, const mxl_kernel_row *row, const char *pat
   }
   if (memcmp(p->y, p->y_before, p->y_bytes) != 0) note(result, p, row, "bytes between the rows of y changed");
 }
-
-#if defined(__x86_64__)
-static uint32_t control_of(check_environment environment) {
-  switch (environment) {
-    case CHECK_FLUSH: return 0x1F80u | 0x8040u;
-    case CHECK_ROUND_UP: return 0x1F80u | 0x4000u;
-    case CHECK_UNMASKED: return 0;
-    default: return 0x1F80u;
-  }
-}
-static inline uint64_t enter(check_environment environment) {
-  uint64_t before = __builtin_ia32_stmxcsr();
-  __builtin_ia32_ldmxcsr(control_of(environment));
-  return before;
-}
-/* True when the environment is still the one entered. */
-static inline int leave(check_environment environment, uint64_t before) {
-  uint32_t now = __builtin_ia32_stmxcsr();
-  __builtin_ia32_ldmxcsr((uint32_t)before);
-  return now == control_of(environment);
-}
-#elif defined(__aarch64__)
-static uint64_t control_of(check_environment environment) {
-  switch (environment) {
-    case CHECK_FLUSH: return 1ull << 24;
-    case CHECK_ROUND_UP: return 1ull << 22;
-    default: return 0; /* few of these CPUs can trap */
-  }
-}
-static inline uint64_t enter(check_environment environment) {
-  uint64_t before;
-  __asm__ volatile("mrs %0, fpcr" : "=r"(before));
-  __asm__ volatile("msr fpcr, %0" : : "r"(control_of(environment)));
-  return before;
-}
-static inline int leave(check_environment environment, uint64_t before) {
-  uint64_t now;
-  __asm__ volatile("mrs %0, fpcr" : "=r"(now));
-  __asm__ volatile("msr fpcr, %0" : : "r"(before));
-  return now == control_of(environment);
-}
-#else
-static inline uint64_t enter(check_environment environment) { return (uint64_t)environment; }
-static inline int leave(check_environment environment, uint64_t before) { return before == (uint64_t)environment; }
-#endif
 
 /* mxlk_linear_run from that environment, on packed weights or, packed NULL, on the source. */
 static void check_run(const problem *p, const mxl_kernel_row *row, const char *packed, int32_t threads,

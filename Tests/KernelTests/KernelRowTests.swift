@@ -80,6 +80,11 @@ extension KernelTests {
     @Test("on a foreign thread in that environment, too", arguments: Environment.all)
     func foreignThreads(environment: Environment) { expectEqual(check_rows_in_environment(environment.kind, 1)) }
 
+    @Test("for a fused MLP as for its three linears, in every environment", arguments: Environment.all, [0, 1])
+    func mlps(environment: Environment, foreignThread: Int32) {
+      expectEqual(check_mlps_in_environment(environment.kind, foreignThread), everyRow: false)
+    }
+
     @Test("when codes and scales are searched for")
     func quantizing() { expectEqual(check_quantize_variants(), everyRow: false) }
 

@@ -8,8 +8,8 @@ struct MLPTests {
   static let length = 96
 
   /// A state dict of reproducible numbers between -1 and 1.
-  static func state(hasBias: Bool, encoding: QuantizationEncoding? = nil) throws -> [String: Tensor] {
-    var random = SystemlessGenerator(seed: 7)
+  static func state(hasBias: Bool, seed: UInt64 = 7) throws -> [String: Tensor] {
+    var random = SystemlessGenerator(seed: seed)
     var state: [String: Tensor] = [:]
     for (name, rows, columns) in [
       ("gate_proj", length, hidden), ("down_proj", hidden, length), ("up_proj", length, hidden),
@@ -113,6 +113,52 @@ struct MLPTests {
     }
     let x = try Self.x(4)
     #expect(try make(true)(x).floats() == make(false)(x).floats().map { 2 * $0 })
+    expectError(
+      .unsupported,
+      "down_proj: is a Doubled with a forward of its own, which a prepared MLP would pass by; call the MLP"
+    ) { try make(true).prepared() }
+  }
+
+  @Test("see that a linear of theirs has changed")
+  func changes() throws {
+    let state = try Self.state(hasBias: false)
+    let other = try #require(try Self.state(hasBias: true, seed: 77)["up_proj.weight"])
+    func linear(_ name: String) throws -> Linear { try Linear(weight: try #require(state["\(name).weight"])) }
+    let (gate, down, up) = (try linear("gate_proj"), try linear("down_proj"), try linear("up_proj"))
+    let mlp = MLP(gateProjection: gate, downProjection: down, upProjection: up)
+    let x = try Self.x(3)
+    let before = try mlp(x).floats()
+    let expected = try down(Activation.silu.gate(gate(x), Linear(weight: other)(x))).floats()
+    try up.loadStateDict(["weight": other], replace: true)
+    #expect(try mlp(x).floats() == expected)
+    up.weight = try WeightData(name: "weight", tensor: #require(state["up_proj.weight"])).makeWeight(named: "weight")
+    #expect(try mlp(x).floats() == before)
+    try mlp.loadStateDict(
+      [
+        "gate_proj.weight": state["gate_proj.weight"], "down_proj.weight": state["down_proj.weight"],
+        "up_proj.weight": other,
+      ]
+      .compactMapValues { $0 }, replace: true)
+    #expect(try mlp(x).floats() == expected)
+    #expect(try up(x).floats() == Linear(weight: other)(x).floats())
+  }
+
+  @Test("share what their linears have prepared")
+  func sharing() throws {
+    let state = try Self.state(hasBias: true)
+    let layers = try ["gate_proj", "down_proj", "up_proj"].map { name in
+      try Linear(weight: try #require(state["\(name).weight"]), bias: state["\(name).bias"])
+    }
+    for layer in layers { try layer.prepared() }
+    let mlp = try MLP.sharing(gate: layers[0], down: layers[1], up: layers[2], activation: .gelu)
+    let x = try Self.x(3)
+    let expected = try layers[1](Activation.gelu.gate(layers[0](x), layers[2](x))).floats()
+    #expect(try mlp(x).floats() == expected)
+    try layers[2].loadStateDict(
+      ["weight": Tensor.zeros(shape: [Self.length, Self.hidden]), "bias": Tensor.zeros(shape: [Self.length])],
+      replace: true)
+    #expect(try mlp(x).floats() == expected)
+    #expect(try mlp.stateDict()["up_proj.weight"]?.tensor.floats() == state["up_proj.weight"]?.floats())
   }
 
   @Test("refuse linears that do not fit each other, activations and devices that are not there")

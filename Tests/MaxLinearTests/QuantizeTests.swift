@@ -21,7 +21,8 @@ struct QuantizeTests {
   func strided() throws {
     let encoding = try QuantizationEncoding("Q8_0")
     let wide = try randomTensor([4, 128], seed: 2)
-    let view = try Tensor(pointer: wide.pointer, dtype: .float32, shape: [4, 64], strides: [128, 1], owner: wide.owner)
+    let view = try Tensor(
+      pointer: wide.pointer, dtype: .float32, shape: [4, 64], strides: [128, 1], owner: wide.owner)
     let copy = try Tensor((0..<4).flatMap { row in try wide.floats()[128 * row..<128 * row + 64] }, shape: [4, 64])
     #expect(try encoding.quantize(view).array(of: UInt8.self) == encoding.quantize(copy).array(of: UInt8.self))
   }

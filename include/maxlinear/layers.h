@@ -69,6 +69,14 @@ typedef struct mxl_mlp_options {
   size_t device_count;
 } mxl_mlp_options;
 
+/* Options of mxl_mlp_create_from_weights; fields as in mxl_mlp_options. */
+typedef struct mxl_mlp_weights_options {
+  uint32_t struct_size;
+  int32_t activation;
+  const mxl_device *devices;
+  size_t device_count;
+} mxl_mlp_weights_options;
+
 /* What kind of arithmetic a prepared layer uses. */
 typedef enum mxl_compute {
   MXL_COMPUTE_DEFAULT = 0,  /* float32 for dense weights */
@@ -121,9 +129,11 @@ typedef struct mxl_memory {
 } mxl_memory;
 
 /* Flags of mxl_layer_load. STRICT: refuse keys that the layer does not have. REPLACE: accept a prepared layer; the new
- * weights are prepared as the old ones were, then swapped in. */
+ * weights are prepared as the old ones were, then swapped in. OVERRIDE_ENCODING: a weight takes the encoding of an entry that
+ * brings its own. */
 #define MXL_LOAD_STRICT 1u
 #define MXL_LOAD_REPLACE 2u
+#define MXL_LOAD_OVERRIDE_ENCODING 4u
 
 MXL_BEGIN
 
@@ -141,6 +151,19 @@ mxl_status mxl_linear_v1_create(const mxl_linear_v1_options *options, mxl_layer 
  * Errors as mxl_linear_create's. */
 mxl_status mxl_mlp_create(const mxl_mlp_options *options, mxl_layer **layer, mxl_error *error);
 
+/* MLP: the same of three linear layers at hand. It shares their weights as they are at this moment, and what is prepared of them:
+ * later changes of either side do not reach the other, and the three may be destroyed.
+ * Errors: MXL_INVALID_HANDLE, MXL_UNSUPPORTED (a layer that is no linear), MXL_INVALID_SHAPE, MXL_INVALID_ARGUMENT. */
+mxl_status mxl_mlp_create_from(const mxl_layer *gate, const mxl_layer *down, const mxl_layer *up, int32_t activation,
+                               mxl_layer **layer, mxl_error *error);
+
+/* The MLP of a checkpoint's layer of that number, loaded, mapped without a copy. Its tensors are found by the names of Hugging Face
+ * (model.layers.0.mlp.gate_proj.weight) or GGUF (blk.0.ffn_gate.weight), behind any prefix; dense or encoded, each of the three in
+ * its own encoding, with the biases it has. options may be NULL.
+ * Errors: MXL_MISSING_KEY, MXL_INVALID_ARGUMENT (several prefixes have that layer), MXL_INVALID_SHAPE, MXL_UNSUPPORTED. */
+mxl_status mxl_mlp_create_from_weights(const mxl_weights *weights, int64_t number,
+                                       const mxl_mlp_weights_options *options, mxl_layer **layer, mxl_error *error);
+
 /* hidden = activation(gate) * up, element by element: float32, one shape, C order. hidden may be gate or up.
  * Errors: MXL_INVALID_SHAPE, MXL_INVALID_DTYPE, MXL_INVALID_ARGUMENT (overlap, activation). */
 mxl_status mxl_gate(int32_t activation, const mxl_tensor *gate, const mxl_tensor *up, mxl_tensor *hidden,
@@ -155,7 +178,7 @@ mxl_status mxl_layer_entry_count(const mxl_layer *layer, size_t *count, mxl_erro
 mxl_status mxl_layer_entry(const mxl_layer *layer, size_t index, mxl_entry *entry, mxl_error *error);
 
 /* Fills the layer from count entries. All of the layer's keys must be there, with the layer's shapes and
- * dtype; extra entries are ignored unless MXL_LOAD_STRICT. flags: MXL_LOAD_* ored together. When the call fails,
+ * dtype; a checkpoint's tensor (MXL_STORAGE_MAP) of another float dtype is converted; extra entries are ignored unless MXL_LOAD_STRICT. flags: MXL_LOAD_* ored together. When the call fails,
  * nothing has changed. Rows whose elements are not adjacent are copied whatever their storage.
  * Errors: MXL_MISSING_KEY, MXL_UNEXPECTED_KEY, MXL_INVALID_SHAPE, MXL_INVALID_DTYPE, MXL_INVALID_ARGUMENT (a key that
  * comes twice), MXL_ALREADY_PREPARED, MXL_OUT_OF_MEMORY. */

@@ -59,6 +59,10 @@ check_result check_concurrent_callers(int callers);
 check_result check_nothing_to_do(void);
 check_result check_scratch_refused(void);
 
+/* The fused MLP of every encoding and compute with its three linears called one by one: on 1 to 8 threads, for few and many rows, in that
+ * environment, on a foreign thread when asked. */
+check_result check_mlps_in_environment(check_environment environment, int foreign_thread);
+
 /* Each CPU variant of the search that quantizes a column, for every block encoding. */
 check_result check_quantize_variants(void);
 

@@ -21,6 +21,7 @@ STRUCTS = {
     "mxl_linear_options": structs.LinearOptions,
     "mxl_linear_v1_options": structs.LinearV1Options,
     "mxl_mlp_options": structs.MLPOptions,
+    "mxl_mlp_weights_options": structs.MLPWeightsOptions,
     "mxl_quantize_options": structs.QuantizeOptions,
     "mxl_prepare_options": structs.PrepareOptions,
     "mxl_run_options": structs.RunOptions,

@@ -102,6 +102,17 @@ class MLPOptions(Structure):
     ]
 
 
+class MLPWeightsOptions(Structure):
+    """mxl_mlp_weights_options"""
+
+    _fields_ = [
+        ("struct_size", c_uint32),
+        ("activation", c_int32),
+        ("devices", POINTER(Device)),
+        ("device_count", c_size_t),
+    ]
+
+
 class QuantizeOptions(Structure):
     """mxl_quantize_options"""
 
@@ -165,6 +176,11 @@ PROTOTYPES = {
     "mxl_linear_create": (_status, [POINTER(LinearOptions), POINTER(LayerHandle), _error]),
     "mxl_linear_v1_create": (_status, [POINTER(LinearV1Options), POINTER(LayerHandle), _error]),
     "mxl_mlp_create": (_status, [POINTER(MLPOptions), POINTER(LayerHandle), _error]),
+    "mxl_mlp_create_from": (_status, [LayerHandle] * 3 + [c_int32, POINTER(LayerHandle), _error]),
+    "mxl_mlp_create_from_weights": (
+        _status,
+        [WeightsHandle, c_int64, POINTER(MLPWeightsOptions), POINTER(LayerHandle), _error],
+    ),
     "mxl_gate": (_status, [c_int32, POINTER(Tensor), POINTER(Tensor), POINTER(Tensor), _error]),
     "mxl_layer_entry_count": (_status, [LayerHandle, POINTER(c_size_t), _error]),
     "mxl_layer_entry": (_status, [LayerHandle, c_size_t, POINTER(Entry), _error]),

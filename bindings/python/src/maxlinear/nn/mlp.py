@@ -12,10 +12,11 @@ from .._ffi import constants, structs
 from .._ffi.library import library
 from .._ffi.tensors import as_array, tensor_of
 from ..dtype import DType
-from ..errors import ArgumentError, check, integer, new_error
+from ..errors import ArgumentError, StateDictError, check, integer, new_error
 from ..graph.device import DeviceRef
 from ..graph.quantization import QuantizationEncoding
 from ..graph.weight import Weight
+from ..graph.weights import WeightData, Weights
 from .linear import Linear, LinearV2
 from .module import Array, Module
 
@@ -55,12 +56,102 @@ def gate(activation_function: str, gate: Array, up: Array) -> Array:
     return hidden
 
 
-def _composed(activation_function: str, x: Any, layers: Sequence[Callable[[Array], Array]]) -> Array:
-    """The MLP of three layers called one by one, with float32 between them."""
-    source = as_array(x, "x")
-    wide = source.astype(np.float32, copy=False)
-    hidden = gate(activation_function, layers[0](wide), layers[2](wide))
-    return layers[1](hidden).astype(source.dtype, copy=False)
+def _new_handle(create: Any, *arguments: Any) -> Any:
+    """The layer that a function of the library makes."""
+    handle = structs.LayerHandle()
+    error = new_error()
+    check(create(*arguments, ctypes.byref(handle), error), error)
+    return handle
+
+
+class _Fused(Module):
+    """Three linear layers as they are now, as one."""
+
+    def __init__(self, linears: Sequence[Module], activation: int, out_dim: int) -> None:
+        handles = (linear._handle for linear in linears)
+        self._own(_new_handle(library.mxl_mlp_create_from, *handles, activation))
+        self._columns = out_dim
+        self.prepare()
+
+    @property
+    def _out_dim(self) -> int:
+        return self._columns
+
+
+class _Linears:
+    """The three linear layers of an MLP, called as one where nobody has overridden their call."""
+
+    def __init__(self, linears: Sequence[Module], activation_function: str) -> None:
+        self.linears = tuple(linears)
+        self.activation_function = activation_function
+        self._latest: tuple[Any, _Fused] | None = None
+
+    def _fused(self) -> _Fused | None:
+        if any(type(linear).__call__ is not Module.__call__ for linear in self.linears):
+            return None
+        for linear in self.linears:
+            linear._ensure_prepared()
+        key = tuple(linear._changes for linear in self.linears)
+        latest = self._latest
+        if latest is None or latest[0] != key:
+            fused = _Fused(self.linears, _activation(self.activation_function), self.linears[1]._out_dim)
+            latest = self._latest = (key, fused)
+        return latest[1]
+
+    def __call__(self, x: Any, out: Array | None, accumulate: bool, threads: int | None) -> Array:
+        fused = self._fused()
+        if fused is not None:
+            return fused(x, out, accumulate=accumulate, threads=threads)
+        source = as_array(x, "x")
+        wide = source.astype(np.float32, copy=False)
+        gate_proj, down_proj, up_proj = self.linears
+        hidden = gate(self.activation_function, gate_proj(wide), up_proj(wide))
+        y = down_proj(hidden)
+        if out is None:
+            return y.astype(source.dtype, copy=False)
+        out[...] = (out + y if accumulate else y).astype(out.dtype, copy=False)
+        return out
+
+    def weights(self) -> list[Weight]:
+        return [
+            Weight(f"{part}.{weight.name}", weight.dtype, weight.shape, weight.device, weight.quantization_encoding)
+            for part, linear in zip(_PARTS, self.linears, strict=True)
+            for weight in linear.weights
+        ]
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool, **options: Any) -> None:
+        """Each linear's own entries. They are looked at before the first is taken, so that a failed load changes nothing."""
+        keys = [weight.name for weight in self.weights()]
+        missing = [key for key in keys if key not in state_dict]
+        if missing:
+            raise StateDictError("MXL_MISSING_KEY", f"{missing[0]}: missing from the state dict")
+        unexpected = [key for key in state_dict if key not in keys]
+        if strict and unexpected:
+            raise StateDictError("MXL_UNEXPECTED_KEY", f"{unexpected[0]}: the layer has no such key")
+        for weight in self.weights():
+            self._check(weight, state_dict[weight.name])
+        for part, linear in zip(_PARTS, self.linears, strict=True):
+            own = {weight.name: state_dict[f"{part}.{weight.name}"] for weight in linear.weights}
+            linear.load_state_dict(own, strict=strict, **options)
+
+    @staticmethod
+    def _check(weight: Weight, value: Any) -> None:
+        if isinstance(value, (Weights, WeightData)):
+            return
+        encoding = weight.quantization_encoding
+        array, shape = as_array(value, weight.name), weight.shape
+        if encoding is not None:
+            shape = (shape[0], shape[1] // encoding.elements_per_block * encoding.block_size)
+        if array.shape != shape:
+            message = f"{weight.name}: shape is {list(array.shape)}, expected {list(shape)}"
+            raise ArgumentError("MXL_INVALID_SHAPE", message)
+
+    def state_dict(self, auto_initialize: bool) -> dict[str, Array]:
+        return {
+            f"{part}.{key}": value
+            for part, linear in zip(_PARTS, self.linears, strict=True)
+            for key, value in linear.state_dict(auto_initialize).items()
+        }
 
 
 class MLP:
@@ -70,17 +161,28 @@ class MLP:
         gate_proj, up_proj: (feed_forward_length, hidden_dim).
         down_proj: (hidden_dim, feed_forward_length).
 
-    The hidden vector is float32. The bits are those of `MLPV2` on the same weights.
+    The hidden vector is float32. The bits are those of `MLPV2` on the same weights. Library layers run fused, gate and up in one pass
+    over x; where one overrides `__call__`, it is called.
     """
 
     def __init__(self, gate_proj: Linear, down_proj: Linear, up_proj: Linear) -> None:
         self.gate_proj = gate_proj
         self.down_proj = down_proj
         self.up_proj = up_proj
+        self._linears = _Linears((gate_proj, down_proj, up_proj), "silu")
 
-    def __call__(self, x: Any) -> Array:
-        """y = mlp(x); x is (..., hidden_dim), float32, float16 or bfloat16, y has its dtype."""
-        return _composed("silu", x, (self.gate_proj, self.down_proj, self.up_proj))
+    def __call__(
+        self, x: Any, out: Array | None = None, *, accumulate: bool = False, threads: int | None = None
+    ) -> Array:
+        """y = mlp(x); x is (..., hidden_dim), float32, float16 or bfloat16, y has its dtype.
+
+        Raises:
+            maxlinear.Error: shapes that do not fit (ValueError), a dtype (TypeError).
+        """
+        linears = (self.gate_proj, self.down_proj, self.up_proj)
+        if self._linears.linears != linears:
+            self._linears = _Linears(linears, "silu")
+        return self._linears(x, out, accumulate, threads)
 
 
 class MLPV2(Module):
@@ -120,7 +222,7 @@ class MLPV2(Module):
         self.has_bias = has_bias
         self.activation_function = activation_function
         number = _activation(activation_function)
-        self._linears: dict[str, LinearV2] | None = None
+        self._linears: _Linears | None = None
         if linear_cls is LinearV2:
             self._make(number)
             return
@@ -129,8 +231,8 @@ class MLPV2(Module):
             (feed_forward_length, hidden_dim),
             (hidden_dim, feed_forward_length),
         ]
-        self._linears = {
-            part: linear_cls(
+        linears = [
+            linear_cls(
                 in_dim=in_dim,
                 out_dim=out_dim,
                 dtype=dtype,
@@ -138,13 +240,59 @@ class MLPV2(Module):
                 quantization_encoding=quantization_encoding,
                 has_bias=has_bias,
             )
-            for part, (in_dim, out_dim) in zip(_PARTS, shapes, strict=True)
-        }
+            for in_dim, out_dim in shapes
+        ]
+        self._linears = _Linears(linears, activation_function)
 
-    def _make(self, activation: int) -> None:
-        devices = (structs.Device * len(self.devices))(
+    @classmethod
+    def from_weights(
+        cls,
+        weights: Weights,
+        layer: int = 0,
+        *,
+        devices: Sequence[DeviceRef] = (),
+        activation_function: str = "silu",
+    ) -> MLPV2:
+        """The MLP of a checkpoint's layer, mapped without a copy.
+
+        Its tensors are found by the names of Hugging Face ("model.layers.0.mlp.gate_proj.weight") or GGUF
+        ("blk.0.ffn_gate.weight"), behind any prefix; dense or encoded, each of the three in its own encoding, with the biases it
+        has.
+
+        Args:
+            weights: the whole checkpoint.
+            layer: its number.
+
+        Raises:
+            maxlinear.Error: no such layer (KeyError), shapes or encodings that do not fit (ValueError).
+        """
+        self = cls.__new__(cls)
+        self.devices = tuple(devices) or (DeviceRef.CPU(),)
+        options = structs.MLPWeightsOptions(
+            struct_size=ctypes.sizeof(structs.MLPWeightsOptions),
+            activation=_activation(activation_function),
+            devices=self._device_array(),
+            device_count=len(self.devices),
+        )
+        number = integer(layer, 64, "layer")
+        create = library.mxl_mlp_create_from_weights
+        self._own(_new_handle(create, weights._checkpoint.handle, number, ctypes.byref(options)))
+        self._linears = None
+        named = {weight.name: weight for weight in self.weights}
+        gate_weight = named["gate_proj.weight"]
+        self.dtype = gate_weight.dtype
+        self.quantization_encoding = gate_weight.quantization_encoding
+        self.feed_forward_length, self.hidden_dim = gate_weight.shape
+        self.has_bias = "gate_proj.bias" in named
+        self.activation_function = activation_function
+        return self
+
+    def _device_array(self) -> Any:
+        return (structs.Device * len(self.devices))(
             *(structs.Device(device._number, integer(device.id, 32, "devices")) for device in self.devices)
         )
+
+    def _make(self, activation: int) -> None:
         encoding = self.quantization_encoding
         options = structs.MLPOptions(
             struct_size=ctypes.sizeof(structs.MLPOptions),
@@ -154,13 +302,10 @@ class MLPV2(Module):
             has_bias=int(self.has_bias),
             activation=activation,
             encoding=None if encoding is None else encoding.name.encode(),
-            devices=devices,
+            devices=self._device_array(),
             device_count=len(self.devices),
         )
-        handle = structs.LayerHandle()
-        error = new_error()
-        check(library.mxl_mlp_create(ctypes.byref(options), ctypes.byref(handle), error), error)
-        self._own(handle)
+        self._own(_new_handle(library.mxl_mlp_create, ctypes.byref(options)))
 
     @property
     def _out_dim(self) -> int:
@@ -169,39 +314,22 @@ class MLPV2(Module):
     @property
     def weights(self) -> list[Weight]:
         """What the state dict holds, in order."""
-        if self._linears is None:
-            return [self._weight(entry) for entry in self._entries()]
-        linears = self._linears.items()
-        return [
-            Weight(f"{part}.{weight.name}", weight.dtype, weight.shape, weight.device, weight.quantization_encoding)
-            for part, linear in linears
-            for weight in (linear.weight, linear.bias)
-            if weight is not None
-        ]
+        return super().weights if self._linears is None else self._linears.weights()
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], *, strict: bool = True, replace: bool = False) -> None:
+    def load_state_dict(self, state_dict: Mapping[str, Any], *, strict: bool = True, **options: Any) -> None:
         if self._linears is None:
-            super().load_state_dict(state_dict, strict=strict, replace=replace)
-            return
-        for part, linear in self._linears.items():
-            own = {
-                key.removeprefix(f"{part}."): value for key, value in state_dict.items() if key.startswith(f"{part}.")
-            }
-            linear.load_state_dict(own, strict=strict, replace=replace)
+            super().load_state_dict(state_dict, strict=strict, **options)
+        else:
+            self._linears.load_state_dict(state_dict, strict, **options)
 
-    def state_dict(self) -> dict[str, Array]:
+    def state_dict(self, auto_initialize: bool = True) -> dict[str, Array]:
         if self._linears is None:
-            return super().state_dict()
-        parts = self._linears.items()
-        return {f"{part}.{key}": value for part, linear in parts for key, value in linear.state_dict().items()}
+            return super().state_dict(auto_initialize)
+        return self._linears.state_dict(auto_initialize)
 
     def __call__(
         self, x: Any, out: Array | None = None, *, accumulate: bool = False, threads: int | None = None
     ) -> Array:
         if self._linears is None:
             return super().__call__(x, out, accumulate=accumulate, threads=threads)
-        y = _composed(self.activation_function, x, [self._linears[part] for part in _PARTS])
-        if out is None:
-            return y
-        out[...] = out + y if accumulate else y
-        return out
+        return self._linears(x, out, accumulate, threads)

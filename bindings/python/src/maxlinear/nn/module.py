@@ -12,7 +12,7 @@ import numpy as np
 
 from .._ffi import constants, structs
 from .._ffi.library import library
-from .._ffi.tensors import array_of, as_array, rows_contiguous, tensor_of
+from .._ffi.tensors import array_of, as_array, rows_contiguous, shape_of, tensor_of
 from ..dtype import DType
 from ..errors import ArgumentError, StateError, check, integer, new_error
 from ..graph.quantization import QuantizationEncoding
@@ -37,6 +37,14 @@ def _choice(table: dict[str | None, int], value: str | None, argument: str) -> i
         known = ", ".join(repr(key) for key in table)
         raise ArgumentError("MXL_INVALID_ARGUMENT", f"{argument}: is {value!r}, expected one of {known}")
     return table[value]
+
+
+def _load_flags(strict: bool, replace: bool, override_encoding: bool) -> int:
+    return (
+        (constants.MXL_LOAD_STRICT if strict else 0)
+        | (constants.MXL_LOAD_REPLACE if replace else 0)
+        | (constants.MXL_LOAD_OVERRIDE_ENCODING if override_encoding else 0)
+    )
 
 
 class _Call:
@@ -68,6 +76,9 @@ class Module:
     """
 
     _handle: Any
+    #: Counts what changes the weights or what is prepared of them.
+    _changes = 0
+    _prepared_at = -1
 
     def _own(self, handle: Any) -> None:
         """Takes over a handle."""
@@ -95,12 +106,23 @@ class Module:
             entries.append(entry)
         return entries
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], *, strict: bool = True, replace: bool = False) -> None:
+    def load_state_dict(
+        self,
+        state_dict: Mapping[str, Any],
+        *,
+        override_quantization_encoding: bool = False,
+        weight_alignment: int | None = None,
+        strict: bool = True,
+        replace: bool = False,
+    ) -> None:
         """Fills the layer. A failed load changes nothing.
 
         Args:
             state_dict: a value for each key of the layer: a numpy array, something with `__dlpack__` or the buffer
-                protocol, a nested sequence (all copied), or a tensor of a checkpoint (mapped, not copied).
+                protocol, a nested sequence (all copied), or a tensor of a checkpoint (mapped, not copied; one of another
+                float dtype is converted, arrays are not).
+            override_quantization_encoding: a weight takes the encoding of a checkpoint's tensor.
+            weight_alignment: a power of two, as in MAX; the kernels here take any alignment.
             strict: refuse keys that the layer does not have, instead of ignoring them.
             replace: accept a layer that is prepared; calls that are running finish on the old weights.
 
@@ -108,6 +130,9 @@ class Module:
             maxlinear.Error: a missing or unexpected key (KeyError), a shape (ValueError) or dtype (TypeError) that does not
                 fit, a prepared layer without replace (RuntimeError).
         """
+        if weight_alignment is not None and (weight_alignment < 1 or weight_alignment & (weight_alignment - 1)):
+            message = f"weight_alignment: is {weight_alignment}, expected a power of two"
+            raise ArgumentError("MXL_INVALID_ARGUMENT", message)
         entries = (structs.Entry * max(len(state_dict), 1))()
         kept: list[Any] = []
         for index, (key, value) in enumerate(state_dict.items()):
@@ -116,8 +141,9 @@ class Module:
             entry.name = name
             entries[index] = entry
             kept.append((name, entry, keep))
-        flags = (constants.MXL_LOAD_STRICT if strict else 0) | (constants.MXL_LOAD_REPLACE if replace else 0)
+        flags = _load_flags(strict, replace, override_quantization_encoding)
         error = new_error()
+        self._changes += 1
         status = library.mxl_layer_load(self._handle, entries, len(state_dict), flags, error)
         if status != constants.MXL_OK:
             for _, entry, _ in kept:
@@ -136,23 +162,44 @@ class Module:
         entry = structs.Entry(tensor=tensor_of(array), storage=constants.MXL_STORAGE_COPY)
         return entry, array
 
-    def load_weights(self, weights: Weights, prefix: str = "", *, strict: bool = False, replace: bool = False) -> None:
+    def load_weights(
+        self,
+        weights: Weights,
+        prefix: str = "",
+        *,
+        override_quantization_encoding: bool = False,
+        strict: bool = False,
+        replace: bool = False,
+    ) -> None:
         """Fills the layer from a checkpoint's tensors named prefix + key, mapped, without a copy.
 
         Raises as `load_state_dict`.
         """
         path = f"{weights.name}.{prefix}" if weights.name else prefix
-        flags = (constants.MXL_LOAD_STRICT if strict else 0) | (constants.MXL_LOAD_REPLACE if replace else 0)
+        flags = _load_flags(strict, replace, override_quantization_encoding)
         error = new_error()
+        self._changes += 1
         handle = weights._checkpoint.handle
         check(library.mxl_layer_load_weights(self._handle, handle, path.encode(), flags, error), error)
 
-    def state_dict(self) -> dict[str, Array]:
-        """What was loaded, bit for bit, as read-only arrays. Raises RuntimeError (`maxlinear.Error`) before a load."""
+    def state_dict(self, auto_initialize: bool = True) -> dict[str, Array]:
+        """What was loaded, bit for bit, as read-only arrays.
+
+        Args:
+            auto_initialize: zeros for weights that are not loaded, as in MAX; the layer stays without them.
+
+        Raises:
+            maxlinear.Error: a weight is not loaded (RuntimeError), without auto_initialize.
+        """
         state = {}
         for entry in self._entries():
             owner = _EntryOwner(entry)
             key = entry.name.decode()
+            if entry.tensor.data is None and auto_initialize:
+                zeros = np.zeros(shape_of(entry.tensor), DType(entry.tensor.dtype).to_numpy())
+                zeros.flags.writeable = False
+                state[key] = zeros
+                continue
             if entry.tensor.data is None:
                 raise StateError("MXL_NOT_LOADED", f"{key}: not loaded; load a state dict first")
             state[key] = array_of(entry.tensor, owner)
@@ -173,6 +220,7 @@ class Module:
             threads=0 if threads is None else integer(threads, 32, "threads"),
         )
         error = new_error()
+        self._changes += 1
         check(library.mxl_layer_prepare(self._handle, ctypes.byref(options), error), error)
 
     @property
@@ -254,12 +302,30 @@ class Module:
         check(status, error)
         return y
 
+    def _ensure_prepared(self) -> None:
+        """Prepares the layer when that has not been done since it last changed."""
+        if self._prepared_at == self._changes:
+            return
+        try:
+            self.prepare()
+        except StateError as error:
+            if error.status != "MXL_ALREADY_PREPARED":
+                raise
+        self._prepared_at = self._changes
+
+    @property
+    def weights(self) -> list[Weight]:
+        """What the state dict holds, in order."""
+        return [self._weight(entry) for entry in self._entries()]
+
     @staticmethod
     def _weight(entry: structs.Entry) -> Weight:
-        """What an entry of the state dict is; its shape is the stored one."""
+        """What an entry of the state dict is."""
         owner = _EntryOwner(entry)
         encoding = QuantizationEncoding(owner.entry.encoding.decode()) if entry.encoding else None
-        shape = tuple(entry.tensor.shape[axis] for axis in range(entry.tensor.rank))
+        shape = shape_of(entry.tensor)
+        if encoding is not None:
+            shape = (*shape[:-1], shape[-1] // encoding.block_size * encoding.elements_per_block)
         return Weight(entry.name.decode(), DType(entry.tensor.dtype), shape, quantization_encoding=encoding)
 
 
