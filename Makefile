@@ -15,7 +15,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: help demo test test-swift test-python lib lint format abi abi-fixture clean
 
 help:
-	@echo "make demo     embed sentences with a trained encoder, every linear layer in maxlinear"
+	@echo "make demo     a trained encoder in every encoding, and one MLP from four languages; MODEL=file.gguf for your own"
 	@echo "make test     all tests"
 	@echo "make lib      $(LIBRARY)"
 	@echo "make lint     formats, types and house rules"
@@ -24,8 +24,9 @@ help:
 	@echo "make abi-fixture  keep this version's client and headers, before its release"
 	@echo "make clean    remove build products"
 
-demo: $(LIBRARY) $(VENV)/demo.stamp
+demo: $(LIBRARY) $(VENV)/demo.stamp $(BUILD)/compilers.stamp
 	$(VENV)/bin/python examples/python/minilm
+	$(VENV)/bin/python examples/python/same_bits $(if $(MODEL),--model "$(MODEL)") $(if $(LAYER),--layer $(LAYER))
 
 test: test-swift test-python
 

@@ -39,8 +39,13 @@ static int matrix_make(matrix *m, const mxl_encoding *encoding, const mxl_kernel
   }
   for (int64_t i = 0; i < out_dim * in_dim; i++) values[i] = number(&seed) / 16;
   for (int64_t i = 0; i < out_dim; i++) bias[i] = number(&seed);
-  mxlk_blocks_job job = {.encoding = encoding, .values = values, .dtype = MXL_FLOAT32, .blocks = m->stored,
-                         .rows = out_dim, .k = in_dim, .threads = 2};
+  mxlk_blocks_job job = {.encoding = encoding,
+                         .values = values,
+                         .dtype = MXL_FLOAT32,
+                         .blocks = m->stored,
+                         .rows = out_dim,
+                         .k = in_dim,
+                         .threads = 2};
   if (encoding->dtype == MXL_UINT8)
     mxlk_quantize(&job);
   else
@@ -55,10 +60,10 @@ static int matrix_make(matrix *m, const mxl_encoding *encoding, const mxl_kernel
 
 static mxlk_linear_job job_of(const mxlk_linear_weights *weights, const float *x, float *y, int64_t rows,
                               int32_t threads) {
-  mxlk_linear_job job = {.weights = weights, .x = x, .y = y, .x_dtype = MXL_FLOAT32, .y_dtype = MXL_FLOAT32,
-                         .threads = threads};
-  job.rows = (mxlk_rows){.rank = 1, .shape = {rows}, .x_strides = {weights->source.in_dim},
-                         .y_strides = {weights->source.out_dim}};
+  mxlk_linear_job job = {
+      .weights = weights, .x = x, .y = y, .x_dtype = MXL_FLOAT32, .y_dtype = MXL_FLOAT32, .threads = threads};
+  job.rows = (mxlk_rows){
+      .rank = 1, .shape = {rows}, .x_strides = {weights->source.in_dim}, .y_strides = {weights->source.out_dim}};
   return job;
 }
 

@@ -1,11 +1,14 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
+let maxLinear = Target.Dependency.product(name: "MaxLinear", package: "maxlinear")
+
 let package = Package(
-  name: "linear-example",
+  name: "examples",
   dependencies: [.package(name: "maxlinear", path: "../..")],
   targets: [
-    .executableTarget(name: "linear", dependencies: [.product(name: "MaxLinear", package: "maxlinear")])
+    .executableTarget(name: "linear", dependencies: [maxLinear]),
+    .executableTarget(name: "mlp", dependencies: [maxLinear]),
   ],
   swiftLanguageModes: [.v6]
 )

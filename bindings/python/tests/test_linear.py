@@ -1,17 +1,20 @@
 """Linear and LinearV2 against MAX's golden cases, float64, and themselves."""
 
 import array
+import ctypes
 import os
 import subprocess
 import sys
 import threading
 import timeit
 
+import ml_dtypes
 import numpy as np
 import pytest
 from conftest import relative_error
 
 import maxlinear
+from maxlinear._ffi import dlpack
 from maxlinear.dtype import DType
 from maxlinear.graph import DeviceRef
 from maxlinear.nn.linear import Linear, LinearV2
@@ -105,6 +108,40 @@ def test_other_kinds_of_arrays(random):
     assert (layer(x.tolist()) == y).all()
     x.flags.writeable = False
     assert (layer(x) == y).all()
+
+
+class BFloat16:
+    """A bfloat16 tensor that another library exports through DLPack, in any layout."""
+
+    deleted = 0
+
+    def __init__(self, array, device_type=1, code=4):
+        self.array = array
+        self.shape = (ctypes.c_int64 * array.ndim)(*array.shape)
+        self.strides = (ctypes.c_int64 * array.ndim)(*(stride // 2 for stride in array.strides))
+        tensor = (array.__array_interface__["data"][0] - 6, device_type, 0, array.ndim, code, 16, 1)
+        self.managed = dlpack._Tensor(*tensor, self.shape, self.strides, 6)
+
+    def __dlpack__(self, **keywords):
+        if keywords:
+            raise TypeError("an exporter of the first DLPack")
+        new = ctypes.pythonapi.PyCapsule_New
+        new.restype, new.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+        return new(ctypes.addressof(self.managed), b"dltensor", None)
+
+    def __dlpack_device__(self):
+        return (1, 0)
+
+
+def test_bfloat16_through_dlpack(random):
+    wide = random.standard_normal((8, 64)).astype(ml_dtypes.bfloat16)
+    x = random.standard_normal((3, 32)).astype(ml_dtypes.bfloat16)
+    for weight in (wide[:, :32], wide[:, ::2], wide[::-1, 32:]):
+        y = Linear(BFloat16(weight))(BFloat16(x))
+        assert y.dtype == ml_dtypes.bfloat16 and (y == Linear(weight)(x)).all()
+    for other in (BFloat16(x, device_type=2), BFloat16(x, code=5)):
+        with pytest.raises(TypeError, match="DLPack"):
+            Linear(wide[:, :32])(other)
 
 
 def test_torch_tensors_when_torch_is_there(random):

@@ -8,11 +8,28 @@ import resource
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[Any]
 
 HERE = Path(__file__).resolve().parent
 BINDINGS = HERE.parents[2] / "bindings" / "python" / "src"
 #: Cosine of each embedding to that of the same model in float64.
 LEAST_COSINE = 0.999999
+#: The same with the linear layers' weights in an encoding.
+LEAST_COSINES = {
+    "F32": LEAST_COSINE,
+    "F16": LEAST_COSINE,
+    "BF16": 0.9999,
+    "Q8_0": 0.999,
+    "Q6_K": 0.999,
+    "Q5_K": 0.998,
+    "Q4_K": 0.994,
+    "Q4_0": 0.95,
+}
 
 
 def arguments() -> argparse.Namespace:
@@ -101,11 +118,49 @@ def main() -> int:
     print(f"packed weights  {packed / 1e6:.1f} MB")
     print(f"process         {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3:.0f} MB resident at most")
 
-    cosine = least_cosine(embeddings, Reference(encoder).embed(texts))
+    exact = Reference(encoder).embed(texts)
+    cosine = least_cosine(embeddings, exact)
     good = cosine >= LEAST_COSINE
     sign = ">=" if good else "<"
     print(f"check           least cosine to the model in float64: {cosine:.9f} {sign} {LEAST_COSINE}")
+    good = compare_encodings(MODEL_DIR, texts, exact) and good
     return 0 if good else 1
+
+
+def compare_encodings(folder: Path, texts: list[str], exact: Array) -> bool:
+    """Prints a row for each encoding of the linear layers' weights; whether all embeddings are as near as they should be."""
+    from encoder import FALLBACK, Encoder
+    from reference import least_cosine
+
+    print("\nweights    layers           MB  least cosine   ms a sentence")
+    good = True
+    mixed = False
+    for encoding, least in LEAST_COSINES.items():
+        encoder = Encoder(folder, encoding)
+        encoder.embed(texts[:1])
+        started = time.perf_counter()
+        embeddings = encoder.embed(texts)
+        seconds = time.perf_counter() - started
+        layers = [timed.layer for timed in encoder.linears.values()]
+        own = sum(layer.weight.quantization_encoding in (None, encoding_named(encoding)) for layer in layers)
+        note = "36" if own == len(layers) else f"{own} + {len(layers) - own} {FALLBACK}"
+        mixed |= own < len(layers)
+        size = sum(layer.memory()["packed"] for layer in layers) / 1e6
+        cosine = least_cosine(embeddings, exact)
+        good &= cosine >= least
+        verdict = "" if cosine >= least else f" < {least}"
+        print(f"{encoding:<10} {note:<12} {size:6.1f}  {cosine:12.6f}   {seconds / len(texts) * 1e3:8.2f}{verdict}")
+    if mixed:
+        print(
+            f"A K-quant's block is 256 weights of a row. Rows of 384 are no whole number of blocks: they are {FALLBACK}."
+        )
+    return good
+
+
+def encoding_named(name: str) -> Any:
+    from maxlinear.graph.quantization import QuantizationEncoding
+
+    return QuantizationEncoding(name)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from maxlinear import quantize
 from maxlinear.dtype import DType
+from maxlinear.graph.quantization import QuantizationEncoding
 from maxlinear.graph.weights import Weights, load_weights
 from maxlinear.nn.linear import LinearV2
 
@@ -57,19 +59,37 @@ class Timed:
         return y
 
 
-def linear(weights: Weights) -> Timed:
-    """A layer whose weight and bias are mapped from the file."""
+#: What a matrix is stored in where its rows are no whole number of an encoding's blocks.
+FALLBACK = "Q8_0"
+
+
+def linear(weights: Weights, encoding: str) -> Timed:
+    """A layer whose bias, and whose weight where it stays float32, are mapped from the file."""
     out_dim, in_dim = weights.weight.data().shape
-    layer = LinearV2(in_dim, out_dim, DType.float32, has_bias=True)
-    layer.load_state_dict({"weight": weights.weight, "bias": weights.bias})
+    if encoding in NARROW:
+        layer = LinearV2(in_dim, out_dim, NARROW[encoding], has_bias=True)
+        layer.load_state_dict({"weight": weights.weight, "bias": weights.bias})
+    else:
+        blocks = QuantizationEncoding(encoding)
+        if in_dim % blocks.elements_per_block:
+            blocks = QuantizationEncoding(FALLBACK)
+        layer = LinearV2(in_dim, out_dim, DType.uint8, has_bias=True, quantization_encoding=blocks)
+        layer.load_state_dict({"weight": quantize(weights.weight.numpy(), blocks), "bias": weights.bias})
     layer.prepare()
     return Timed(layer)
 
 
-class Encoder:
-    """The model of a folder: model.safetensors, config.json, tokenizer.json and sentence_bert_config.json."""
+#: Encodings without blocks.
+NARROW = {"F32": DType.float32, "F16": DType.float16, "BF16": DType.bfloat16}
 
-    def __init__(self, folder: Path) -> None:
+
+class Encoder:
+    """The model of a folder: model.safetensors, config.json, tokenizer.json and sentence_bert_config.json.
+
+    encoding: of the linear layers' weights.
+    """
+
+    def __init__(self, folder: Path, encoding: str = "F32") -> None:
         self.config = json.loads((folder / "config.json").read_text())
         self.weights = load_weights(folder / "model.safetensors")
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -77,7 +97,7 @@ class Encoder:
         # Fewer tokens than the model has positions for: what it was trained on, and what others cut sentences to.
         limits = json.loads((folder / "sentence_bert_config.json").read_text())
         self.tokenizer.enable_truncation(limits["max_seq_length"])
-        self.linears = {name: linear(self.weights[name]) for name in self.linear_names()}
+        self.linears = {name: linear(self.weights[name], encoding) for name in self.linear_names()}
 
     def linear_names(self) -> list[str]:
         """The 36 linear layers of the encoder. (The file also has a pooler, which sentence embeddings do not use.)"""

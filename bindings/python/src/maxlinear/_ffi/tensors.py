@@ -10,6 +10,7 @@ import numpy as np
 
 from ..dtype import DType
 from . import constants
+from .dlpack import bfloat16_from_dlpack
 from .structs import Tensor
 
 
@@ -22,6 +23,9 @@ def as_array(value: Any, argument: str) -> np.ndarray[Any, Any]:
         try:
             return np.from_dlpack(value)
         except (BufferError, RuntimeError, TypeError, ValueError) as error:
+            narrow = bfloat16_from_dlpack(value)
+            if narrow is not None:
+                return narrow
             raise TypeError(f"{argument}: cannot be taken through DLPack: {error}") from error
     if isinstance(value, (int, float, Sequence)) and not isinstance(value, (str, bytes, bytearray, memoryview)):
         return np.asarray(value, np.float32)
