@@ -179,7 +179,8 @@ mxl_status mxl_layer_entry(const mxl_layer *layer, size_t index, mxl_entry *entr
 
 /* Fills the layer from count entries. All of the layer's keys must be there, with the layer's shapes and
  * dtype; a checkpoint's tensor (MXL_STORAGE_MAP) of another float dtype is converted. Extra entries are ignored unless
- * MXL_LOAD_STRICT. flags: MXL_LOAD_* ored together. When the call fails, nothing has changed. Rows whose elements are not adjacent are copied whatever their storage.
+ * MXL_LOAD_STRICT. flags: MXL_LOAD_* ored together. When the call fails, nothing has changed. Rows whose elements are not
+ * adjacent are copied whatever their storage.
  * Errors: MXL_MISSING_KEY, MXL_UNEXPECTED_KEY, MXL_INVALID_SHAPE, MXL_INVALID_DTYPE, MXL_INVALID_ARGUMENT (a key that
  * comes twice), MXL_ALREADY_PREPARED, MXL_OUT_OF_MEMORY. */
 mxl_status mxl_layer_load(mxl_layer *layer, const mxl_entry *entries, size_t count, uint32_t flags, mxl_error *error);
