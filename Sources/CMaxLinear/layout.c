@@ -34,6 +34,7 @@ FIELD(mxl_linear_options, device, 28);
 FIELD(mxl_linear_options, encoding, 40);
 FIELD(mxl_linear_options, name, 48);
 FIELD(mxl_linear_options, clip_weight, 56);
+FIELD(mxl_linear_options, quantization, 64);
 
 FIELD(mxl_linear_v1_options, dtype, 4);
 FIELD(mxl_linear_v1_options, weight, 8);
@@ -41,10 +42,21 @@ FIELD(mxl_linear_v1_options, bias, 16);
 FIELD(mxl_linear_v1_options, in_features, 24);
 FIELD(mxl_linear_v1_options, out_features, 32);
 FIELD(mxl_linear_v1_options, encoding, 40);
+FIELD(mxl_linear_v1_options, quantization, 48);
+FIELD(mxl_linear_v1_options, perm_idx, 56);
+
+FIELD(mxl_quantization, bits, 4);
+FIELD(mxl_quantization, group_size, 8);
+FIELD(mxl_quantization, desc_act, 12);
+FIELD(mxl_quantization, sym, 16);
+FIELD(mxl_quantization, quant_method, 24);
+FIELD(mxl_quantization, checkpoint_format, 32);
 
 FIELD(mxl_mlp_weights_options, activation, 4);
 FIELD(mxl_mlp_weights_options, devices, 8);
 FIELD(mxl_mlp_weights_options, device_count, 16);
+FIELD(mxl_mlp_weights_options, quantization, 24);
+FIELD(mxl_mlp_options, quantization, 56);
 
 FIELD(mxl_quantize_options, threads, 4);
 FIELD(mxl_quantize_options, importance, 8);

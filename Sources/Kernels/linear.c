@@ -105,7 +105,7 @@ static void pack_x(plan *p, const mxlk_team *team) {
     while (tile >= block_tile(p, block + 1)) block++;
     int64_t first = tile_row(p, tile);
     mxlk_activate(p->row, p->job->x_dtype, p->job->x, &p->rows, p->chunk_begin + first, tile_row(p, tile + 1) - first,
-                  superblock * MXL_SUPERBLOCK, superblock_k(p->in_dim, superblock),
+                  p->job->weights->columns, superblock * MXL_SUPERBLOCK, superblock_k(p->in_dim, superblock),
                   packed_x_at(p, block, tile, superblock));
   }
 }
@@ -323,7 +323,8 @@ static plan plan_of(const mxlk_linear_job *job) {
   int64_t most_rows = most(CHUNK_BYTES / p.x_row_bytes, row->tile_rows);
   p.chunks = divide_up(p.row_count, most_rows);
   most_rows = p.chunks == 0 ? 0 : divide_up(p.row_count, p.chunks);
-  int direct = p.row_count == 1 && row->compute == MXL_COMPUTE_FLOAT32 && job->x_dtype == MXL_FLOAT32;
+  int direct = p.row_count == 1 && row->compute == MXL_COMPUTE_FLOAT32 && job->x_dtype == MXL_FLOAT32 &&
+               weights->columns == NULL;
   if (direct) {
     const char *x = (const char *)job->x + 4 * mxlk_rows_offset(&p.rows, p.rows.x_strides, job->row_begin);
     if ((uintptr_t)x % 4 == 0) p.x_direct = (const float *)(const void *)x;

@@ -63,7 +63,8 @@ static void *origin(float *hidden, int64_t begin, int64_t hidden_dim) {
 
 static mlp_plan plan_of(const mxlk_mlp_job *mlp) {
   mlp_plan p = {.up = mlp->job, .down = mlp->job, .hidden_dim = mlp->up->source.out_dim};
-  p.fused = mlp->gate->row == mlp->up->row && mlp->gate->bfloat16_row == mlp->up->bfloat16_row;
+  p.fused = mlp->gate->row == mlp->up->row && mlp->gate->bfloat16_row == mlp->up->bfloat16_row &&
+            mlp->gate->columns == mlp->up->columns;
   p.up.weights = mlp->up;
   p.up.accumulate = 0;
   p.up.y_dtype = MXL_FLOAT32;

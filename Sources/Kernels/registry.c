@@ -7,18 +7,33 @@
 #include <string.h>
 
 static const mxl_encoding *const encodings[] = {
-    &mxlk_encoding_f32,  &mxlk_encoding_f16,  &mxlk_encoding_bf16, &mxlk_encoding_q4_0,
-    &mxlk_encoding_q8_0, &mxlk_encoding_q4_k, &mxlk_encoding_q5_k, &mxlk_encoding_q6_k,
+    &mxlk_encoding_f32,      &mxlk_encoding_f16,      &mxlk_encoding_bf16,     &mxlk_encoding_q4_0,
+    &mxlk_encoding_q8_0,     &mxlk_encoding_q4_k,     &mxlk_encoding_q5_k,     &mxlk_encoding_q6_k,
+    &mxlk_encodings_gptq[0], &mxlk_encodings_gptq[1], &mxlk_encodings_gptq[2], &mxlk_encodings_gptq[3],
+    &mxlk_encodings_gptq[4], &mxlk_encodings_gptq[5], &mxlk_encodings_gptq[6], &mxlk_encodings_gptq[7],
 };
 
 static const mxl_kernel_row *const rows[] = {
     &mxlk_row_dense_f32__scalar,
 #ifdef __x86_64__
-    &mxlk_row_dense_f32__avx2,          &mxlk_row_dense_f32__avx512,
+    &mxlk_row_dense_f32__avx2,
+    &mxlk_row_dense_f32__avx512,
 #endif
-    MXLK_F16_ROWS_OF(mxlk_rows_f16),    MXLK_BF16_ROWS_OF(mxlk_rows_bf16),  MXLK_BLOCK_ROWS_OF(mxlk_rows_q4_0),
-    MXLK_BLOCK_ROWS_OF(mxlk_rows_q8_0), MXLK_BLOCK_ROWS_OF(mxlk_rows_q4_k), MXLK_BLOCK_ROWS_OF(mxlk_rows_q5_k),
+    MXLK_F16_ROWS_OF(mxlk_rows_f16),
+    MXLK_BF16_ROWS_OF(mxlk_rows_bf16),
+    MXLK_BLOCK_ROWS_OF(mxlk_rows_q4_0),
+    MXLK_BLOCK_ROWS_OF(mxlk_rows_q8_0),
+    MXLK_BLOCK_ROWS_OF(mxlk_rows_q4_k),
+    MXLK_BLOCK_ROWS_OF(mxlk_rows_q5_k),
     MXLK_BLOCK_ROWS_OF(mxlk_rows_q6_k),
+    MXLK_BLOCK_ROWS_OF(mxlk_rows_gptq[0]),
+    MXLK_BLOCK_ROWS_OF(mxlk_rows_gptq[1]),
+    MXLK_BLOCK_ROWS_OF(mxlk_rows_gptq[2]),
+    MXLK_BLOCK_ROWS_OF(mxlk_rows_gptq[3]),
+    MXLK_BLOCK_ROWS_OF(mxlk_rows_gptq[4]),
+    MXLK_BLOCK_ROWS_OF(mxlk_rows_gptq[5]),
+    MXLK_BLOCK_ROWS_OF(mxlk_rows_gptq[6]),
+    MXLK_BLOCK_ROWS_OF(mxlk_rows_gptq[7]),
 };
 
 static const mxl_plugin built_in = {

@@ -28,7 +28,14 @@ open class Linear: Layer {
     try LinearRules.check(weight: self.weight, bias: self.bias, clip: nil)
   }
 
-  /// The layer that fits the weights: a `Linear` for dense ones, a `QLinear` for encoded ones.
+  /// Of a weight that a subclass has checked.
+  init(unchecked weight: Weight, bias: Weight?) throws {
+    self.weight = weight
+    self.bias = bias
+  }
+
+  /// The layer that fits the weights: a `Linear` for dense ones, a `QLinear` for encoded ones, a `GPTQLinear` for a prefix that has
+  /// a "qweight".
   ///
   /// - Parameters:
   ///   - dtype: what a dense weight's dtype must be.
@@ -37,11 +44,26 @@ open class Linear: Layer {
   ///     stored weight.
   ///   - weights: as in `init`; a path may also be that of a prefix of ".weight".
   ///   - bias: as in `init`; a path may also be that of a prefix of ".bias" or ".weight".
+  ///   - quantizationConfig: of GPTQ tensors.
   /// - Throws: as `init`.
   public static func create(
     dtype: DType, quantizationEncoding: QuantizationEncoding? = nil, inFeatures: Int, outFeatures: Int,
-    weights: any WeightConvertible, bias: (any WeightConvertible)? = nil
+    weights: any WeightConvertible, bias: (any WeightConvertible)? = nil, quantizationConfig: QuantizationConfig? = nil
   ) throws -> Linear {
+    if quantizationEncoding == .gptq || quantizationConfig != nil {
+      guard let quantizationConfig else {
+        throw MaxLinearError(.invalidArgument, "quantization_config: is nil, expected that of the GPTQ checkpoint")
+      }
+      if let path = weights as? WeightsPath, path.path("qweight").exists() {
+        let layer = try GPTQLinear(weights: path, bias: bias, quantizationConfig: quantizationConfig)
+        try layer.check(inFeatures: inFeatures, outFeatures: outFeatures)
+        return layer
+      }
+      // GPTQ checkpoints leave some layers dense.
+      let layer = try Linear(weight: weights, bias: bias)
+      try layer.check(inFeatures: inFeatures, outFeatures: outFeatures)
+      return layer
+    }
     let weight = try weights.makeWeight(named: "weight")
     let isEncoded = weight.quantizationEncoding != nil || quantizationEncoding != nil
     let layer =

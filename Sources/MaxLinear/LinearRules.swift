@@ -42,9 +42,13 @@ enum LinearRules {
     }
     if weight.quantizationEncoding == nil { try checkDense(weight.dtype, argument: weight.name) }
     try check(clip: clip, encoding: weight.quantizationEncoding)
-    guard let bias else { return }
-    guard bias.shape == [weight.shape[0]] else {
-      throw MaxLinearError(.invalidShape, "\(bias.name): shape is \(bias.shape), expected [\(weight.shape[0])]")
+    if let bias { try check(bias: bias, outDim: weight.shape[0]) }
+  }
+
+  /// Throws unless the bias is (outDim) of a float dtype.
+  static func check(bias: Weight, outDim: Int) throws(MaxLinearError) {
+    guard bias.shape == [outDim] else {
+      throw MaxLinearError(.invalidShape, "\(bias.name): shape is \(bias.shape), expected [\(outDim)]")
     }
     guard bias.quantizationEncoding == nil, DType.denseWeights.contains(bias.dtype) else {
       let expected = DType.denseWeights.map(\.name).joined(separator: ", ")

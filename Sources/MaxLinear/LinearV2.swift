@@ -41,6 +41,10 @@ open class LinearV2: Layer {
     try LinearRules.checkDimension(inDim, "in_dim")
     try LinearRules.checkDimension(outDim, "out_dim")
     try LinearRules.check(clip: clipWeight, encoding: quantizationEncoding)
+    guard quantizationEncoding != .gptq else {
+      throw MaxLinearError(
+        .unsupported, "quantization_encoding: is GPTQ, which needs a GPTQLinearV2 and its quantization_config")
+    }
     if quantizationEncoding == nil { try LinearRules.checkDense(dtype, argument: "dtype") }
     let device = device ?? .cpu()
     try device.check("device")
@@ -56,7 +60,7 @@ open class LinearV2: Layer {
   }
 
   /// A layer of a weight and a bias that somebody else made, in this state.
-  init(weight: Weight, bias: Weight?, clipWeight: Float?, device: DeviceRef, prepared: PreparedLayer?) {
+  init(weight: Weight, bias: Weight?, clipWeight: Float?, device: DeviceRef, prepared: PreparedLayer? = nil) {
     self.weight = weight
     self.bias = bias
     self.clipWeight = clipWeight

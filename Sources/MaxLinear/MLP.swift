@@ -39,7 +39,7 @@ open class MLP: Layer {
       }
       shared.append(copy)
     }
-    let shapes = shared.map { $0.weights.first?.shape ?? [] }
+    let shapes = shared.map { ($0 as? LinearV2)?.weight.shape ?? [] }
     guard shapes[2] == shapes[0] else {
       throw MaxLinearError(.invalidShape, "up: is \(shapes[2]), expected gate's \(shapes[0])")
     }
@@ -87,7 +87,8 @@ open class MLP: Layer {
   }
 
   private static func isOfLibrary(_ layer: Layer) -> Bool {
-    type(of: layer) == Linear.self || type(of: layer) == QLinear.self || type(of: layer) == LinearV2.self
+    let known: [Layer.Type] = [Linear.self, QLinear.self, GPTQLinear.self, LinearV2.self, GPTQLinearV2.self]
+    return known.contains { $0 == type(of: layer) }
   }
 
   /// y = layer(x), in a new tensor of x's dtype. Prepares on first use.

@@ -25,11 +25,12 @@ open class Module {
   /// - Throws: `.notLoaded`, `.outOfMemory`.
   public final func stateDict(autoInitialize: Bool = false) throws -> StateDict {
     StateDict(
-      try namedWeights().map { key, weight in
+      try namedWeights().compactMap { key, weight in
         if var data = try weight.data() {
           data.name = key
           return data
         }
+        if weight.isOptional { return nil }
         guard autoInitialize else {
           throw MaxLinearError(.notLoaded, "\(key): not loaded: there is no state dict yet")
         }
@@ -102,20 +103,25 @@ open class Module {
         .alreadyPrepared, "load: the layer is prepared; ask to replace its weights, or make a new layer")
     }
     let named = namedWeights()
-    var found: [WeightData] = []
-    for (key, _) in named {
-      guard let data = source.data(forKey: key) else { throw source.missing(key) }
+    var found: [WeightData?] = []
+    for (key, weight) in named {
+      let data = source.data(forKey: key)
+      guard data != nil || weight.isOptional else { throw source.missing(key) }
       found.append(data)
     }
     if options.strict { try checkNoOthers(source, named.map(\.key)) }
     var staged: [Weight.State] = []
     for ((key, weight), data) in zip(named, found) {
-      staged.append(try weight.loaded(data, key: source.fullName(key), options: options))
+      staged.append(
+        try data.map { data throws(MaxLinearError) in
+          try weight.loaded(data, key: source.fullName(key), options: options)
+        } ?? weight.emptied)
     }
     let before = named.map(\.weight.state)
     var retired = Retired(contents: before.map(\.contents), prepared: layers.compactMap(\.preparedLayer))
     for ((_, weight), state) in zip(named, staged) { weight.state = state }
     do {
+      try checkContents()
       // A layer may use what the layers inside it have prepared, and they come first.
       for layer in layers { layer.preparedLayer = nil }
       for layer in layers { retired.contents += try layer.prepareAgain() }
@@ -125,6 +131,11 @@ open class Module {
       throw error
     }
     return retired
+  }
+
+  /// Throws unless the loaded weights make sense together, in the modules inside too.
+  func checkContents() throws(MaxLinearError) {
+    for (_, module) in modules { try module.checkContents() }
   }
 
   private func preparedLayers() -> [Layer] {

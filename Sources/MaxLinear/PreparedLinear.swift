@@ -9,7 +9,7 @@ final class PreparedLinear: PreparedComputation, @unchecked Sendable {
   private let compute: Compute
   private let isDense: Bool
   /// What `weights` points into.
-  private let packedMatrix: PackedMatrix?
+  private let packed: (any PackedPanels)?
   private let source: WeightData?
   private let packedBias: PackedBias?
 
@@ -52,19 +52,19 @@ final class PreparedLinear: PreparedComputation, @unchecked Sendable {
       ? mxlk_row_find_compatible(row, Int32(MXL_COMPUTE_BFLOAT16.rawValue), features) : nil
     let layer = PreparedLinear(
       row: row, bfloat16Row: bfloat16Row, inDim: weight.shape[1], outDim: weight.shape[0], clip: clip,
-      compute: compute, isDense: isDense, packedMatrix: packedMatrix, source: source, packedBias: packedBias)
+      compute: compute, isDense: isDense, packed: packedMatrix, source: source, packedBias: packedBias)
     return Result(
       layer: layer, weightContents: restorable.map { .prepared($0) } ?? .source(source),
       biasContents: packedBias.map { .prepared($0) })
   }
 
-  private init(
+  init(
     row: UnsafePointer<mxl_kernel_row>, bfloat16Row: UnsafePointer<mxl_kernel_row>?, inDim: Int, outDim: Int,
-    clip: Float?, compute: Compute, isDense: Bool, packedMatrix: PackedMatrix?, source: WeightData,
+    clip: Float?, compute: Compute, isDense: Bool, packed: (any PackedPanels)?, source: WeightData,
     packedBias: PackedBias?
   ) {
-    self.packedMatrix = packedMatrix
-    self.source = packedMatrix == nil ? source : nil
+    self.packed = packed
+    self.source = packed == nil ? source : nil
     self.packedBias = packedBias
     self.compute = compute
     self.isDense = isDense
@@ -72,8 +72,8 @@ final class PreparedLinear: PreparedComputation, @unchecked Sendable {
     weights.initialize(
       to: mxlk_linear_weights(
         row: row, bfloat16_row: bfloat16Row,
-        source: mxl_source(packedMatrix == nil ? source : nil, inDim: inDim, outDim: outDim, clip: clip),
-        packed: packedMatrix?.pointer, bias: packedBias?.pointer))
+        source: mxl_source(packed == nil ? source : nil, inDim: inDim, outDim: outDim, clip: clip),
+        packed: packed?.pointer, bias: packedBias?.pointer, columns: packed?.columns))
   }
 
   deinit { weights.deallocate() }
@@ -83,13 +83,13 @@ final class PreparedLinear: PreparedComputation, @unchecked Sendable {
 
   var kernelName: UnsafePointer<CChar> { weights.pointee.row.pointee.name }
 
-  var packedBytes: Int { (packedMatrix?.byteCount ?? 0) + (packedBias?.byteCount ?? 0) }
+  var packedBytes: Int { (packed?.byteCount ?? 0) + (packedBias?.byteCount ?? 0) }
 
   func matches(_ options: PrepareOptions) -> Bool {
     let wanted: Compute = options.compute == .automatic ? (isDense ? .float32 : .int8) : options.compute
     let usesBFloat16 = weights.pointee.bfloat16_row != nil
     return wanted == compute && (!usesBFloat16 || options.compute == .automatic)
-      && (options.packing == .never) == (packedMatrix == nil)
+      && (options.packing == .never) == (packed == nil)
   }
 
   func outputShape(_ x: mxl_tensor) throws(MaxLinearError) -> [Int] {
@@ -109,10 +109,32 @@ final class PreparedLinear: PreparedComputation, @unchecked Sendable {
   }
 }
 
+/// Weights in a row's panels.
+protocol PackedPanels: AnyObject, Sendable {
+  var pointer: UnsafeRawPointer { get }
+  var byteCount: Int { get }
+  /// Which column of x each packed column meets; nil for the order of x.
+  var columns: UnsafePointer<Int32>? { get }
+}
+
+extension HeapMemory {
+  /// Memory for all panels of a matrix.
+  convenience init(
+    panelsOf row: UnsafePointer<mxl_kernel_row>, inDim: Int, outDim: Int, purpose: String
+  ) throws(MaxLinearError) {
+    let panelBytes = Int(mxlk_panel_bytes(row, Int64(inDim)))
+    let bytes = panelBytes.multipliedReportingOverflow(by: Int(mxlk_panel_count(row, Int64(outDim))))
+    guard !bytes.overflow else {
+      throw MaxLinearError(.outOfMemory, "\(purpose): weights are larger than memory can hold")
+    }
+    try self.init(byteCount: bytes.partialValue, purpose: purpose)
+  }
+}
+
 /// A matrix in a row's panels.
 ///
 /// Unchecked: written in init, only read afterwards.
-final class PackedMatrix: RestorableMemory, @unchecked Sendable {
+final class PackedMatrix: PackedPanels, RestorableMemory, @unchecked Sendable {
   private let row: UnsafePointer<mxl_kernel_row>
   private let memory: HeapMemory
   private let storedShape: [Int]
@@ -128,12 +150,7 @@ final class PackedMatrix: RestorableMemory, @unchecked Sendable {
     storedDType = weight.storedDType
     outDim = weight.shape[0]
     inDim = weight.shape[1]
-    let panelBytes = Int(mxlk_panel_bytes(row, Int64(inDim)))
-    let bytes = panelBytes.multipliedReportingOverflow(by: Int(mxlk_panel_count(row, Int64(outDim))))
-    guard !bytes.overflow else {
-      throw MaxLinearError(.outOfMemory, "\(weight.name): packed weights are larger than memory can hold")
-    }
-    memory = try HeapMemory(byteCount: bytes.partialValue, purpose: "\(weight.name), packed")
+    memory = try HeapMemory(panelsOf: row, inDim: inDim, outDim: outDim, purpose: "\(weight.name), packed")
     var view = mxl_source(source, inDim: inDim, outDim: outDim, clip: clip)
     mxlk_linear_pack(row, &view, memory.pointer, threads)
     withExtendedLifetime(source) {}
@@ -141,6 +158,7 @@ final class PackedMatrix: RestorableMemory, @unchecked Sendable {
 
   var pointer: UnsafeRawPointer { UnsafeRawPointer(memory.pointer) }
   var byteCount: Int { memory.byteCount }
+  var columns: UnsafePointer<Int32>? { nil }
 
   func restored() throws(MaxLinearError) -> Tensor {
     let tensor = try Tensor(uninitialized: storedShape, dtype: storedDType, purpose: "state dict")
@@ -215,7 +233,7 @@ extension mxl_source {
 
 extension WeightData {
   /// Gives the pages of a read-only mapping back to the system; they are read anew when touched.
-  fileprivate func releasePages() {
+  func releasePages() {
     tensor.withCTensor { view in
       guard let data = view.data, view.isContiguous else { return }
       mxlk_release_pages(data, tensor.byteCount)

@@ -5,10 +5,14 @@ import Kernels
 ///
 /// The hidden vector is float32, whatever x's dtype. Where gate and up run one kernel row, they share one pass over x; the
 /// bits are those of the three linears called one by one.
-final class PreparedMLP: PreparedComputation {
+///
+/// Unchecked: `upWeights` is written in init and only read afterwards.
+final class PreparedMLP: PreparedComputation, @unchecked Sendable {
   private let gate: PreparedLinear
   private let down: PreparedLinear
   private let up: PreparedLinear
+  /// up's, which take x in gate's order where theirs is the same: then the two share one pass over x.
+  private let upWeights: UnsafeMutablePointer<mxlk_linear_weights>
   private let activation: Activation
   private let options: PrepareOptions
 
@@ -28,8 +32,17 @@ final class PreparedMLP: PreparedComputation {
     self.down = down
     self.up = up
     self.activation = activation
+    upWeights = .allocate(capacity: 1)
+    upWeights.initialize(to: up.weights.pointee)
+    if let first = gate.weights.pointee.columns, let second = up.weights.pointee.columns,
+      (0..<gate.inDim).allSatisfy({ first[$0] == second[$0] })
+    {
+      upWeights.pointee.columns = first
+    }
     self.options = options
   }
+
+  deinit { upWeights.deallocate() }
 
   var kernelName: UnsafePointer<CChar> { gate.kernelName }
   var packedBytes: Int { gate.packedBytes + down.packedBytes + up.packedBytes }
@@ -46,7 +59,7 @@ final class PreparedMLP: PreparedComputation {
     let views = LinearViews(x: x, y: y)
     try views.check(inDim: gate.inDim, outDim: down.outDim)
     var job = mxlk_mlp_job(
-      gate: UnsafePointer(gate.weights), up: UnsafePointer(up.weights), down: UnsafePointer(down.weights),
+      gate: UnsafePointer(gate.weights), up: UnsafePointer(upWeights), down: UnsafePointer(down.weights),
       activation: activation.rawValue, job: mxlk_linear_job(views, accumulate: accumulate, threads: threads))
     guard mxlk_mlp_run(&job) == MXL_OK else {
       throw MaxLinearError(.outOfMemory, "forward: cannot allocate scratch for x of shape \(x.shapeText)")

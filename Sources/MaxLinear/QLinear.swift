@@ -31,5 +31,7 @@ open class QLinear: Linear {
     try super.init(weight: found, bias: bias)
   }
 
+  override init(unchecked weight: Weight, bias: Weight?) throws { try super.init(unchecked: weight, bias: bias) }
+
   public final var quantizationEncoding: QuantizationEncoding? { weight.quantizationEncoding }
 }

@@ -17,11 +17,24 @@ public struct QuantizationEncoding: Hashable, Sendable, CustomStringConvertible 
   public let name: String
   public let blockParameters: BlockParameters
 
+  /// A GPTQ checkpoint's: several tensors, in which eight codes are a word of qweight.
+  public static let gptq = QuantizationEncoding(
+    name: "GPTQ", blockParameters: BlockParameters(elementsPerBlock: 8, blockSize: 4))
+
+  private init(name: String, blockParameters: BlockParameters) {
+    self.name = name
+    self.blockParameters = blockParameters
+  }
+
   /// The encoding of this name. Throws `.unsupported`, listing the known ones, when there is none.
   public init(_ name: String) throws { try self.init(registered: name) }
 
   /// `init` with the error's type.
   init(registered name: String) throws(MaxLinearError) {
+    if name == Self.gptq.name {
+      self = .gptq
+      return
+    }
     guard let encoding = Self.registered(name) else {
       let known = Self.all.map(\.name)
       let choice = known.isEmpty ? "this library has none yet" : "known are \(known.joined(separator: ", "))"
@@ -39,7 +52,7 @@ public struct QuantizationEncoding: Hashable, Sendable, CustomStringConvertible 
   public var blockSize: Int { blockParameters.blockSize }
 
   /// Whether GGUF files store it; all but GPTQ.
-  public var isGGUF: Bool { name != "GPTQ" }
+  public var isGGUF: Bool { !name.hasPrefix(Self.gptq.name) }
 
   public var description: String { name }
 

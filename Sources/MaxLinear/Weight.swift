@@ -5,13 +5,17 @@ public final class Weight {
   /// The last part of the state dict's key: "weight", "lin.bias".
   public var name: String
   /// The dtype of the values. Encoded weights are stored as bytes, see `storedDType`.
-  public let dtype: DType
+  public private(set) var dtype: DType
   /// (out_dim, in_dim) for a matrix, whether it is encoded or not.
   public let shape: [Int]
   public let device: DeviceRef
   public private(set) var quantizationEncoding: QuantizationEncoding?
 
   var contents = WeightContents.empty
+  /// A state dict may lack it.
+  var isOptional = false
+  /// What else a load may bring; it becomes the dtype.
+  var otherDTypes: [DType] = []
   /// When the weight was last loaded, in `Revision`'s time.
   private(set) var revision = Revision.next()
 
@@ -56,6 +60,16 @@ public final class Weight {
     state = try loaded(data, key: self.name, options: LoadOptions())
   }
 
+  /// A GPTQ weight of that shape, whose contents are other weights'.
+  init(describing shape: [Int], device: DeviceRef) throws(MaxLinearError) {
+    name = "weight"
+    dtype = .uint8
+    self.shape = shape
+    self.device = device
+    quantizationEncoding = .gptq
+    storedShape = try Self.storedShape("weight", shape, .gptq)
+  }
+
   /// A weight with the same contents, which are shared.
   init(sharing other: Weight) {
     name = other.name
@@ -64,6 +78,8 @@ public final class Weight {
     device = other.device
     quantizationEncoding = other.quantizationEncoding
     storedShape = other.storedShape
+    isOptional = other.isOptional
+    otherDTypes = other.otherDTypes
     contents = other.contents
   }
 
@@ -108,14 +124,16 @@ public final class Weight {
     fileprivate(set) var contents: WeightContents
     fileprivate let encoding: QuantizationEncoding?
     fileprivate let storedShape: [Int]
+    fileprivate let dtype: DType
   }
 
   var state: State {
-    get { State(contents: contents, encoding: quantizationEncoding, storedShape: storedShape) }
+    get { State(contents: contents, encoding: quantizationEncoding, storedShape: storedShape, dtype: dtype) }
     set {
       contents = newValue.contents
       quantizationEncoding = newValue.encoding
       storedShape = newValue.storedShape
+      dtype = newValue.dtype
       revision = Revision.next()
     }
   }
@@ -127,10 +145,14 @@ public final class Weight {
       encoding = try QuantizationEncoding(registered: name)
     }
     let storedShape = try Self.storedShape(key, shape, encoding)
+    let dtype = otherDTypes.contains(data.dtype) ? data.dtype : dtype
     let data = try Self.kept(
       data, key: key, encoding: encoding, dtype: encoding == nil ? dtype : .uint8, shape: storedShape)
-    return State(contents: .source(data), encoding: encoding, storedShape: storedShape)
+    return State(contents: .source(data), encoding: encoding, storedShape: storedShape, dtype: dtype)
   }
+
+  /// The state without contents.
+  var emptied: State { State(contents: .empty, encoding: quantizationEncoding, storedShape: storedShape, dtype: dtype) }
 
   /// The data, once it fits, kept as its storage asks: copied, or as it is. Rows whose elements are not adjacent are copied in any
   /// case, and a checkpoint's tensor of another float dtype is converted.

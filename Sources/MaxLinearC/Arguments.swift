@@ -21,6 +21,10 @@ extension mxl_mlp_options: SizedStruct {
   static var firstSize: Int { 56 }
   static var cName: StaticString { "mxl_mlp_options" }
 }
+extension mxl_quantization: SizedStruct {
+  static var firstSize: Int { 40 }
+  static var cName: StaticString { "mxl_quantization" }
+}
 extension mxl_mlp_weights_options: SizedStruct {
   static var firstSize: Int { 24 }
   static var cName: StaticString { "mxl_mlp_weights_options" }
@@ -97,6 +101,17 @@ func requiredText(
     throw MaxLinearError(.invalidArgument, "\(argument()): is NULL")
   }
   return text
+}
+
+/// A GPTQ config, nil for NULL.
+func quantization(_ pointer: UnsafePointer<mxl_quantization>?) throws(MaxLinearError) -> QuantizationConfig? {
+  guard let pointer else { return nil }
+  let options = try copied(pointer, "quantization")
+  return QuantizationConfig(
+    quantMethod: try text(options.quant_method, "quantization.quant_method") ?? "gptq", bits: Int(options.bits),
+    groupSize: Int(options.group_size), descAct: try flag(options.desc_act, "quantization.desc_act"),
+    sym: try flag(options.sym, "quantization.sym"),
+    checkpointFormat: try text(options.checkpoint_format, "quantization.checkpoint_format"))
 }
 
 /// A C truth value: 0 or 1.

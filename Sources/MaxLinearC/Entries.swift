@@ -44,6 +44,9 @@ struct LentEntries {
     if let lent { memory.append(lent) }
   }
 
+  /// The entry of that name.
+  subscript(name: String) -> WeightData? { entries.first { $0.name == name } }
+
   /// The call has succeeded.
   func take() {
     for lent in memory { lent.take() }

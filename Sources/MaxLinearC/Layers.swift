@@ -15,6 +15,11 @@ public func mxl_linear_create(
     let device = try DeviceRef(options.device, argument: "device")
     let encoding = try text(options.encoding, "encoding")
     let name = try text(options.name, "name")
+    if encoding == QuantizationEncoding.gptq.name {
+      layer.pointee = LayerHandle.create(
+        try gptqLinear(options, try quantization(options.quantization), name, dtype, device, hasBias))
+      return
+    }
     layer.pointee = LayerHandle.create(
       try typed {
         try LinearV2(
@@ -22,6 +27,24 @@ public func mxl_linear_create(
           quantizationEncoding: try encoding.map(QuantizationEncoding.init), name: name,
           clipWeight: options.clip_weight?.pointee)
       })
+  }
+}
+
+private func gptqLinear(
+  _ options: mxl_linear_options, _ config: QuantizationConfig?, _ name: String?, _ dtype: DType, _ device: DeviceRef,
+  _ hasBias: Bool
+) throws(MaxLinearError) -> sending Layer {
+  guard let config else {
+    throw MaxLinearError(.invalidArgument, "quantization: is NULL, expected that of the GPTQ checkpoint")
+  }
+  guard options.clip_weight == nil else {
+    throw MaxLinearError(.unsupported, "clip_weight: encoded weights cannot be clipped, expected none")
+  }
+  guard name == nil else { throw MaxLinearError(.unsupported, "name: GPTQ layers have none") }
+  let (inDim, outDim) = (Int(options.in_dim), Int(options.out_dim))
+  return try typed {
+    try GPTQLinearV2(
+      inDim: inDim, outDim: outDim, dtype: dtype, device: device, hasBias: hasBias, quantizationConfig: config)
   }
 }
 
@@ -38,7 +61,13 @@ public func mxl_linear_v1_create(
     if let bias = options.bias { try lent.append(bias.pointee, "bias", name: "bias") }
     let dtype = options.dtype == MXL_DTYPE_NONE.rawValue ? nil : try dtype(options.dtype, "dtype")
     let encoding = try text(options.encoding, "encoding")
-    let linear = try typed { () throws in
+    let config = try quantization(options.quantization)
+    if config != nil, let order = options.perm_idx { try lent.append(order.pointee, "perm_idx", name: "perm_idx") }
+    let linear = try typed { () throws -> Linear in
+      if let config {
+        return try GPTQLinear(
+          weight: lent.entries[0], bias: lent["bias"], quantizationConfig: config, permIdx: lent["perm_idx"])
+      }
       let (weight, bias) = (lent.entries[0], lent.entries.dropFirst().first)
       guard encoding != nil || weight.encoding != nil else { return try Linear(weight: weight, bias: bias) }
       return try QLinear(

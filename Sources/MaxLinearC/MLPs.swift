@@ -35,12 +35,13 @@ public func mxl_mlp_create(
     let activation = try activation(options.activation)
     let encoding = try text(options.encoding, "encoding")
     let devices = try devices(options.devices, options.device_count)
+    let config = try quantization(options.quantization)
     layer.pointee = LayerHandle.create(
       try typed {
         try MLPV2(
           dtype: dtype, quantizationEncoding: try encoding.map(QuantizationEncoding.init),
           hiddenDim: Int(options.hidden_dim), feedForwardLength: Int(options.feed_forward_length), devices: devices,
-          hasBias: hasBias, activationFunction: activation)
+          hasBias: hasBias, activationFunction: activation, quantizationConfig: config)
       })
   }
 }
@@ -80,9 +81,11 @@ public func mxl_mlp_create_from_weights(
     let options = options == nil ? mxl_mlp_weights_options() : try copied(options, "options")
     let activation = try activation(options.activation)
     let devices = try devices(options.devices, options.device_count)
+    let config = try quantization(options.quantization)
     layer.pointee = LayerHandle.create(
       try typed {
-        try MLPV2.fromWeights(checkpoint, layer: Int(number), devices: devices, activationFunction: activation)
+        try MLPV2.fromWeights(
+          checkpoint, layer: Int(number), devices: devices, activationFunction: activation, quantizationConfig: config)
       })
   }
 }

@@ -53,7 +53,7 @@ static void check_format(const mxlk_block_format *format, check_result *result) 
       mxlk_column column;
       memset(&column, 0xa5, sizeof column);
       variants[i](format, values, weights, step, &column);
-      format->blocks_from_column(&column, step, i == 0 ? first : other);
+      format->blocks_from_column(format, &column, step, i == 0 ? first : other);
       result->comparisons++;
       if (i > 0 && memcmp(first, other, (size_t)format->encoding->block_size) != 0)
         fail(result, "%s: CPU variant %d gives other blocks, round %d", format->encoding->name, (int)i, round);

@@ -104,8 +104,8 @@ check_result check_batch_against_single_rows(void) { return each_runnable(batch_
 static void threads_body(const mxl_kernel_row *row, check_result *result) {
   call c;
   int64_t columns = 9 * row->panel_columns + 5;
-  /* More rows than a block has, so that blocks, too, are shared out. */
-  if (call_begin(&c, row, 801, columns, 768, 6)) {
+  /* More rows than a block has, so that blocks, too, are shared out; fewer where a row is slow. */
+  if (call_begin(&c, row, row->cpu_features == 0 ? 67 : 401, columns, 512, 6)) {
     float *one = malloc((size_t)(c.rows * columns) * 4);
     if (one != NULL) call_run(&c, 0, c.rows, one, 1);
     for (int32_t threads = 1; one != NULL && threads <= 8; threads++) {

@@ -104,9 +104,10 @@ static void in_environment(const mxl_encoding *encoding, check_environment envir
                            check_result *result) {
   static const check_values values[] = {CHECK_PLAIN, CHECK_DENORMALS, CHECK_HUGE, CHECK_NAN_ROW, CHECK_ANY_BITS};
   for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
-    static const int64_t rows[] = {1, 2, 19};
+    static const int64_t rows[] = {1, 2, 19}, columns[] = {301, 301, 70};
     for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
-      shape one = {rows[r], 301, whole_blocks(encoding, 2 * MXL_SUPERBLOCK + 50), values[i], (uint32_t)(7 * i + r + 1)};
+      shape one = {rows[r], columns[r], whole_blocks(encoding, 2 * MXL_SUPERBLOCK + 50), values[i],
+                   (uint32_t)(7 * i + r + 1)};
       problem p;
       if (!problem_begin(&p, &one, encoding, compute, result)) return;
       check_problem_in_environment(&p, environment, result);

@@ -11,6 +11,24 @@
  * other calls on one handle are serialized by the library; destroy must be the last. */
 typedef struct mxl_layer mxl_layer;
 
+/* How GPTQ weights are quantized: the fields of a checkpoint's quantize_config.json. Zero it, set struct_size, then the fields.
+ *
+ * bits               4
+ * group_size         columns of x that share a scale; -1 for all of them
+ * desc_act           1: groups are not of consecutive columns (act-order), there is a g_idx
+ * sym                1: all zeros are 8
+ * quant_method       "gptq"; NULL means it
+ * checkpoint_format  "gptq" (v1: qzeros hold zero - 1), "gptq_v2" (they hold zero); NULL for "gptq" */
+typedef struct mxl_quantization {
+  uint32_t struct_size;
+  int32_t bits;
+  int32_t group_size;
+  int32_t desc_act;
+  int32_t sym;
+  const char *quant_method;
+  const char *checkpoint_format;
+} mxl_quantization;
+
 /* Options of mxl_linear_create. Zero it, set struct_size, then the fields that matter.
  *
  * in_dim, out_dim  K and N, each >= 1
@@ -18,9 +36,10 @@ typedef struct mxl_layer mxl_layer;
  *                  which leaves the bias float32
  * has_bias         0 or 1
  * device           MXL_DEVICE_DEFAULT or the CPU with id 0
- * encoding         NULL for dense weights, else a block encoding such as "Q4_K"
+ * encoding         NULL for dense weights, a block encoding such as "Q4_K", or "GPTQ"
  * name             prefix of the state dict's keys: "lin" gives lin.weight, lin.bias; NULL for none
- * clip_weight      when not NULL, weights are clamped to +-*clip_weight, which must be finite and > 0 */
+ * clip_weight      when not NULL, weights are clamped to +-*clip_weight, which must be finite and > 0
+ * quantization     of "GPTQ" */
 typedef struct mxl_linear_options {
   uint32_t struct_size;
   int32_t dtype;
@@ -31,6 +50,7 @@ typedef struct mxl_linear_options {
   const char *encoding;
   const char *name;
   const float *clip_weight;
+  const mxl_quantization *quantization;
 } mxl_linear_options;
 
 /* Options of mxl_linear_v1_create. Zero it, set struct_size and weight, then the fields that matter.
@@ -40,7 +60,10 @@ typedef struct mxl_linear_options {
  * dtype         what the weight's dtype must be, or MXL_DTYPE_NONE to take the weight's own
  * encoding      what the weight's encoding must be, or NULL to take the weight's own
  * in_features,  when not 0, the stored weight's two dimensions in either order: MAX's create passes the rows
- * out_features  first, its documentation names the columns first. y = x W^T follows the stored weight. */
+ * out_features  first, its documentation names the columns first. y = x W^T follows the stored weight.
+ * quantization  when not NULL, the weight is GPTQ as MAX builds it: uint8 [in_dim / 2 + 2 groups, out_dim], the bytes of qweight, then
+ *               those of float16 scales, with zeros of 8
+ * perm_idx      NULL, or int32 (in_dim): the columns in the order of their groups */
 typedef struct mxl_linear_v1_options {
   uint32_t struct_size;
   int32_t dtype;
@@ -49,6 +72,8 @@ typedef struct mxl_linear_v1_options {
   int64_t in_features;
   int64_t out_features;
   const char *encoding;
+  const mxl_quantization *quantization;
+  const mxl_entry *perm_idx;
 } mxl_linear_v1_options;
 
 /* Options of mxl_mlp_create. Zero it, set struct_size, then the fields that matter.
@@ -56,7 +81,8 @@ typedef struct mxl_linear_v1_options {
  * hidden_dim, feed_forward_length  each >= 1: gate and up are (feed_forward_length, hidden_dim), down is the transpose's shape
  * dtype, encoding, has_bias        of the three linears, as in mxl_linear_options
  * activation                       mxl_activation
- * devices, device_count            the first is used; none means the CPU */
+ * devices, device_count            the first is used; none means the CPU
+ * quantization                     of "GPTQ" */
 typedef struct mxl_mlp_options {
   uint32_t struct_size;
   int32_t dtype;
@@ -67,14 +93,16 @@ typedef struct mxl_mlp_options {
   const char *encoding;
   const mxl_device *devices;
   size_t device_count;
+  const mxl_quantization *quantization;
 } mxl_mlp_options;
 
-/* Options of mxl_mlp_create_from_weights; fields as in mxl_mlp_options. */
+/* Options of mxl_mlp_create_from_weights; fields as in mxl_mlp_options. quantization NULL stands for what the checkpoint's folder says. */
 typedef struct mxl_mlp_weights_options {
   uint32_t struct_size;
   int32_t activation;
   const mxl_device *devices;
   size_t device_count;
+  const mxl_quantization *quantization;
 } mxl_mlp_weights_options;
 
 /* What kind of arithmetic a prepared layer uses. */
@@ -139,6 +167,13 @@ MXL_BEGIN
 
 /* LinearV2: y = x clamp(W, +-clip_weight)^T + b, with W (out_dim, in_dim) and b (out_dim) from a state dict.
  * Keys: weight, bias, behind "<name>." when a name is given.
+ *
+ * With encoding "GPTQ", GPTQLinearV2: w = scale (code - zero), 4 bits a code. Keys: qweight, int32 [in_dim / 8, out_dim], packed along K, least
+ * significant first; scales [groups, out_dim], float16, bfloat16 or float32; qzeros, int32 [groups, out_dim / 8 rounded up], packed along N, which
+ * may be absent with sym; g_idx, int32 [in_dim], each column's group, or perm_idx, int32 [in_dim], the columns in the order of their groups, which
+ * may be absent without desc_act; bias. groups is in_dim / group_size rounded up. Entries that may be absent have no data when they are.
+ * Groups that are no multiple of 32 columns compute in float32.
+ *
  * Errors: MXL_INVALID_ARGUMENT, MXL_INVALID_SHAPE, MXL_UNSUPPORTED (dtype, encoding), MXL_NO_DEVICE. */
 mxl_status mxl_linear_create(const mxl_linear_options *options, mxl_layer **layer, mxl_error *error);
 
@@ -158,8 +193,8 @@ mxl_status mxl_mlp_create_from(const mxl_layer *gate, const mxl_layer *down, con
                                mxl_layer **layer, mxl_error *error);
 
 /* The MLP of a checkpoint's layer of that number, loaded, mapped without a copy. Its tensors are found by the names of Hugging Face
- * (model.layers.0.mlp.gate_proj.weight) or GGUF (blk.0.ffn_gate.weight), behind any prefix; dense or encoded, each of the three in
- * its own encoding, with the biases it has. options may be NULL.
+ * (model.layers.0.mlp.gate_proj.weight) or GGUF (blk.0.ffn_gate.weight), behind any prefix; dense, encoded or GPTQ, each of the
+ * three in its own encoding, with the biases it has. options may be NULL.
  * Errors: MXL_MISSING_KEY, MXL_INVALID_ARGUMENT (several prefixes have that layer), MXL_INVALID_SHAPE, MXL_UNSUPPORTED. */
 mxl_status mxl_mlp_create_from_weights(const mxl_weights *weights, int64_t number,
                                        const mxl_mlp_weights_options *options, mxl_layer **layer, mxl_error *error);

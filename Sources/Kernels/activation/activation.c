@@ -35,20 +35,35 @@ static void pair_up(const void *x, const mxlk_rows *rows, int64_t row_begin, int
   }
 }
 
+/* Values of one row of x at these columns. */
+static void gather(int32_t dtype, const char *x, const int32_t *columns, int64_t k, float *values) {
+  if (dtype == MXL_FLOAT32) {
+    for (int64_t j = 0; j < k; j++) memcpy(&values[j], x + 4 * (int64_t)columns[j], 4);
+    return;
+  }
+  uint16_t halves[MXL_SUPERBLOCK];
+  for (int64_t j = 0; j < k; j++) memcpy(&halves[j], x + 2 * (int64_t)columns[j], 2);
+  mxlk_floats_load(0, dtype, halves, k, values);
+}
+
 void mxlk_activate(const mxl_kernel_row *kernel, int32_t dtype, const void *x, const mxlk_rows *rows, int64_t row_begin,
-                   int64_t count, int64_t k_begin, int64_t k, void *packed) {
+                   int64_t count, const int32_t *columns, int64_t k_begin, int64_t k, void *packed) {
   float values[MXL_SUPERBLOCK];
   if (kernel->compute == MXL_COMPUTE_BFLOAT16) {
     pair_up(x, rows, row_begin, count, k_begin, k, packed);
     return;
   }
-  if (kernel->compute == MXL_COMPUTE_FLOAT32 && dtype == MXL_FLOAT32) {
+  if (kernel->compute == MXL_COMPUTE_FLOAT32 && dtype == MXL_FLOAT32 && columns == NULL) {
     mxlk_pack_rows_f32(x, rows, row_begin, count, k_begin, k, packed);
     return;
   }
   for (int64_t row = 0; row < count; row++) {
-    int64_t offset = mxlk_rows_offset(rows, rows->x_strides, row_begin + row) + k_begin;
-    mxlk_floats_load(kernel->cpu_features, dtype, (const char *)x + mxlk_element_bytes(dtype) * offset, k, values);
+    const char *from =
+        (const char *)x + mxlk_element_bytes(dtype) * mxlk_rows_offset(rows, rows->x_strides, row_begin + row);
+    if (columns != NULL)
+      gather(dtype, from, columns + k_begin, k, values);
+    else
+      mxlk_floats_load(kernel->cpu_features, dtype, from + mxlk_element_bytes(dtype) * k_begin, k, values);
     if (kernel->compute == MXL_COMPUTE_INT8) {
       quantize(kernel, values, k, (mxlk_activation *)packed + row);
     } else {

@@ -18,8 +18,9 @@ static inline int64_t mxlk_activation_row_bytes(const mxl_kernel_row *row, int64
 }
 
 /* Prepares rows [row_begin, row_begin + count) x columns [k_begin, k_begin + k) of x, one superblock, for a tile of `count` rows of
- * this kernel row. MXL_COMPUTE_INT8 takes k a multiple of 32. x has any alignment. */
+ * this kernel row. columns: NULL, or which column of x stands at each place; then the k are places. MXL_COMPUTE_INT8 takes k a
+ * multiple of 32. x has any alignment. */
 void mxlk_activate(const mxl_kernel_row *kernel, int32_t dtype, const void *x, const mxlk_rows *rows, int64_t row_begin,
-                   int64_t count, int64_t k_begin, int64_t k, void *packed);
+                   int64_t count, const int32_t *columns, int64_t k_begin, int64_t k, void *packed);
 
 #endif

@@ -65,6 +65,8 @@ typedef struct mxlk_linear_weights {
   mxl_source source;                  /* in_dim and out_dim always; data only when packed is NULL */
   const void *packed;
   const float *bias; /* out_dim values or NULL, any 4-byte alignment */
+  /* NULL, or in_dim numbers: column i of the packed weights meets column columns[i] of x. */
+  const int32_t *columns;
 } mxlk_linear_weights;
 
 /* The rows of x and y: dimensions with their strides in elements, outermost first, the last dimension left out.

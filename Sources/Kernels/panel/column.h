@@ -3,43 +3,68 @@
 #ifndef MXLK_PANEL_COLUMN_H
 #define MXLK_PANEL_COLUMN_H
 
+#include "float16.h"
 #include "kernels.h"
 
 /* How scales apply to a superblock of 256 codes. */
 typedef enum mxlk_scheme {
   MXLK_SCHEME_BLOCK32, /* w = d_b (code - zero), one d for 32 codes: Q4_0, Q8_0 */
   MXLK_SCHEME_SUPER32, /* w = d sc_b code - dmin m_b, unsigned bytes sc and m for 32 codes: Q4_K, Q5_K */
-  MXLK_SCHEME_SUPER16  /* w = d sc_b (code - zero), a signed byte sc for 16 codes: Q6_K */
+  MXLK_SCHEME_SUPER16, /* w = d sc_b (code - zero), a signed byte sc for 16 codes: Q6_K */
+  MXLK_SCHEME_GROUP    /* w = scale_g (code - zero_g), a scale and an unsigned byte zero for `group` codes: GPTQ */
 } mxlk_scheme;
 
 /* One output's superblock: up to 256 codes and their scales. */
 typedef struct mxlk_column {
   uint8_t codes[MXL_SUPERBLOCK];
-  uint8_t scales[16]; /* SUPER32: sc_b in 0..7; SUPER16: sc_b, two's complement */
-  uint8_t minima[8];  /* SUPER32: m_b */
-  uint16_t d[8];      /* halves. BLOCK32: d_b; SUPER32: d, dmin; SUPER16: d */
+  uint8_t scales[16];       /* SUPER32: sc_b in 0..7; SUPER16: sc_b, two's complement */
+  uint8_t minima[8];        /* SUPER32: m_b; GROUP: zero_g */
+  uint16_t d[8];            /* halves. BLOCK32: d_b; SUPER32: d, dmin; SUPER16: d */
+  uint32_t group_scales[8]; /* GROUP: the bits of a half or of a float */
 } mxlk_column;
 
 /* The facts of a block encoding that packing and the tiles need. */
-typedef struct mxlk_block_format {
+typedef struct mxlk_block_format mxlk_block_format;
+struct mxlk_block_format {
   const mxl_encoding *encoding;
   mxlk_scheme scheme;
-  int32_t code_bits; /* 4, 5, 6 or 8 */
-  int32_t zero;      /* the code that means 0 */
+  int32_t code_bits;   /* 4, 5, 6 or 8 */
+  int32_t zero;        /* the code that means 0; GROUP: unused */
+  int32_t group;       /* GROUP: codes that share a scale, 32 to 256, a divisor of 256 */
+  int32_t scale_bytes; /* GROUP: 2 for halves, 4 for floats */
   /* Takes k codes (a multiple of the block's elements, at most 256) of one stored row apart. */
-  void (*column_from_blocks)(const uint8_t *blocks, int64_t k, mxlk_column *column);
+  void (*column_from_blocks)(const mxlk_block_format *format, const uint8_t *blocks, int64_t k, mxlk_column *column);
   /* The inverse, byte for byte. */
-  void (*blocks_from_column)(const mxlk_column *column, int64_t k, uint8_t *blocks);
-} mxlk_block_format;
+  void (*blocks_from_column)(const mxlk_block_format *format, const mxlk_column *column, int64_t k, uint8_t *blocks);
+};
 
 /* The float32 values of a multiple of the block's elements: BLOCK32 d (code - zero); SUPER32 (d sc) code - (dmin m); SUPER16
- * (d sc) (code - zero), each product and difference rounded on its own. */
+ * (d sc) (code - zero); GROUP scale (code - zero); each product and difference rounded on its own. */
 void mxlk_block_dequantize(const mxlk_block_format *format, const uint8_t *blocks, int64_t elements, float *values);
 
 /* The blocks of a multiple of the block's elements: a search for the codes and scales with the least sum of importance (value - w)^2,
  * importance 1 each when NULL. The same bytes on every CPU variant. */
 void mxlk_block_quantize(const mxlk_block_format *format, const float *values, const float *importance,
                          int64_t elements, uint8_t *blocks);
+
+/* The number of groups of a column of k codes under GROUP. */
+static inline int64_t mxlk_group_count(const mxlk_block_format *format, int64_t k) {
+  return (k + format->group - 1) / format->group;
+}
+
+/* A group's scale from its bits, and the bits where they are stored. */
+static inline float mxlk_group_scale(const mxlk_block_format *format, uint32_t bits) {
+  return format->scale_bytes == 2 ? mxlk_float_from_half((uint16_t)bits) : mxlk_float_from_bits(bits);
+}
+
+static inline uint32_t mxlk_group_scale_load(const mxlk_block_format *format, const uint8_t *from) {
+  uint32_t bits = (uint32_t)(from[0] | from[1] << 8);
+  return format->scale_bytes == 2 ? bits : bits | (uint32_t)from[2] << 16 | (uint32_t)from[3] << 24;
+}
+
+static inline void mxlk_group_scale_store(const mxlk_block_format *format, uint32_t bits, uint8_t *to) {
+  for (int i = 0; i < format->scale_bytes; i++) to[i] = (uint8_t)(bits >> (8 * i));
+}
 
 /* The values of one column. */
 void mxlk_column_dequantize(const mxlk_block_format *format, const mxlk_column *column, int64_t k, float *values);
@@ -48,5 +73,10 @@ extern const mxl_encoding mxlk_encoding_q4_0, mxlk_encoding_q8_0;
 extern const mxl_encoding mxlk_encoding_q4_k, mxlk_encoding_q5_k, mxlk_encoding_q6_k;
 
 extern const mxlk_block_format mxlk_format_q4_0, mxlk_format_q8_0, mxlk_format_q4_k, mxlk_format_q5_k, mxlk_format_q6_k;
+
+/* gptq/: groups of 32, 64, 128, 256 with scales as halves, then as floats. */
+#define MXLK_GPTQ_FORMATS 8
+extern const mxl_encoding mxlk_encodings_gptq[MXLK_GPTQ_FORMATS];
+extern const mxlk_block_format mxlk_formats_gptq[MXLK_GPTQ_FORMATS];
 
 #endif

@@ -4,16 +4,21 @@
 void mxlk_column_dequantize(const mxlk_block_format *format, const mxlk_column *column, int64_t k, float *values) {
   for (int64_t b = 0; b < k / 16; b++) {
     float factor = 0, offset = 0;
+    int32_t zero = format->zero;
     switch (format->scheme) {
       case MXLK_SCHEME_BLOCK32: factor = mxlk_float_from_half(column->d[b / 2]); break;
       case MXLK_SCHEME_SUPER32:
         factor = mxlk_float_from_half(column->d[0]) * (float)column->scales[b / 2];
         offset = mxlk_float_from_half(column->d[1]) * (float)column->minima[b / 2];
         break;
+      case MXLK_SCHEME_GROUP:
+        factor = mxlk_group_scale(format, column->group_scales[16 * b / format->group]);
+        zero = column->minima[16 * b / format->group];
+        break;
       case MXLK_SCHEME_SUPER16: factor = mxlk_float_from_half(column->d[0]) * (float)(int8_t)column->scales[b]; break;
     }
     for (int i = 0; i < 16; i++) {
-      float value = factor * (float)(column->codes[16 * b + i] - format->zero);
+      float value = factor * (float)(column->codes[16 * b + i] - zero);
       values[16 * b + i] = format->scheme == MXLK_SCHEME_SUPER32 ? value - offset : value;
     }
   }
@@ -23,7 +28,7 @@ void mxlk_block_dequantize(const mxlk_block_format *format, const uint8_t *block
   int64_t step = format->encoding->elements_per_block;
   for (int64_t done = 0; done < elements; done += step) {
     mxlk_column column;
-    format->column_from_blocks(blocks + done / step * format->encoding->block_size, step, &column);
+    format->column_from_blocks(format, blocks + done / step * format->encoding->block_size, step, &column);
     mxlk_column_dequantize(format, &column, step, values + done);
   }
 }

@@ -60,6 +60,13 @@ MXLK_INLINE void mxlk_expand_scales(const mxlk_block_format *format, const mxlk_
         pairs[2 * (p * columns + i) + 1] = minima[(2 * p + 1) * columns + i];
       }
     mxlk_expand_halves(packed + layout->d, 2 * columns, (float *)(integers + 12 * columns));
+  } else if (format->scheme == MXLK_SCHEME_GROUP) {
+    int count = (int)mxlk_group_count(format, k) * columns;
+    if (format->scale_bytes == 2)
+      mxlk_expand_halves(packed + layout->d, count, scales);
+    else
+      memcpy(scales, packed + layout->d, (size_t)count * 4);
+    for (int i = 0; i < count; i++) integers[8 * columns + i] = packed[layout->minima + i];
   } else {
     for (int i = 0; i < 16 * columns; i++) integers[i] = (int8_t)packed[layout->scales + i];
     mxlk_expand_halves(packed + layout->d, columns, (float *)(integers + 16 * columns));

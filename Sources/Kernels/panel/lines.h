@@ -16,20 +16,25 @@ MXLK_INLINE void mxlk_expand_lines(const mxlk_block_format *format, const uint8_
   const int16_t *minima = (const int16_t *)(scales + 8 * width);
   for (int64_t b = 0; b < k / 16; b++) {
     float factor[32], offset[32];
+    int32_t zero[32];
     for (int c = 0; c < width; c++) {
       offset[c] = 0;
+      zero[c] = format->zero;
       if (format->scheme == MXLK_SCHEME_BLOCK32) {
         factor[c] = d32[b / 2 * width + c];
       } else if (format->scheme == MXLK_SCHEME_SUPER32) {
         factor[c] = d[c] * (float)scales[b / 2 * width + c];
         offset[c] = d[width + c] * (float)minima[2 * (b / 4 * width + c) + b / 2 % 2];
+      } else if (format->scheme == MXLK_SCHEME_GROUP) {
+        factor[c] = d32[16 * b / format->group * width + c];
+        zero[c] = scales[(8 + 16 * b / format->group) * width + c];
       } else {
         factor[c] = d[c] * (float)scales[b * width + c];
       }
     }
     for (int64_t j = 16 * b; j < 16 * b + 16; j++)
       for (int c = 0; c < width; c++) {
-        float value = factor[c] * (float)(codes[j / 4 * 4 * width + 4 * c + j % 4] - format->zero);
+        float value = factor[c] * (float)(codes[j / 4 * 4 * width + 4 * c + j % 4] - zero[c]);
         lines[j * width + c] = format->scheme == MXLK_SCHEME_SUPER32 ? value - offset[c] : value;
       }
   }

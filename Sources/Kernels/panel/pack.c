@@ -29,6 +29,11 @@ mxlk_panel_layout mxlk_panel_layout_of(const mxlk_block_format *format, int64_t 
       layout.minima = layout.d = layout.scales + 16 * columns;
       layout.bytes = layout.d + 2 * columns;
       break;
+    case MXLK_SCHEME_GROUP:
+      layout.minima = layout.scales;
+      layout.d = layout.minima + mxlk_group_count(format, k) * columns;
+      layout.bytes = layout.d + mxlk_group_count(format, k) * columns * format->scale_bytes;
+      break;
   }
   layout.bytes = (layout.bytes + 63) / 64 * 64;
   return layout;
@@ -37,6 +42,7 @@ mxlk_panel_layout mxlk_panel_layout_of(const mxlk_block_format *format, int64_t 
 /* Halves of d in a column of k codes. */
 static int d_count(const mxlk_block_format *format, int64_t k) {
   if (format->scheme == MXLK_SCHEME_BLOCK32) return (int)(k / 32);
+  if (format->scheme == MXLK_SCHEME_GROUP) return 0;
   return format->scheme == MXLK_SCHEME_SUPER32 ? 2 : 1;
 }
 
@@ -64,6 +70,12 @@ static void put_column(const mxlk_block_format *format, const mxlk_panel_layout 
   if (format->scheme == MXLK_SCHEME_SUPER16)
     for (int b = 0; b < 16; b++) packed[layout->scales + b * columns + index] = column->scales[b];
   for (int b = 0; b < d_count(format, k); b++) memcpy(packed + layout->d + 2 * (b * columns + index), &column->d[b], 2);
+  if (format->scheme == MXLK_SCHEME_GROUP)
+    for (int64_t g = 0; g < mxlk_group_count(format, k); g++) {
+      packed[layout->minima + g * columns + index] = column->minima[g];
+      mxlk_group_scale_store(format, column->group_scales[g],
+                             packed + layout->d + format->scale_bytes * (g * columns + index));
+    }
 }
 
 static void take_column(const mxlk_block_format *format, const mxlk_panel_layout *layout, int64_t columns, int64_t k,
@@ -88,6 +100,12 @@ static void take_column(const mxlk_block_format *format, const mxlk_panel_layout
   if (format->scheme == MXLK_SCHEME_SUPER16)
     for (int b = 0; b < 16; b++) column->scales[b] = packed[layout->scales + b * columns + index];
   for (int b = 0; b < d_count(format, k); b++) memcpy(&column->d[b], packed + layout->d + 2 * (b * columns + index), 2);
+  if (format->scheme == MXLK_SCHEME_GROUP)
+    for (int64_t g = 0; g < mxlk_group_count(format, k); g++) {
+      column->minima[g] = packed[layout->minima + g * columns + index];
+      column->group_scales[g] =
+          mxlk_group_scale_load(format, packed + layout->d + format->scale_bytes * (g * columns + index));
+    }
 }
 
 void mxlk_panel_pack(const mxlk_block_format *format, int64_t columns, const mxl_source *source, int64_t panel,
@@ -96,7 +114,7 @@ void mxlk_panel_pack(const mxlk_block_format *format, int64_t columns, const mxl
   memset(packed, 0, (size_t)layout.bytes);
   for (int64_t c = 0; c < columns && panel * columns + c < source->out_dim; c++) {
     mxlk_column column;
-    format->column_from_blocks(stored_blocks(format, source, panel * columns + c, k_begin), k, &column);
+    format->column_from_blocks(format, stored_blocks(format, source, panel * columns + c, k_begin), k, &column);
     put_column(format, &layout, columns, k, &column, c, packed);
   }
 }
@@ -107,6 +125,6 @@ void mxlk_panel_unpack(const mxlk_block_format *format, int64_t columns, const u
   for (int64_t c = 0; c < columns && panel * columns + c < destination->out_dim; c++) {
     mxlk_column column;
     take_column(format, &layout, columns, k, &column, c, packed);
-    format->blocks_from_column(&column, k, stored_blocks(format, destination, panel * columns + c, k_begin));
+    format->blocks_from_column(format, &column, k, stored_blocks(format, destination, panel * columns + c, k_begin));
   }
 }

@@ -21,6 +21,6 @@ void mxlk_block_quantize(const mxlk_block_format *format, const float *values, c
   for (int64_t done = 0; done < elements; done += step) {
     mxlk_column column;
     quantize(format, values + done, importance == NULL ? NULL : importance + done, step, &column);
-    format->blocks_from_column(&column, step, blocks + done / step * format->encoding->block_size);
+    format->blocks_from_column(format, &column, step, blocks + done / step * format->encoding->block_size);
   }
 }

@@ -11,7 +11,8 @@ static void quantize(const float *values, const float *importance, int64_t eleme
   mxlk_block_quantize(&mxlk_format_q4_0, values, importance, elements, blocks);
 }
 
-static void column_from_blocks(const uint8_t *blocks, int64_t k, mxlk_column *column) {
+static void column_from_blocks(const mxlk_block_format *format, const uint8_t *blocks, int64_t k, mxlk_column *column) {
+  (void)format;
   for (int64_t b = 0; b < k / 32; b++) {
     mxlk_q4_0_block block;
     memcpy(&block, blocks + b * (int64_t)sizeof block, sizeof block);
@@ -23,7 +24,8 @@ static void column_from_blocks(const uint8_t *blocks, int64_t k, mxlk_column *co
   }
 }
 
-static void blocks_from_column(const mxlk_column *column, int64_t k, uint8_t *blocks) {
+static void blocks_from_column(const mxlk_block_format *format, const mxlk_column *column, int64_t k, uint8_t *blocks) {
+  (void)format;
   for (int64_t b = 0; b < k / 32; b++) {
     mxlk_q4_0_block block = {.d = column->d[b]};
     for (int i = 0; i < 16; i++)

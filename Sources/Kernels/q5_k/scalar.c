@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-static void column_from_blocks(const uint8_t *blocks, int64_t k, mxlk_column *column) {
+static void column_from_blocks(const mxlk_block_format *format, const uint8_t *blocks, int64_t k, mxlk_column *column) {
+  (void)format;
   mxlk_q5_k_block block;
   (void)k; /* one block is one superblock */
   memcpy(&block, blocks, sizeof block);
@@ -19,7 +20,8 @@ static void column_from_blocks(const uint8_t *blocks, int64_t k, mxlk_column *co
     }
 }
 
-static void blocks_from_column(const mxlk_column *column, int64_t k, uint8_t *blocks) {
+static void blocks_from_column(const mxlk_block_format *format, const mxlk_column *column, int64_t k, uint8_t *blocks) {
+  (void)format;
   mxlk_q5_k_block block = {.d = column->d[0], .dmin = column->d[1]};
   (void)k;
   mxlk_q4_k_pack_scales(column->scales, column->minima, block.scales);

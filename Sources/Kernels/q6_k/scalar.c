@@ -5,7 +5,8 @@
 
 /* Where weight 128 h + 32 g + i lies: low[64 h + 32 (g % 2) + i], nibble g / 2; high[32 h + i], bit pair g. */
 
-static void column_from_blocks(const uint8_t *blocks, int64_t k, mxlk_column *column) {
+static void column_from_blocks(const mxlk_block_format *format, const uint8_t *blocks, int64_t k, mxlk_column *column) {
+  (void)format;
   mxlk_q6_k_block block;
   (void)k; /* one block is one superblock */
   memcpy(&block, blocks, sizeof block);
@@ -20,7 +21,8 @@ static void column_from_blocks(const uint8_t *blocks, int64_t k, mxlk_column *co
       }
 }
 
-static void blocks_from_column(const mxlk_column *column, int64_t k, uint8_t *blocks) {
+static void blocks_from_column(const mxlk_block_format *format, const mxlk_column *column, int64_t k, uint8_t *blocks) {
+  (void)format;
   mxlk_q6_k_block block = {.d = column->d[0]};
   (void)k;
   memcpy(block.scales, column->scales, 16);

@@ -12,7 +12,8 @@ static void quantize(const float *values, const float *importance, int64_t eleme
 }
 
 /* Codes are made unsigned by adding 128, which is their zero. */
-static void column_from_blocks(const uint8_t *blocks, int64_t k, mxlk_column *column) {
+static void column_from_blocks(const mxlk_block_format *format, const uint8_t *blocks, int64_t k, mxlk_column *column) {
+  (void)format;
   for (int64_t b = 0; b < k / 32; b++) {
     mxlk_q8_0_block block;
     memcpy(&block, blocks + b * (int64_t)sizeof block, sizeof block);
@@ -21,7 +22,8 @@ static void column_from_blocks(const uint8_t *blocks, int64_t k, mxlk_column *co
   }
 }
 
-static void blocks_from_column(const mxlk_column *column, int64_t k, uint8_t *blocks) {
+static void blocks_from_column(const mxlk_block_format *format, const mxlk_column *column, int64_t k, uint8_t *blocks) {
+  (void)format;
   for (int64_t b = 0; b < k / 32; b++) {
     mxlk_q8_0_block block = {.d = column->d[b]};
     for (int i = 0; i < 32; i++) block.codes[i] = (int8_t)(column->codes[32 * b + i] ^ 0x80);

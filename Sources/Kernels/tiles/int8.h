@@ -5,7 +5,9 @@
  *   BLOCK32  t = fma(f(i_b << s_b), d_b, t)                                             y = fma(t, alpha, y)
  *   SUPER32  I = sum sc_b (i_b << s_b), J = sum m_b (S_b << s_b), codes not centred
  *            t = fma(-f(J), dmin, f(I) d)                                               y = fma(t, alpha, y)
- *   SUPER16  I = sum sc_b (i_b << s_b/2) over 16-blocks                                 y = fma(f(I) d, alpha, y) */
+ *   SUPER16  I = sum sc_b (i_b << s_b/2) over 16-blocks                                 y = fma(f(I) d, alpha, y)
+ *   GROUP    for each group: I = sum (i_b << s_b) - zero sum (S_b << s_b), codes not centred
+ *            t = fma(f(I), scale, t)                                                    y = fma(t, alpha, y) */
 #ifndef MXLK_TILES_INT8_H
 #define MXLK_TILES_INT8_H
 
@@ -17,18 +19,21 @@ void mxlk_activate_int8__scalar(const float *x, int64_t k, mxlk_activation *out)
 void mxlk_linear_block32_int8_4x16__scalar(const mxl_kernel_row *row, const mxl_tile *tile);
 void mxlk_linear_super32_int8_4x16__scalar(const mxl_kernel_row *row, const mxl_tile *tile);
 void mxlk_linear_super16_int8_4x16__scalar(const mxl_kernel_row *row, const mxl_tile *tile);
+void mxlk_linear_group_int8_4x16__scalar(const mxl_kernel_row *row, const mxl_tile *tile);
 
 void mxlk_expand_int8_16__avx2(const mxl_kernel_row *row, const void *packed, int64_t k, void *expanded);
 void mxlk_activate_int8__avx2(const float *x, int64_t k, mxlk_activation *out);
 void mxlk_linear_block32_int8_4x16__avx2(const mxl_kernel_row *row, const mxl_tile *tile);
 void mxlk_linear_super32_int8_4x16__avx2(const mxl_kernel_row *row, const mxl_tile *tile);
 void mxlk_linear_super16_int8_4x16__avx2(const mxl_kernel_row *row, const mxl_tile *tile);
+void mxlk_linear_group_int8_4x16__avx2(const mxl_kernel_row *row, const mxl_tile *tile);
 
 void mxlk_expand_int8_32__avx512vnni(const mxl_kernel_row *row, const void *packed, int64_t k, void *expanded);
 void mxlk_activate_int8__avx512vnni(const float *x, int64_t k, mxlk_activation *out);
 void mxlk_linear_block32_int8_6x32__avx512vnni(const mxl_kernel_row *row, const mxl_tile *tile);
 void mxlk_linear_super32_int8_6x32__avx512vnni(const mxl_kernel_row *row, const mxl_tile *tile);
 void mxlk_linear_super16_int8_6x32__avx512vnni(const mxl_kernel_row *row, const mxl_tile *tile);
+void mxlk_linear_group_int8_6x32__avx512vnni(const mxl_kernel_row *row, const mxl_tile *tile);
 void mxlk_linear_packed_int8_6x32__avx512vnni(const mxl_kernel_row *row, const mxl_tile *tile);
 
 #endif

@@ -139,6 +139,45 @@ MXLK_INLINE void super16(const int rows, const int code_bits, const mxl_tile *ti
              tile->y + r * columns + 8 * v);
 }
 
+/* `blocks` are the sub-blocks of a group. */
+MXLK_INLINE void group(const int rows, const int blocks, const mxl_tile *tile, int zero) {
+  (void)zero;
+  const mxlk_activation *x = tile->x;
+  const uint8_t *codes = tile->weights;
+  const float *scales = (const float *)(const void *)(codes + MXL_SUPERBLOCK * columns);
+  const int32_t *zeros = (const int32_t *)(const void *)(scales + 8 * columns);
+  __m256 t[tile_rows][vectors];
+  for (int r = 0; r < rows; r++)
+    for (int v = 0; v < vectors; v++) t[r][v] = _mm256_setzero_ps();
+  for (int64_t g = 0; g < tile->k / 32 / blocks; g++) {
+    __m256i sums[tile_rows][vectors];
+    for (int r = 0; r < rows; r++) {
+      int32_t sum = 0;
+      for (int64_t b = g * blocks; b < (g + 1) * blocks; b++) sum += x[r].sums32[b];
+      for (int v = 0; v < vectors; v++) {
+        __m256i zero_points = _mm256_load_si256((const __m256i *)(const void *)(zeros + g * columns + 8 * v));
+        sums[r][v] = _mm256_mullo_epi32(zero_points, _mm256_set1_epi32(-sum));
+      }
+    }
+    for (int64_t b = g * blocks; b < (g + 1) * blocks; b++) {
+      __m256i i[tile_rows][vectors];
+      for (int r = 0; r < rows; r++)
+        for (int v = 0; v < vectors; v++) i[r][v] = _mm256_setzero_si256();
+      dots(rows, 4, codes, x, 8 * b, 8, i);
+      for (int r = 0; r < rows; r++) {
+        __m128i shift = _mm_cvtsi32_si128(x[r].shifts[b]);
+        for (int v = 0; v < vectors; v++) sums[r][v] = _mm256_add_epi32(sums[r][v], _mm256_sll_epi32(i[r][v], shift));
+      }
+    }
+    for (int r = 0; r < rows; r++)
+      for (int v = 0; v < vectors; v++)
+        t[r][v] =
+            _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums[r][v]), _mm256_load_ps(scales + g * columns + 8 * v), t[r][v]);
+  }
+  for (int r = 0; r < rows; r++)
+    for (int v = 0; v < vectors; v++) finish(x + r, t[r][v], tile->y + r * columns + 8 * v);
+}
+
 /* Calls a scheme with the number of rows as a constant. */
 #define MXLK_BY_ROWS(scheme, code_bits, zero)         \
   switch (tile->rows) {                               \
@@ -163,6 +202,10 @@ void mxlk_linear_super32_int8_4x16__avx2(const mxl_kernel_row *row, const mxl_ti
 
 void mxlk_linear_super16_int8_4x16__avx2(const mxl_kernel_row *row, const mxl_tile *tile) {
   MXLK_BY_ROWS(super16, 6, ((const mxlk_block_format *)row->context)->zero)
+}
+
+void mxlk_linear_group_int8_4x16__avx2(const mxl_kernel_row *row, const mxl_tile *tile) {
+  MXLK_BY_ROWS(group, ((const mxlk_block_format *)row->context)->group / 32, 0)
 }
 
 #undef MXLK_BY_ROWS

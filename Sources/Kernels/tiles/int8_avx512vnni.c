@@ -3,7 +3,7 @@
  * Registers of a full tile: 12 integer accumulators, 12 float (or int32) sums, 2 vectors of codes, 1 broadcast of activations.
  * Operations on the two wide multiply ports per row and vector of outputs, of 64 dots in a superblock:
  *   BLOCK32  64 dots + 8 fma + 1 = 73       SUPER32  64 dots + 8 multiplies + 4 pair dots + 3 = 79
- *   SUPER16  64 dots + 16 multiplies + 2 = 82 */
+ *   SUPER16  64 dots + 16 multiplies + 2 = 82       GROUP    64 dots + 2 a group + 1 = 69 for groups of 128 */
 #include "tiles/int8.h"
 
 #if defined(__x86_64__)
@@ -33,6 +33,7 @@ typedef struct weights {
   const uint8_t *scales, *minima, *d; /* expanded: int32, pairs of int16, float; packed: bytes, bytes, halves */
   const char *next;
   int64_t step; /* bytes to prefetch a group of 4 k */
+  int scale_bytes, group;
 } weights;
 
 MXLK_INLINE weights weights_of(const mxl_kernel_row *row, const int bits, const mxl_tile *tile, const uint8_t *at,
@@ -40,6 +41,8 @@ MXLK_INLINE weights weights_of(const mxl_kernel_row *row, const int bits, const 
   weights w = {.bits = bits, .codes = at, .high = at, .next = tile->next == NULL ? (const char *)at : tile->next};
   w.step = tile->next == NULL ? 0 : tile->next_bytes / (tile->k / 4);
   const mxlk_block_format *format = row->context;
+  w.scale_bytes = format->scale_bytes;
+  w.group = format->group;
   if (bits != 0) {
     mxlk_panel_layout layout = mxlk_panel_layout_of(format, columns, k);
     w.high = at + layout.high;
@@ -49,9 +52,9 @@ MXLK_INLINE weights weights_of(const mxl_kernel_row *row, const int bits, const 
   } else {
     w.scales = at + MXL_SUPERBLOCK * columns;
     w.minima = w.scales + 32 * columns;
-    w.d = w.scales + (format->scheme == MXLK_SCHEME_BLOCK32   ? 0
-                      : format->scheme == MXLK_SCHEME_SUPER32 ? 48
-                                                              : 64) *
+    w.d = w.scales + (format->scheme == MXLK_SCHEME_BLOCK32 || format->scheme == MXLK_SCHEME_GROUP ? 0
+                      : format->scheme == MXLK_SCHEME_SUPER32                                      ? 48
+                                                                                                   : 64) *
                          columns;
   }
   return w;
@@ -189,6 +192,50 @@ MXLK_INLINE void super16(const int rows, const weights *w, const mxlk_activation
       finish(x + r, _mm512_mul_ps(_mm512_cvtepi32_ps(sums[r][v]), d_at(w, 0, v)), y + r * columns + 16 * v);
 }
 
+/* Scales and zeros of group g. */
+MXLK_INLINE __m512 group_scales_at(const weights *w, int64_t g, int v) {
+  if (w->bits == 0) return _mm512_load_ps(w->d + 4 * (g * columns + 16 * v));
+  if (w->scale_bytes == 2) return d_at(w, g, v);
+  return _mm512_loadu_ps(w->d + 4 * (g * columns + 16 * v));
+}
+
+MXLK_INLINE __m512i zeros_at(const weights *w, int64_t g, int v) {
+  if (w->bits == 0) return _mm512_load_si512(w->minima + 4 * (g * columns + 16 * v));
+  return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)(w->minima + g * columns + 16 * v)));
+}
+
+/* I begins at -zero S, S = sum of S_b << s_b over the group. */
+MXLK_INLINE void group(const int rows, const weights *w, const mxlk_activation *x, int64_t k, int zero, float *y) {
+  (void)zero;
+  __m512 t[tile_rows][vectors];
+  for (int r = 0; r < rows; r++)
+    for (int v = 0; v < vectors; v++) t[r][v] = _mm512_setzero_ps();
+  const int64_t blocks = w->group / 32;
+  for (int64_t g = 0; g < k / w->group; g++) {
+    __m512i sums[tile_rows][vectors];
+    for (int r = 0; r < rows; r++) {
+      int32_t sum = 0;
+      for (int64_t b = g * blocks; b < (g + 1) * blocks; b++) sum += x[r].sums32[b];
+      for (int v = 0; v < vectors; v++) sums[r][v] = _mm512_mullo_epi32(zeros_at(w, g, v), _mm512_set1_epi32(-sum));
+    }
+    for (int64_t b = g * blocks; b < (g + 1) * blocks; b++) {
+      __m512i i[tile_rows][vectors];
+      for (int r = 0; r < rows; r++)
+        for (int v = 0; v < vectors; v++) i[r][v] = _mm512_setzero_si512();
+      dots(rows, w, x, 8 * b, 8, i);
+      for (int r = 0; r < rows; r++) {
+        __m128i shift = _mm_cvtsi32_si128(x[r].shifts[b]);
+        for (int v = 0; v < vectors; v++) sums[r][v] = _mm512_add_epi32(sums[r][v], _mm512_sll_epi32(i[r][v], shift));
+      }
+    }
+    for (int r = 0; r < rows; r++)
+      for (int v = 0; v < vectors; v++)
+        t[r][v] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[r][v]), group_scales_at(w, g, v), t[r][v]);
+  }
+  for (int r = 0; r < rows; r++)
+    for (int v = 0; v < vectors; v++) finish(x + r, t[r][v], y + r * columns + 16 * v);
+}
+
 /* All superblocks of a tile. Expanded weights hold one. */
 #define MXLK_SUPERBLOCKS(scheme, rows, bits)                                         \
   {                                                                                  \
@@ -230,6 +277,8 @@ void mxlk_linear_super16_int8_6x32__avx512vnni(const mxl_kernel_row *row, const 
   MXLK_BY_ROWS(super16, 0)
 }
 
+void mxlk_linear_group_int8_6x32__avx512vnni(const mxl_kernel_row *row, const mxl_tile *tile) { MXLK_BY_ROWS(group, 0) }
+
 void mxlk_linear_packed_int8_6x32__avx512vnni(const mxl_kernel_row *row, const mxl_tile *tile) {
   const mxlk_block_format *format = row->context;
   switch (format->scheme) {
@@ -243,6 +292,7 @@ void mxlk_linear_packed_int8_6x32__avx512vnni(const mxl_kernel_row *row, const m
       if (format->code_bits == 5) MXLK_BY_ROWS(super32, 5)
       break;
     case MXLK_SCHEME_SUPER16: MXLK_BY_ROWS(super16, 6) break;
+    case MXLK_SCHEME_GROUP: MXLK_BY_ROWS(group, 4) break;
   }
 }
 

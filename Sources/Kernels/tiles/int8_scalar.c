@@ -72,3 +72,25 @@ void mxlk_linear_super16_int8_4x16__scalar(const mxl_kernel_row *row, const mxl_
       *y = fmaf((float)i * d[c], x[r].alpha, *y);
     }
 }
+
+void mxlk_linear_group_int8_4x16__scalar(const mxl_kernel_row *row, const mxl_tile *tile) {
+  const mxlk_block_format *format = row->context;
+  const int64_t blocks = format->group / 32;
+  const mxlk_activation *x = tile->x;
+  const uint8_t *codes = tile->weights;
+  const float *scales = (const float *)(const void *)(codes + MXL_SUPERBLOCK * columns);
+  const int32_t *zeros = (const int32_t *)(const void *)(scales + 8 * columns);
+  for (int32_t r = 0; r < tile->rows; r++)
+    for (int64_t c = 0; c < columns; c++) {
+      float t = 0, *y = tile->y + r * columns + c;
+      for (int64_t g = 0; g < tile->k / format->group; g++) {
+        int32_t i = 0, sum = 0;
+        for (int64_t b = g * blocks; b < (g + 1) * blocks; b++) {
+          i += dot(codes, x + r, c, 32 * b, 32, 0) * (1 << x[r].shifts[b]);
+          sum += x[r].sums32[b];
+        }
+        t = fmaf((float)(i - zeros[g * columns + c] * sum), scales[g * columns + c], t);
+      }
+      *y = fmaf(t, x[r].alpha, *y);
+    }
+}

@@ -39,6 +39,12 @@ final class FileMapping: Sendable {
     if let start = bytes.baseAddress { munmap(UnsafeMutableRawPointer(mutating: start), bytes.count) }
   }
 
+  /// Whether there is something of that name.
+  static func exists(path: String) -> Bool {
+    var information = stat()
+    return !path.utf8.contains(0) && stat(path, &information) == 0
+  }
+
   private static func openForReading(_ path: String) throws -> Int32 {
     while true {
       // O_NONBLOCK does nothing to a regular file, and keeps a FIFO without a writer from blocking here for ever.

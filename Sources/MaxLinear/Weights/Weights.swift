@@ -88,6 +88,15 @@ public final class Weights: Sendable {
     }
   }
 
+  /// How GPTQ tensors are quantized, as quantize_config.json or config.json's "quantization_config" in the checkpoint's folder says; nil
+  /// when neither does.
+  ///
+  /// Throws `.invalidFile` for a file that is no such JSON, `.io` for one that cannot be read.
+  public func quantizationConfig() throws -> QuantizationConfig? {
+    let path = files.first?.path ?? ""
+    return try QuantizationConfig.read(folder: path.lastIndex(of: "/").map { String(path[...$0]) } ?? "")
+  }
+
   /// The number of tensors.
   public var count: Int { entries.count }
 

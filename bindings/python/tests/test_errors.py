@@ -8,7 +8,7 @@ import pytest
 import maxlinear
 from maxlinear.dtype import DType
 from maxlinear.graph import DeviceRef
-from maxlinear.graph.quantization import QuantizationConfig, QuantizationEncoding
+from maxlinear.graph.quantization import QuantizationEncoding
 from maxlinear.graph.weights import load_weights
 from maxlinear.nn.linear import Linear, LinearV2
 
@@ -173,8 +173,3 @@ def test_files(tmp_path):
         load_weights(tmp_path / "junk.safetensors")
     with raises(ValueError, "MXL_INVALID_ARGUMENT"):
         load_weights([])
-
-
-def test_gptq_is_refused_with_a_reason(tmp_path):
-    with raises(ValueError, "MXL_UNSUPPORTED", "GPTQ"):
-        Linear.create(DType.float32, None, 3, 2, None, quantization_config=QuantizationConfig("gptq", 4, 128))

@@ -56,6 +56,20 @@ class Entry(Structure):
     ]
 
 
+class Quantization(Structure):
+    """mxl_quantization"""
+
+    _fields_ = [
+        ("struct_size", c_uint32),
+        ("bits", c_int32),
+        ("group_size", c_int32),
+        ("desc_act", c_int32),
+        ("sym", c_int32),
+        ("quant_method", c_char_p),
+        ("checkpoint_format", c_char_p),
+    ]
+
+
 class LinearOptions(Structure):
     """mxl_linear_options"""
 
@@ -69,6 +83,7 @@ class LinearOptions(Structure):
         ("encoding", c_char_p),
         ("name", c_char_p),
         ("clip_weight", POINTER(c_float)),
+        ("quantization", POINTER(Quantization)),
     ]
 
 
@@ -83,6 +98,8 @@ class LinearV1Options(Structure):
         ("in_features", c_int64),
         ("out_features", c_int64),
         ("encoding", c_char_p),
+        ("quantization", POINTER(Quantization)),
+        ("perm_idx", POINTER(Entry)),
     ]
 
 
@@ -99,6 +116,7 @@ class MLPOptions(Structure):
         ("encoding", c_char_p),
         ("devices", POINTER(Device)),
         ("device_count", c_size_t),
+        ("quantization", POINTER(Quantization)),
     ]
 
 
@@ -110,6 +128,7 @@ class MLPWeightsOptions(Structure):
         ("activation", c_int32),
         ("devices", POINTER(Device)),
         ("device_count", c_size_t),
+        ("quantization", POINTER(Quantization)),
     ]
 
 

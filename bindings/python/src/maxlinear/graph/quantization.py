@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar
 
+from .._ffi import structs
 from .._ffi.library import library
-from ..errors import ArgumentError, check, new_error
+from ..errors import ArgumentError, check, integer, new_error
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,13 @@ class QuantizationEncoding:
     Q4_K: ClassVar[QuantizationEncoding]
     Q5_K: ClassVar[QuantizationEncoding]
     Q6_K: ClassVar[QuantizationEncoding]
+    GPTQ: ClassVar[QuantizationEncoding]
 
     @property
     def block_parameters(self) -> BlockParameters:
         """Raises ValueError (`maxlinear.Error`) for a name that the library does not know."""
+        if self.name == "GPTQ":
+            return BlockParameters(8, 4)  # a word of qweight
         encoding = _encodings().get(self.name)
         if encoding is None:
             known = ", ".join(_encodings())
@@ -67,16 +71,25 @@ class QuantizationEncoding:
     @property
     def is_gguf(self) -> bool:
         """Whether it is one of GGUF's formats."""
-        return self.name != "GPTQ"
+        return not self.name.startswith("GPTQ")
 
 
-for _name in ("Q4_0", "Q8_0", "Q4_K", "Q5_K", "Q6_K"):
+for _name in ("Q4_0", "Q8_0", "Q4_K", "Q5_K", "Q6_K", "GPTQ"):
     setattr(QuantizationEncoding, _name, QuantizationEncoding(_name))
 
 
 @dataclass(frozen=True)
 class QuantizationConfig:
-    """How a GPTQ checkpoint is quantized: the fields of its quantize_config.json."""
+    """How a GPTQ checkpoint is quantized: the fields of its quantize_config.json.
+
+    Attributes:
+        quant_method: "gptq".
+        bits: 4.
+        group_size: columns of x that share a scale; -1 for all of them.
+        desc_act: groups are not of consecutive columns (act-order).
+        sym: all zeros are 8.
+        checkpoint_format: "gptq" (v1: qzeros hold zero - 1), "gptq_v2" (they hold zero), None for "gptq".
+    """
 
     quant_method: str
     bits: int
@@ -84,3 +97,14 @@ class QuantizationConfig:
     desc_act: bool = False
     sym: bool = False
     checkpoint_format: str | None = None
+
+    def _struct(self) -> structs.Quantization:
+        return structs.Quantization(
+            struct_size=ctypes.sizeof(structs.Quantization),
+            bits=integer(self.bits, 32, "bits"),
+            group_size=integer(self.group_size, 32, "group_size"),
+            desc_act=int(self.desc_act),
+            sym=int(self.sym),
+            quant_method=self.quant_method.encode(),
+            checkpoint_format=None if self.checkpoint_format is None else self.checkpoint_format.encode(),
+        )

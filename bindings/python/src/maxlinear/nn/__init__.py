@@ -1,6 +1,6 @@
 """Layers."""
 
-from .linear import Linear, LinearV2, QLinear
+from .linear import GPTQLinear, GPTQLinearV2, Linear, LinearV2, QLinear
 from .mlp import MLP, MLPV2
 
-__all__ = ["MLP", "MLPV2", "Linear", "LinearV2", "QLinear"]
+__all__ = ["MLP", "MLPV2", "GPTQLinear", "GPTQLinearV2", "Linear", "LinearV2", "QLinear"]

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 from typing import Any
+
+import numpy as np
 
 from .._ffi import structs
 from .._ffi.library import library
+from .._ffi.tensors import as_array
 from ..dtype import DType
 from ..errors import ArgumentError, check, integer, new_error
 from ..graph.device import DeviceRef
@@ -15,7 +19,7 @@ from ..graph.weight import Weight
 from ..graph.weights import WeightData, Weights, forget
 from .module import Module
 
-__all__ = ["Linear", "LinearV2", "QLinear"]
+__all__ = ["GPTQLinear", "GPTQLinearV2", "Linear", "LinearV2", "QLinear"]
 
 
 class LinearV2(Module):
@@ -47,7 +51,22 @@ class LinearV2(Module):
         name: str | None = None,
         clip_weight: float | None = None,
     ) -> None:
+        self._create(in_dim, out_dim, dtype, device, has_bias, quantization_encoding, name, clip_weight, None)
+
+    def _create(
+        self,
+        in_dim: int,
+        out_dim: int,
+        dtype: DType,
+        device: DeviceRef | None,
+        has_bias: bool,
+        quantization_encoding: QuantizationEncoding | None,
+        name: str | None,
+        clip_weight: float | None,
+        quantization_config: QuantizationConfig | None,
+    ) -> None:
         device = device or DeviceRef.CPU()
+        config = None if quantization_config is None else quantization_config._struct()
         options = structs.LinearOptions(
             struct_size=ctypes.sizeof(structs.LinearOptions),
             dtype=dtype.value,
@@ -58,6 +77,7 @@ class LinearV2(Module):
             encoding=None if quantization_encoding is None else quantization_encoding.name.encode(),
             name=None if name is None else name.encode(),
             clip_weight=None if clip_weight is None else ctypes.pointer(ctypes.c_float(clip_weight)),
+            quantization=None if config is None else ctypes.pointer(config),
         )
         handle = structs.LayerHandle()
         error = new_error()
@@ -110,12 +130,24 @@ class Linear(Module):
             in_features, out_features: the stored weight's two dimensions, in either order; y = x Wᵀ follows the weight.
             weights: the weight, or the path of which it is ".weight".
             bias: the bias, or the path of which it is ".bias" or ".weight".
+            quantization_config: of GPTQ tensors. Without a "qweight" below the path, the layer is dense.
 
         Raises:
             maxlinear.Error: what does not fit, naming the argument.
         """
-        if quantization_config is not None:
-            raise ArgumentError("MXL_UNSUPPORTED", "quantization_config: GPTQ weights are not supported yet")
+        if quantization_config is not None or quantization_encoding == QuantizationEncoding.GPTQ:
+            if quantization_config is None:
+                message = "quantization_config: is None, expected that of the GPTQ checkpoint"
+                raise ArgumentError("MXL_INVALID_ARGUMENT", message)
+            if isinstance(weights, Weights) and weights["qweight"].exists():
+                found_bias = None if bias is None else cls._found(bias, "bias", "weight")
+                gptq = GPTQLinear(weights, found_bias, quantization_config=quantization_config)
+                wanted = sorted((in_features, out_features))
+                if sorted(gptq.weight.shape) != wanted:
+                    message = f"weight: shape is {list(gptq.weight.shape)}, expected {wanted} in either order"
+                    raise ArgumentError("MXL_INVALID_SHAPE", message)
+                return gptq
+            quantization_encoding = None
         for features, argument in ((in_features, "in_features"), (out_features, "out_features")):
             if features < 1:
                 raise ArgumentError("MXL_INVALID_SHAPE", f"{argument}: is {features}, expected 1 or more")
@@ -143,12 +175,18 @@ class Linear(Module):
         encoding: QuantizationEncoding | None,
         in_features: int,
         out_features: int,
+        quantization_config: QuantizationConfig | None = None,
+        perm_idx: Any = None,
     ) -> None:
         weight_entry, weight_kept = self._incoming(weight, "weight")
         weight_entry.name = b"weight"
         bias_entry, bias_kept = (None, None) if bias is None else self._incoming(bias, "bias")
         if bias_entry is not None:
             bias_entry.name = b"bias"
+        order_entry, order_kept = (None, None) if perm_idx is None else self._incoming(perm_idx, "perm_idx", np.int32)
+        if order_entry is not None:
+            order_entry.name = b"perm_idx"
+        config = None if quantization_config is None else quantization_config._struct()
         options = structs.LinearV1Options(
             struct_size=ctypes.sizeof(structs.LinearV1Options),
             dtype=0 if dtype is None else dtype.value,
@@ -157,17 +195,21 @@ class Linear(Module):
             in_features=integer(in_features, 64, "in_features"),
             out_features=integer(out_features, 64, "out_features"),
             encoding=None if encoding is None else encoding.name.encode(),
+            quantization=None if config is None else ctypes.pointer(config),
+            perm_idx=None if order_entry is None else ctypes.pointer(order_entry),
         )
         handle = structs.LayerHandle()
         error = new_error()
         status = library.mxl_linear_v1_create(ctypes.byref(options), ctypes.byref(handle), error)
         if status != 0:
-            forget(weight_entry)
-            if bias_entry is not None:
-                forget(bias_entry)
+            for entry in (weight_entry, bias_entry, order_entry):
+                if entry is not None:
+                    forget(entry)
         check(status, error)
         self._own(handle)
-        del weight_kept, bias_kept
+        del weight_kept, bias_kept, order_kept
+        if config is not None:
+            return
         weights = [self._weight(entry) for entry in self._entries()]
         self.weight = weights[0]
         self.bias = weights[1] if len(weights) > 1 else None
@@ -197,6 +239,109 @@ class QLinear(Linear):
         if quantization_encoding is None and getattr(own, "quantization_encoding", None) is None:
             raise ArgumentError("MXL_INVALID_ARGUMENT", "quantization_encoding: is None, and the weight brings none")
         self._make(own, bias, None, quantization_encoding, 0, 0)
+
+
+class GPTQLinearV2(LinearV2):
+    """y = x Wᵀ + b from a GPTQ checkpoint's tensors, w = scale · (code - zero), from a state dict.
+
+    Keys: "qweight", int32 (in_dim / 8, out_dim); "scales" (groups, out_dim), float16, bfloat16 or float32; "qzeros", int32 (groups,
+    out_dim / 8 rounded up), which may be absent with sym; "g_idx" or "perm_idx", int32 (in_dim), which may be absent without desc_act;
+    "bias". Groups that are no multiple of 32 columns compute in float32.
+
+    Args:
+        in_dim: a multiple of 8.
+        dtype: of the bias; `DType.uint8` leaves it float32.
+        quantization_encoding: None or `QuantizationEncoding.GPTQ`.
+        quantization_config: how the checkpoint is quantized.
+
+    Raises:
+        maxlinear.Error: an argument that does not fit (ValueError).
+    """
+
+    def __init__(
+        self,
+        in_dim: int,
+        out_dim: int,
+        dtype: DType,
+        device: DeviceRef | None = None,
+        has_bias: bool = False,
+        quantization_encoding: QuantizationEncoding | None = None,
+        quantization_config: QuantizationConfig | None = None,
+    ) -> None:
+        _check_gptq(quantization_encoding)
+        gptq = QuantizationEncoding.GPTQ
+        self._create(in_dim, out_dim, dtype, device, has_bias, gptq, None, None, quantization_config)
+        self.quantization_config = quantization_config
+
+
+class GPTQLinear(QLinear):
+    """y = x Wᵀ + b from GPTQ tensors at hand.
+
+    Args:
+        weight: the path of a checkpoint under which "qweight", "scales", "qzeros" and "g_idx" are; or one uint8 array as MAX builds it:
+            (in_dim / 2 + 2 groups, out_dim), qweight's bytes, then those of float16 scales, with zeros of 8.
+        bias: (out_dim), or None: then a checkpoint's "bias" below the path, where there is one.
+        quantization_encoding: None or `QuantizationEncoding.GPTQ`.
+        quantization_config: how it is quantized.
+        perm_idx: (in_dim): the columns in the order of their groups, for one array.
+
+    Raises:
+        maxlinear.Error: what does not fit (ValueError, TypeError, KeyError).
+    """
+
+    def __init__(
+        self,
+        weight: Any,
+        bias: Any = None,
+        quantization_encoding: QuantizationEncoding | None = None,
+        quantization_config: QuantizationConfig | None = None,
+        perm_idx: Any = None,
+    ) -> None:
+        _check_gptq(quantization_encoding)
+        if quantization_config is None:
+            message = "quantization_config: is None, expected that of the GPTQ checkpoint"
+            raise ArgumentError("MXL_INVALID_ARGUMENT", message)
+        self.quantization_config = quantization_config
+        self.bias = None
+        if isinstance(weight, Weights) and not weight.exists():
+            self._from_checkpoint(weight, bias, quantization_config)
+        else:
+            self._make(weight, bias, None, None, 0, 0, quantization_config, perm_idx)
+            shapes = {entry.name: entry.shape for entry in self.weights}
+            self._describe(shapes["qweight"])
+
+    def _from_checkpoint(self, weights: Weights, bias: Any, config: QuantizationConfig) -> None:
+        tensors = {key: weights[key] for key in ("qweight", "scales", "qzeros", "g_idx", "perm_idx", "bias")}
+        state: dict[str, Any] = {key: value for key, value in tensors.items() if value.exists()}
+        if bias is not None:
+            state["bias"] = bias
+        shape = weights["qweight"].data().shape
+        if len(shape) != 2:
+            message = f"{weights.name}.qweight: shape is {list(shape)}, expected two dimensions"
+            raise ArgumentError("MXL_INVALID_SHAPE", message)
+        dtype = DType.uint8
+        if "bias" in state:
+            kind = bias.data() if isinstance(bias, Weights) else state["bias"]
+            kind = kind.data() if isinstance(kind, Weights) else kind
+            dtype = kind.dtype if isinstance(kind, WeightData) else DType.from_numpy(as_array(kind, "bias").dtype)
+        layer = GPTQLinearV2(8 * shape[0], shape[1], dtype, None, "bias" in state, None, config)
+        layer.load_state_dict(state)
+        self._handle, self._owner = layer._handle, layer
+        self._calls = threading.local()
+        self._describe(shape)
+
+    def _describe(self, qweight: tuple[int, ...]) -> None:
+        self._rows = qweight[1]
+        self.weight = Weight(
+            "weight", DType.uint8, (qweight[1], 8 * qweight[0]), quantization_encoding=QuantizationEncoding.GPTQ
+        )
+        self.bias = next((weight for weight in self.weights if weight.name == "bias"), None)
+
+
+def _check_gptq(encoding: QuantizationEncoding | None) -> None:
+    if encoding not in (None, QuantizationEncoding.GPTQ):
+        message = f"quantization_encoding: is {encoding.name if encoding else None}, expected GPTQ or None"
+        raise ArgumentError("MXL_INVALID_ARGUMENT", message)
 
 
 def __getattr__(name: str) -> Any:

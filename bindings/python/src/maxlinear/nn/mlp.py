@@ -12,11 +12,11 @@ from .._ffi import constants, structs
 from .._ffi.library import library
 from .._ffi.tensors import as_array, tensor_of
 from ..dtype import DType
-from ..errors import ArgumentError, StateDictError, check, integer, new_error
+from ..errors import ArgumentError, check, integer, new_error
 from ..graph.device import DeviceRef
-from ..graph.quantization import QuantizationEncoding
+from ..graph.quantization import QuantizationConfig, QuantizationEncoding
 from ..graph.weight import Weight
-from ..graph.weights import WeightData, Weights
+from ..graph.weights import Weights
 from .linear import Linear, LinearV2
 from .module import Array, Module
 
@@ -71,7 +71,6 @@ class _Fused(Module):
         handles = (linear._handle for linear in linears)
         self._own(_new_handle(library.mxl_mlp_create_from, *handles, activation))
         self._columns = out_dim
-        self.prepare()
 
     @property
     def _out_dim(self) -> int:
@@ -95,6 +94,7 @@ class _Linears:
         latest = self._latest
         if latest is None or latest[0] != key:
             fused = _Fused(self.linears, _activation(self.activation_function), self.linears[1]._out_dim)
+            fused.prepare()
             latest = self._latest = (key, fused)
         return latest[1]
 
@@ -120,31 +120,15 @@ class _Linears:
         ]
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool, **options: Any) -> None:
-        """Each linear's own entries. They are looked at before the first is taken, so that a failed load changes nothing."""
-        keys = [weight.name for weight in self.weights()]
-        missing = [key for key in keys if key not in state_dict]
-        if missing:
-            raise StateDictError("MXL_MISSING_KEY", f"{missing[0]}: missing from the state dict")
-        unexpected = [key for key in state_dict if key not in keys]
-        if strict and unexpected:
-            raise StateDictError("MXL_UNEXPECTED_KEY", f"{unexpected[0]}: the layer has no such key")
-        for weight in self.weights():
-            self._check(weight, state_dict[weight.name])
+        """Each linear's own entries, once a layer that shares the three has taken all, so that a failed load changes nothing."""
+        _Fused(self.linears, _activation(self.activation_function), 0).load_state_dict(
+            state_dict, strict=strict, **options
+        )
         for part, linear in zip(_PARTS, self.linears, strict=True):
-            own = {weight.name: state_dict[f"{part}.{weight.name}"] for weight in linear.weights}
+            own = {
+                key.removeprefix(f"{part}."): value for key, value in state_dict.items() if key.startswith(f"{part}.")
+            }
             linear.load_state_dict(own, strict=strict, **options)
-
-    @staticmethod
-    def _check(weight: Weight, value: Any) -> None:
-        if isinstance(value, (Weights, WeightData)):
-            return
-        encoding = weight.quantization_encoding
-        array, shape = as_array(value, weight.name), weight.shape
-        if encoding is not None:
-            shape = (shape[0], shape[1] // encoding.elements_per_block * encoding.block_size)
-        if array.shape != shape:
-            message = f"{weight.name}: shape is {list(array.shape)}, expected {list(shape)}"
-            raise ArgumentError("MXL_INVALID_SHAPE", message)
 
     def state_dict(self, auto_initialize: bool) -> dict[str, Array]:
         return {
@@ -252,37 +236,46 @@ class MLPV2(Module):
         *,
         devices: Sequence[DeviceRef] = (),
         activation_function: str = "silu",
+        quantization_config: QuantizationConfig | None = None,
     ) -> MLPV2:
         """The MLP of a checkpoint's layer, mapped without a copy.
 
         Its tensors are found by the names of Hugging Face ("model.layers.0.mlp.gate_proj.weight") or GGUF
-        ("blk.0.ffn_gate.weight"), behind any prefix; dense or encoded, each of the three in its own encoding, with the biases it
-        has.
+        ("blk.0.ffn_gate.weight"), behind any prefix; dense, encoded or GPTQ, each of the three in its own encoding, with the
+        biases it has.
 
         Args:
             weights: the whole checkpoint.
             layer: its number.
+            quantization_config: of GPTQ tensors; None for what quantize_config.json or config.json in the checkpoint's folder says.
 
         Raises:
             maxlinear.Error: no such layer (KeyError), shapes or encodings that do not fit (ValueError).
         """
         self = cls.__new__(cls)
         self.devices = tuple(devices) or (DeviceRef.CPU(),)
+        config = None if quantization_config is None else quantization_config._struct()
         options = structs.MLPWeightsOptions(
             struct_size=ctypes.sizeof(structs.MLPWeightsOptions),
             activation=_activation(activation_function),
             devices=self._device_array(),
             device_count=len(self.devices),
+            quantization=None if config is None else ctypes.pointer(config),
         )
         number = integer(layer, 64, "layer")
         create = library.mxl_mlp_create_from_weights
         self._own(_new_handle(create, weights._checkpoint.handle, number, ctypes.byref(options)))
         self._linears = None
         named = {weight.name: weight for weight in self.weights}
-        gate_weight = named["gate_proj.weight"]
-        self.dtype = gate_weight.dtype
-        self.quantization_encoding = gate_weight.quantization_encoding
-        self.feed_forward_length, self.hidden_dim = gate_weight.shape
+        if "gate_proj.qweight" in named:
+            self.dtype, self.quantization_encoding = DType.uint8, QuantizationEncoding.GPTQ
+            words, self.feed_forward_length = named["gate_proj.qweight"].shape
+            self.hidden_dim = 8 * words
+        else:
+            gate_weight = named["gate_proj.weight"]
+            self.dtype = gate_weight.dtype
+            self.quantization_encoding = gate_weight.quantization_encoding
+            self.feed_forward_length, self.hidden_dim = gate_weight.shape
         self.has_bias = "gate_proj.bias" in named
         self.activation_function = activation_function
         return self

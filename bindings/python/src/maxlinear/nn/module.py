@@ -151,14 +151,14 @@ class Module:
         check(status, error)
 
     @staticmethod
-    def _incoming(value: Any, argument: str) -> tuple[structs.Entry, Any]:
-        """An entry for a value, and what keeps its memory during the call."""
+    def _incoming(value: Any, argument: str, dtype: Any = None) -> tuple[structs.Entry, Any]:
+        """An entry for a value, and what keeps its memory during the call. dtype: of sequences, None for float32."""
         if isinstance(value, Weights):
             value = value.data()
         if isinstance(value, WeightData):
             entry = entry_of(value)
             return entry, value
-        array = as_array(value, argument)
+        array = np.asarray(value, dtype) if dtype is not None and isinstance(value, list) else as_array(value, argument)
         entry = structs.Entry(tensor=tensor_of(array), storage=constants.MXL_STORAGE_COPY)
         return entry, array
 
@@ -192,9 +192,14 @@ class Module:
             maxlinear.Error: a weight is not loaded (RuntimeError), without auto_initialize.
         """
         state = {}
-        for entry in self._entries():
+        entries = self._entries()
+        # Where some are loaded, those without data are tensors that a state dict may lack.
+        loaded = any(entry.tensor.data is not None for entry in entries)
+        for entry in entries:
             owner = _EntryOwner(entry)
             key = entry.name.decode()
+            if entry.tensor.data is None and loaded:
+                continue
             if entry.tensor.data is None and auto_initialize:
                 zeros = np.zeros(shape_of(entry.tensor), DType(entry.tensor.dtype).to_numpy())
                 zeros.flags.writeable = False

@@ -1,0 +1,46 @@
+/* A checkpoint's GPTQ tensors, 4 bits, and their way into a row's panels and back.
+ *
+ * qweight  int32 [in_dim / 8, out_dim]: word (k / 8, n) holds the code of column k of x for output n in bits 4 (k % 8) .. + 3
+ * qzeros   int32 [groups, out_dim / 8]: word (g, n / 8) holds the zero of output n, less zero_offset, in bits 4 (n % 8) .. + 3
+ * scales   [groups, out_dim], MXL_FLOAT16, MXL_BFLOAT16 or MXL_FLOAT32
+ *
+ * w = scale (code - zero). (The format's source: AutoGPTQ's quantized linear layer, as the field's checkpoints store it.) */
+#ifndef MXLK_GPTQ_TENSORS_H
+#define MXLK_GPTQ_TENSORS_H
+
+#include "kernels.h"
+
+/* Any alignment; strides in bytes from one row to the next, the elements of a row adjacent. All checked before they come here. */
+typedef struct mxlk_gptq_tensors {
+  const void *qweight, *qzeros, *scales; /* qzeros NULL: zero 8 */
+  int64_t qweight_stride, qzeros_stride, scales_stride;
+  int32_t scales_dtype;
+  int32_t zero_offset;      /* 1 where qzeros holds zero - 1, else 0 */
+  const int32_t *group_of;  /* in_dim: the group of each column of x */
+  const int32_t *order;     /* NULL, or in_dim: packed column i is column order[i] of x */
+  int64_t in_dim, out_dim;
+} mxlk_gptq_tensors;
+
+/* The encoding that holds such groups: "GPTQ_128". group: 32, 64, 128 or 256. NULL for another. */
+const char *mxlk_gptq_encoding(int32_t group, int32_t scales_dtype);
+
+/* Packs all panels for a row of that encoding, or of "F32", which gets the values themselves. MXL_OUT_OF_MEMORY without scratch. */
+mxl_status mxlk_gptq_pack(const mxl_kernel_row *row, const mxlk_gptq_tensors *tensors, void *packed, int32_t threads);
+
+/* qweight again, from panels of a GPTQ encoding; the other fields as they were for packing. */
+mxl_status mxlk_gptq_unpack(const mxl_kernel_row *row, const void *packed, const mxlk_gptq_tensors *tensors,
+                            void *qweight, int32_t threads);
+
+/* Round to nearest, every output and group of group_size columns on its own: with sym the zero is 8 and the scale max |w| / 7.5, else
+ * both follow from the range of w and 0. values: out_dim rows of in_dim floats. Writes qweight, qzeros (less zero_offset) and scales in
+ * C order; scales_dtype is MXL_FLOAT16 or MXL_FLOAT32. */
+typedef struct mxlk_gptq_quantize_job {
+  const float *values;
+  int64_t in_dim, out_dim, group_size; /* group_size >= 1; in_dim and out_dim multiples of 8 */
+  int32_t sym, zero_offset, scales_dtype, threads;
+  void *qweight, *qzeros, *scales;
+} mxlk_gptq_quantize_job;
+
+void mxlk_gptq_quantize(const mxlk_gptq_quantize_job *job);
+
+#endif

@@ -1,0 +1,96 @@
+import CMaxLinear
+import Kernels
+
+/// GPTQ tensors in a row's panels: regrouped into the blocks of GPTQ_32 to GPTQ_256, or, where groups are no multiple of 32 columns, as
+/// float32 values.
+///
+/// Unchecked: written in init, only read afterwards.
+final class PackedGPTQ: PackedPanels, RestorableMemory, @unchecked Sendable {
+  private let row: UnsafePointer<mxl_kernel_row>
+  private let memory: HeapMemory
+  private let order: HeapMemory?
+  private let weights: GPTQWeights
+  private let layout: GPTQWeights.Layout
+
+  init(
+    _ weights: GPTQWeights, _ layout: GPTQWeights.Layout, row: UnsafePointer<mxl_kernel_row>, threads: Int32
+  ) throws(MaxLinearError) {
+    self.row = row
+    // What unpacking needs of the tensors is shared, so that nobody changes it.
+    self.weights = GPTQWeights(sharing: weights)
+    self.layout = layout
+    let name = weights.qweight.name
+    memory = try HeapMemory(
+      panelsOf: row, inDim: weights.inDim, outDim: weights.outDim, purpose: "\(name), packed")
+    if let columns = layout.order, layout.block != nil {
+      let bytes = columns.count * MemoryLayout<Int32>.stride
+      let copy = try HeapMemory(byteCount: bytes, purpose: "\(name), order of columns")
+      columns.withUnsafeBytes { source in
+        if let start = source.baseAddress { copy.pointer.copyMemory(from: start, byteCount: bytes) }
+      }
+      order = copy
+    } else {
+      order = nil
+    }
+    let pointer = memory.pointer
+    let status = try weights.withTensors(layout) { mxlk_gptq_pack(row, $0, pointer, threads) }
+    self.weights.qweight.contents = .empty
+    guard status == MXL_OK else { throw MaxLinearError(.outOfMemory, "\(name): cannot allocate scratch for packing") }
+  }
+
+  var pointer: UnsafeRawPointer { UnsafeRawPointer(memory.pointer) }
+  var byteCount: Int { memory.byteCount + (order?.byteCount ?? 0) }
+  /// Which column of x each packed column meets; nil for the order of x.
+  var columns: UnsafePointer<Int32>? { order.map { UnsafePointer($0.pointer.assumingMemoryBound(to: Int32.self)) } }
+
+  /// Whether `restored` can give qweight back.
+  var isRestorable: Bool { layout.block != nil }
+
+  func restored() throws(MaxLinearError) -> Tensor {
+    let qweight = weights.qweight
+    let tensor = try Tensor(uninitialized: qweight.storedShape, dtype: .int32, purpose: "state dict")
+    let (row, packed) = (row, pointer)
+    let status = try weights.withTensors(layout, includingCodes: false) { tensors in
+      guard let destination = tensor.pointer else { return MXL_OK }
+      return mxlk_gptq_unpack(row, packed, tensors, destination, mxlk_threads())
+    }
+    guard status == MXL_OK else { throw MaxLinearError(.outOfMemory, "state dict: cannot allocate scratch to unpack") }
+    return tensor
+  }
+}
+
+extension PreparedLinear {
+  /// The prepared linear of GPTQ tensors, and what their weights hold from now on. Errors as `prepare`'s, and those of the layout.
+  static func prepare(
+    _ weights: GPTQWeights, bias: Weight?, options: PrepareOptions, features: UInt64
+  ) throws(MaxLinearError) -> (layer: PreparedLinear, contents: [(weight: Weight, contents: WeightContents)]) {
+    guard options.packing != .never else {
+      throw MaxLinearError(
+        .unsupported, "pack: GPTQ tensors lie column by column, which no kernel reads in place; expected to pack them")
+    }
+    let layout = try weights.layout()
+    let scalesDType = try weights.scales.source().dtype
+    let encoding = layout.block.flatMap { mxlk_gptq_encoding($0, scalesDType.rawValue) }.map { String(cString: $0) }
+    let compute = options.compute == .automatic ? (encoding == nil ? .float32 : .int8) : options.compute
+    guard compute == .float32 || encoding != nil else {
+      throw MaxLinearError(
+        .unsupported,
+        "compute: is \(compute), which needs groups of a multiple of 32 columns; these, of group_size "
+          + "\(weights.config.groupSize), use float32")
+    }
+    let row = try KernelSelection.row(
+      operation: MXL_OP_LINEAR, encoding: encoding ?? "F32", compute: compute, features: features,
+      argument: weights.qweight.name)
+    let packedBias = try bias.map { bias throws(MaxLinearError) in try PackedBias(bias.source(), name: bias.name) }
+    let packed = try PackedGPTQ(weights, layout, row: row, threads: try Threads.checked(options.threads))
+    let source = try weights.qweight.source()
+    if source.storage == .map { source.releasePages() }
+    let layer = PreparedLinear(
+      row: row, bfloat16Row: nil, inDim: weights.inDim, outDim: weights.outDim, clip: nil, compute: compute,
+      isDense: encoding == nil, packed: packed, source: source, packedBias: packedBias)
+    var contents: [(weight: Weight, contents: WeightContents)] = []
+    if packed.isRestorable { contents.append((weights.qweight, .prepared(packed))) }
+    if let bias, let packedBias { contents.append((bias, .prepared(packedBias))) }
+    return (layer, contents)
+  }
+}

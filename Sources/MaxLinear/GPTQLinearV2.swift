@@ -1,0 +1,85 @@
+/// y = x Wᵀ + b from a GPTQ checkpoint's tensors, w = scale · (code − zero), with the tensors from a state dict.
+///
+///     let layer = try GPTQLinearV2(
+///       inDim: 4096, outDim: 11008, dtype: .float16, quantizationConfig: QuantizationConfig(bits: 4, groupSize: 128))
+///     try layer.load(weights, prefix: "model.layers.0.mlp.up_proj.")
+///     let y = try layer(x)
+///
+/// Keys: "qweight", "scales", "qzeros" (may be absent where sym), "g_idx" or "perm_idx" (may be absent without act-order), "bias" where there is
+/// one. Their shapes and dtypes are in ``GPTQWeights``'s documentation and docs/NUMERICS.md; 4 bits, any group size that is at least 1, ragged
+/// last groups, -1 for one group.
+///
+/// Activations are quantized to 8 bits on the way; prepare with compute `.float32` to keep them in float32. Groups that are no multiple of 32
+/// columns always compute in float32. Everything else is as in ``LinearV2``.
+open class GPTQLinearV2: LinearV2 {
+  public final let quantizationConfig: QuantizationConfig
+  final let tensors: GPTQWeights
+
+  /// A layer without contents.
+  ///
+  /// - Parameters:
+  ///   - inDim: K, a multiple of 8.
+  ///   - dtype: of the bias: float32, float16 or bfloat16; uint8 leaves it float32. The tensors have dtypes of their own.
+  ///   - quantizationEncoding: nil or `.gptq`.
+  ///   - quantizationConfig: how the checkpoint is quantized.
+  /// - Throws: `.invalidArgument`, `.invalidShape`, `.unsupported` (bits, quant_method, checkpoint_format), `.noDevice`.
+  public init(
+    inDim: Int, outDim: Int, dtype: DType, device: DeviceRef? = nil, hasBias: Bool = false,
+    quantizationEncoding: QuantizationEncoding? = nil, quantizationConfig: QuantizationConfig
+  ) throws {
+    guard quantizationEncoding == nil || quantizationEncoding == .gptq else {
+      throw MaxLinearError(
+        .invalidArgument, "quantization_encoding: is \(quantizationEncoding?.name ?? ""), expected GPTQ or none")
+    }
+    let device = device ?? .cpu()
+    try device.check("device")
+    let biasDType = dtype == .uint8 ? .float32 : dtype
+    try LinearRules.checkDense(biasDType, argument: "dtype")
+    let tensors = try GPTQWeights(inDim: inDim, outDim: outDim, config: quantizationConfig, device: device)
+    let bias = hasBias ? try Weight(name: "bias", dtype: biasDType, shape: [outDim], device: device) : nil
+    self.tensors = tensors
+    self.quantizationConfig = quantizationConfig
+    super.init(
+      weight: try tensors.description(), bias: bias, clipWeight: nil, device: device)
+  }
+
+  /// The same contents, shared.
+  init(sharing tensors: GPTQWeights, bias: Weight?, device: DeviceRef, prepared: PreparedLayer?) throws(MaxLinearError)
+  {
+    self.tensors = GPTQWeights(sharing: tensors)
+    quantizationConfig = tensors.config
+    super.init(
+      weight: try tensors.description(), bias: bias.map(Weight.init(sharing:)), clipWeight: nil, device: device)
+    if let prepared { restore(prepared) }
+  }
+
+  open override var weights: [Weight] { tensors.all + (bias.map { [$0] } ?? []) }
+
+  override func checkContents() throws(MaxLinearError) {
+    _ = try tensors.layout()
+    if let bias { try LinearRules.check(bias: bias, outDim: tensors.outDim) }
+  }
+
+  package override func sharingContents() throws(MaxLinearError) -> Layer? {
+    guard type(of: self) == GPTQLinearV2.self else { return nil }
+    return try GPTQLinearV2(sharing: tensors, bias: bias, device: device, prepared: currentPreparedLayer)
+  }
+
+  override func prepare(_ options: PrepareOptions) throws(MaxLinearError) -> Preparation {
+    guard clipWeight == nil else {
+      throw MaxLinearError(.unsupported, "clip_weight: encoded weights cannot be clipped, expected none")
+    }
+    return try Preparation(tensors, bias: bias, options: options)
+  }
+}
+
+extension Layer.Preparation {
+  /// The one GPTQ computation, as both `GPTQLinear` and `GPTQLinearV2` prepare it.
+  init(_ tensors: GPTQWeights, bias: Weight?, options: PrepareOptions) throws(MaxLinearError) {
+    if let bias { try LinearRules.check(bias: bias, outDim: tensors.outDim) }
+    let result = try PreparedLinear.prepare(
+      tensors, bias: bias, options: options, features: try KernelSelection.allowedFeatures())
+    layer = PreparedLayer(result.layer)
+    contents = result.contents
+  }
+}
