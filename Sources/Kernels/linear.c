@@ -35,24 +35,32 @@
 /* How far ahead of the weights in use single-tile calls prefetch, bytes. */
 #define PREFETCH_AHEAD 8192
 
+/* One device's matrices, and its units of work. */
+typedef struct shard {
+  const mxlk_linear_weights *weights, *gate;
+  int64_t column; /* of y, where its outputs begin */
+  int64_t out_dim, panels, groups;
+  _Atomic int64_t next_unit;
+} shard;
+
 typedef struct plan {
   const mxlk_linear_job *job;
   const mxl_kernel_row *row;
   mxlk_rows rows;
-  int64_t in_dim, out_dim;
-  int64_t superblocks, panels, panel_columns;
+  int64_t in_dim, out_dim; /* out_dim: of all shards */
+  int64_t superblocks, panel_columns;
   size_t panel_bytes, superblock_bytes;
-  /* The chunk of rows at hand, its tiles, blocks of tiles and groups of panels. */
+  /* The chunk of rows at hand, its tiles and blocks of tiles. */
   int64_t chunk_begin, chunk_rows;
-  int64_t tiles, blocks, groups;
+  int64_t tiles, blocks;
   int64_t x_row_bytes;   /* of packed x, one row, all superblocks */
   const float *x_direct; /* one aligned float32 row, used in place; else NULL */
   char *x_packed;
   char *scratch; /* per thread: thread_scratch */
   size_t scratch_each, accumulator_bytes, packed_bytes, x_bytes;
   int64_t row_count, chunks;
-  int32_t threads;
-  _Atomic int64_t next_unit;
+  int32_t threads, shard_count;
+  shard shards[MXLK_MOST_SHARDS];
 } plan;
 
 /* What one thread works in. */
@@ -80,7 +88,7 @@ int64_t mxlk_panel_count(const mxl_kernel_row *row, int64_t out_dim) { return di
 /* The first row, within the chunk, of a tile: tiles differ by one row at most, so 16 rows are 8 + 8 and not 14 + 2. */
 static int64_t tile_row(const plan *p, int64_t tile) { return tile * p->chunk_rows / p->tiles; }
 static int64_t block_tile(const plan *p, int64_t block) { return block * p->tiles / p->blocks; }
-static int64_t group_panel(const plan *p, int64_t group) { return group * p->panels / p->groups; }
+static int64_t group_panel(const shard *s, int64_t group) { return group * s->panels / s->groups; }
 
 /* Where the packed x of a tile and superblock begins. */
 static char *packed_x_at(const plan *p, int64_t block, int64_t tile, int64_t superblock) {
@@ -115,16 +123,16 @@ static void add_bias(const float *restrict from, const float *restrict bias, int
 }
 
 /* The outputs of one panel: bias, the gate, accumulation onto y, rounding to y's dtype. gates: NULL or the gate's accumulators. */
-static void store(const plan *p, const float *accumulators, const float *gates, int64_t first, int64_t count,
-                  int64_t panel) {
+static void store(const plan *p, const shard *s, const float *accumulators, const float *gates, int64_t first,
+                  int64_t count, int64_t panel) {
   const mxlk_linear_job *job = p->job;
   uint64_t features = p->row->cpu_features;
   int64_t column = panel * p->panel_columns;
-  int64_t valid = least(p->out_dim - column, p->panel_columns);
-  const float *bias = job->weights->bias == NULL ? NULL : job->weights->bias + column;
-  const float *gate_bias = job->gate == NULL || job->gate->bias == NULL ? NULL : job->gate->bias + column;
+  int64_t valid = least(s->out_dim - column, p->panel_columns);
+  const float *bias = s->weights->bias == NULL ? NULL : s->weights->bias + column;
+  const float *gate_bias = s->gate == NULL || s->gate->bias == NULL ? NULL : s->gate->bias + column;
   for (int64_t row = 0; row < count; row++) {
-    int64_t offset = mxlk_rows_offset(&p->rows, p->rows.y_strides, p->chunk_begin + first + row) + column;
+    int64_t offset = mxlk_rows_offset(&p->rows, p->rows.y_strides, p->chunk_begin + first + row) + s->column + column;
     char *y = (char *)job->y + offset * mxlk_element_bytes(job->y_dtype);
     float values[MXLK_MOST_PANEL_COLUMNS], other[MXLK_MOST_PANEL_COLUMNS];
     add_bias(accumulators + row * p->panel_columns, bias, valid, values);
@@ -241,16 +249,24 @@ static void run_matrix(const plan *p, const mxlk_linear_weights *weights, int64_
   }
 }
 
-static void run_unit(const plan *p, int64_t unit, const thread_scratch *scratch) {
+static void run_unit(const plan *p, const shard *s, int64_t unit, const thread_scratch *scratch) {
   int64_t block = unit % p->blocks, group = unit / p->blocks;
-  int64_t first_panel = group_panel(p, group), end_panel = group_panel(p, group + 1);
+  int64_t first_panel = group_panel(s, group), end_panel = group_panel(s, group + 1);
   int64_t first = tile_row(p, block_tile(p, block)), count = tile_row(p, block_tile(p, block + 1)) - first;
-  const mxlk_linear_job *job = p->job;
-  run_matrix(p, job->weights, block, first_panel, end_panel, scratch, scratch->accumulators);
-  if (job->gate != NULL) run_matrix(p, job->gate, block, first_panel, end_panel, scratch, scratch->gates);
+  run_matrix(p, s->weights, block, first_panel, end_panel, scratch, scratch->accumulators);
+  if (s->gate != NULL) run_matrix(p, s->gate, block, first_panel, end_panel, scratch, scratch->gates);
   for (int64_t panel = first_panel; panel < end_panel; panel++) {
     int64_t offset = (panel - first_panel) * count * p->panel_columns;
-    store(p, scratch->accumulators + offset, job->gate == NULL ? NULL : scratch->gates + offset, first, count, panel);
+    store(p, s, scratch->accumulators + offset, s->gate == NULL ? NULL : scratch->gates + offset, first, count, panel);
+  }
+}
+
+static void run_shard(const plan *p, shard *s, const thread_scratch *scratch) {
+  int64_t units = p->blocks * s->groups;
+  for (;;) {
+    int64_t unit = atomic_fetch_add_explicit(&s->next_unit, 1, memory_order_relaxed);
+    if (unit >= units) return;
+    run_unit(p, s, unit, scratch);
   }
 }
 
@@ -268,12 +284,9 @@ static void run_thread(void *context, const mxlk_team *team) {
       .packed = at + gate_bytes + p->accumulator_bytes,
       .expanded = at + gate_bytes + p->accumulator_bytes + p->packed_bytes,
   };
-  int64_t units = p->blocks * p->groups;
-  for (;;) {
-    int64_t unit = atomic_fetch_add_explicit(&p->next_unit, 1, memory_order_relaxed);
-    if (unit >= units) return;
-    run_unit(p, unit, &scratch);
-  }
+  mxlk_team part;
+  for (int32_t i = 0; i < p->shard_count; i++)
+    if (mxlk_serves(team, i, p->shard_count, &part)) run_shard(p, &p->shards[i], &scratch);
 }
 
 /* The threads that the work pays for. In integers: the caller's floating point environment may trap. */
@@ -290,10 +303,16 @@ static int32_t useful_threads(const plan *p, int64_t rows, int32_t threads) {
 static void split(plan *p, int32_t threads) {
   p->tiles = divide_up(p->chunk_rows, p->row->tile_rows);
   p->blocks = least(divide_up(p->chunk_rows, BLOCK_ROWS), p->tiles);
-  p->groups = divide_up(p->panels, GROUP_PANELS);
-  int64_t wanted = threads == 1 ? 1 : (int64_t)threads * UNITS_PER_THREAD;
-  if (p->groups * p->blocks < wanted) p->groups = least(divide_up(wanted, p->blocks), p->panels);
-  if (p->groups * p->blocks < wanted) p->blocks = least(divide_up(wanted, p->groups), p->tiles);
+  int64_t wanted = threads == 1 ? 1 : divide_up((int64_t)threads * UNITS_PER_THREAD, p->shard_count);
+  int64_t fewest = INT64_MAX;
+  for (int32_t i = 0; i < p->shard_count; i++) {
+    shard *s = &p->shards[i];
+    s->groups = divide_up(s->panels, GROUP_PANELS);
+    if (s->groups * p->blocks < wanted) s->groups = least(divide_up(wanted, p->blocks), s->panels);
+    fewest = least(fewest, s->groups);
+    atomic_store_explicit(&s->next_unit, 0, memory_order_relaxed);
+  }
+  if (fewest * p->blocks < wanted) p->blocks = least(divide_up(wanted, fewest), p->tiles);
 }
 
 static const mxl_kernel_row *row_for(const mxlk_linear_job *job) {
@@ -301,52 +320,65 @@ static const mxl_kernel_row *row_for(const mxlk_linear_job *job) {
   return job->x_dtype == MXL_BFLOAT16 && bfloat16_row != NULL ? bfloat16_row : job->weights->row;
 }
 
+static int in_place(const mxlk_linear_weights *weights) { return weights != NULL && weights->packed == NULL; }
+
 /* Everything about a call but its scratch. */
-static plan plan_of(const mxlk_linear_job *job) {
+static void plan_make(plan *p, const mxlk_linear_job *job) {
   const mxlk_linear_weights *weights = job->weights;
   const mxl_kernel_row *row = row_for(job);
-  plan p = {
-      .job = job,
-      .row = row,
-      .rows = mxlk_rows_collapsed(&job->rows),
-      .in_dim = weights->source.in_dim,
-      .out_dim = weights->source.out_dim,
-      .x_row_bytes = mxlk_activation_row_bytes(row, weights->source.in_dim),
-      .superblocks = divide_up(weights->source.in_dim, MXL_SUPERBLOCK),
-      .panels = mxlk_panel_count(row, weights->source.out_dim),
-      .panel_columns = row->panel_columns,
-      .panel_bytes = mxlk_panel_bytes(row, weights->source.in_dim),
-      .superblock_bytes = row->packed_size(row, least(weights->source.in_dim, MXL_SUPERBLOCK)),
-  };
-  p.row_count = job->row_count == 0 ? mxlk_rows_count(&job->rows) : job->row_count;
-  p.threads = useful_threads(&p, p.row_count, job->threads);
-  int64_t most_rows = most(CHUNK_BYTES / p.x_row_bytes, row->tile_rows);
-  p.chunks = divide_up(p.row_count, most_rows);
-  most_rows = p.chunks == 0 ? 0 : divide_up(p.row_count, p.chunks);
-  int direct = p.row_count == 1 && row->compute == MXL_COMPUTE_FLOAT32 && job->x_dtype == MXL_FLOAT32 &&
+  int64_t in_dim = weights->source.in_dim;
+  p->job = job;
+  p->row = row;
+  p->rows = mxlk_rows_collapsed(&job->rows);
+  p->in_dim = in_dim;
+  p->x_row_bytes = mxlk_activation_row_bytes(row, in_dim);
+  p->superblocks = divide_up(in_dim, MXL_SUPERBLOCK);
+  p->panel_columns = row->panel_columns;
+  p->panel_bytes = mxlk_panel_bytes(row, in_dim);
+  p->superblock_bytes = row->packed_size(row, least(in_dim, MXL_SUPERBLOCK));
+  p->shard_count = job->shard_count == 0 ? 1 : job->shard_count;
+  p->out_dim = 0;
+  int packs = 0;
+  for (int32_t i = 0; i < p->shard_count; i++) {
+    shard *s = &p->shards[i];
+    s->weights = weights + i;
+    s->gate = job->gate == NULL ? NULL : job->gate + i;
+    s->column = p->out_dim;
+    s->out_dim = s->weights->source.out_dim;
+    s->panels = mxlk_panel_count(row, s->out_dim);
+    p->out_dim += s->out_dim;
+    packs |= in_place(s->weights) || in_place(s->gate);
+  }
+  p->row_count = job->row_count == 0 ? mxlk_rows_count(&job->rows) : job->row_count;
+  p->threads = useful_threads(p, p->row_count, job->threads);
+  int64_t most_rows = most(CHUNK_BYTES / p->x_row_bytes, row->tile_rows);
+  p->chunks = divide_up(p->row_count, most_rows);
+  most_rows = p->chunks == 0 ? 0 : divide_up(p->row_count, p->chunks);
+  p->x_direct = NULL;
+  int direct = p->row_count == 1 && row->compute == MXL_COMPUTE_FLOAT32 && job->x_dtype == MXL_FLOAT32 &&
                weights->columns == NULL;
   if (direct) {
-    const char *x = (const char *)job->x + 4 * mxlk_rows_offset(&p.rows, p.rows.x_strides, job->row_begin);
-    if ((uintptr_t)x % 4 == 0) p.x_direct = (const float *)(const void *)x;
+    const char *x = (const char *)job->x + 4 * mxlk_rows_offset(&p->rows, p->rows.x_strides, job->row_begin);
+    if ((uintptr_t)x % 4 == 0) p->x_direct = (const float *)(const void *)x;
   }
   /* A block has at most BLOCK_ROWS rows and one tile and a row more, a group at most GROUP_PANELS panels. */
   int64_t block_rows = least(most_rows, BLOCK_ROWS + row->tile_rows + 1);
-  int in_place = weights->packed == NULL || (job->gate != NULL && job->gate->packed == NULL);
-  p.accumulator_bytes = mxlk_align_up((size_t)(block_rows * GROUP_PANELS * p.panel_columns) * 4);
-  p.packed_bytes = in_place ? mxlk_align_up(p.superblock_bytes) : 0;
-  p.scratch_each =
-      p.accumulator_bytes * (job->gate == NULL ? 1 : 2) + p.packed_bytes + mxlk_align_up(row->expanded_size);
-  p.x_bytes = p.x_direct != NULL ? 0 : mxlk_align_up((size_t)most_rows * (size_t)p.x_row_bytes);
-  return p;
+  p->accumulator_bytes = mxlk_align_up((size_t)(block_rows * GROUP_PANELS * p->panel_columns) * 4);
+  p->packed_bytes = packs ? mxlk_align_up(p->superblock_bytes) : 0;
+  p->scratch_each =
+      p->accumulator_bytes * (job->gate == NULL ? 1 : 2) + p->packed_bytes + mxlk_align_up(row->expanded_size);
+  p->x_bytes = p->x_direct != NULL ? 0 : mxlk_align_up((size_t)most_rows * (size_t)p->x_row_bytes);
 }
 
 size_t mxlk_linear_scratch(const mxlk_linear_job *job) {
-  plan p = plan_of(job);
+  plan p;
+  plan_make(&p, job);
   return p.x_bytes + p.scratch_each * (size_t)p.threads;
 }
 
 void mxlk_linear_run_in(const mxlk_linear_job *job, char *scratch) {
-  plan p = plan_of(job);
+  plan p;
+  plan_make(&p, job);
   p.x_packed = scratch;
   p.scratch = scratch + p.x_bytes;
   for (int64_t chunk = 0; chunk < p.chunks; chunk++) {
@@ -354,7 +386,6 @@ void mxlk_linear_run_in(const mxlk_linear_job *job, char *scratch) {
     p.chunk_begin = job->row_begin + begin;
     p.chunk_rows = (chunk + 1) * p.row_count / p.chunks - begin;
     split(&p, p.threads);
-    atomic_store_explicit(&p.next_unit, 0, memory_order_relaxed);
     mxlk_parallel(p.threads, run_thread, &p);
   }
 }

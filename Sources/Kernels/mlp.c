@@ -62,7 +62,9 @@ static void *origin(float *hidden, int64_t begin, int64_t hidden_dim) {
 }
 
 static mlp_plan plan_of(const mxlk_mlp_job *mlp) {
-  mlp_plan p = {.up = mlp->job, .down = mlp->job, .hidden_dim = mlp->up->source.out_dim};
+  mlp_plan p = {.up = mlp->job, .down = mlp->job};
+  int32_t shards = mlp->job.shard_count == 0 ? 1 : mlp->job.shard_count;
+  for (int32_t i = 0; i < shards; i++) p.hidden_dim += mlp->up[i].source.out_dim;
   p.fused = mlp->gate->row == mlp->up->row && mlp->gate->bfloat16_row == mlp->up->bfloat16_row &&
             mlp->gate->columns == mlp->up->columns;
   p.up.weights = mlp->up;

@@ -20,6 +20,20 @@ void mxlk_parallel(int32_t threads, mxlk_body body, void *context);
 /* Waits until all threads of the team have come here. Called by all of them or by none. */
 void mxlk_barrier(const mxlk_team *team);
 
+/* Whether this thread computes shard `shard` of `count`, and its place among those that do. With enough threads each shard has a run of
+ * them for itself; with fewer, each thread has a run of shards. */
+static inline int mxlk_serves(const mxlk_team *team, int32_t shard, int32_t count, mxlk_team *part) {
+  int64_t threads = team->count;
+  if (threads < count) {
+    *part = (mxlk_team){0, 1};
+    return shard * threads / count == team->thread;
+  }
+  int32_t first = (int32_t)((shard * threads + count - 1) / count);
+  int32_t end = (int32_t)(((shard + 1) * threads + count - 1) / count);
+  *part = (mxlk_team){team->thread - first, end - first};
+  return first <= team->thread && team->thread < end;
+}
+
 /* [*begin, *end): the share of this thread in count pieces of work, in order, sizes differing by one at most. */
 static inline void mxlk_share(const mxlk_team *team, int64_t count, int64_t *begin, int64_t *end) {
   int64_t each = count / team->count, more = count % team->count, thread = team->thread;

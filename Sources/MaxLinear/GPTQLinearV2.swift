@@ -69,17 +69,38 @@ open class GPTQLinearV2: LinearV2 {
     guard clipWeight == nil else {
       throw MaxLinearError(.unsupported, "clip_weight: encoded weights cannot be clipped, expected none")
     }
-    return try Preparation(tensors, bias: bias, options: options)
+    if let inputShards { return try Preparation(inputs: inputShards, tensors, bias: bias, options: options) }
+    return try Preparation(tensors, bias: bias, options: options, shards: outputShards)
   }
 }
 
 extension Layer.Preparation {
   /// The one GPTQ computation, as both `GPTQLinear` and `GPTQLinearV2` prepare it.
-  init(_ tensors: GPTQWeights, bias: Weight?, options: PrepareOptions) throws(MaxLinearError) {
+  init(
+    _ tensors: GPTQWeights, bias: Weight?, options: PrepareOptions, shards: [Range<Int>]? = nil
+  ) throws(MaxLinearError) {
     if let bias { try LinearRules.check(bias: bias, outDim: tensors.outDim) }
     let result = try PreparedLinear.prepare(
-      tensors, bias: bias, options: options, features: try KernelSelection.allowedFeatures())
+      tensors, bias: bias, options: options, features: try KernelSelection.allowedFeatures(), shards: shards)
     layer = PreparedLayer(result.layer)
     contents = result.contents
+  }
+
+  /// The sum of linears of some of the inputs each, every column in its own group. The tensors keep their source.
+  init(
+    inputs: [Range<Int>], _ tensors: GPTQWeights, bias: Weight?, options: PrepareOptions
+  ) throws(MaxLinearError) {
+    if let bias { try LinearRules.check(bias: bias, outDim: tensors.outDim) }
+    let features = try KernelSelection.allowedFeatures()
+    let codes = try tensors.qweight.source()
+    var parts: [PreparedLinear] = []
+    for (device, range) in inputs.enumerated() {
+      parts.append(
+        try PreparedLinear.prepare(
+          tensors, bias: device == 0 ? bias : nil, options: options, features: features, columns: range
+        ).layer)
+    }
+    layer = PreparedLayer(PreparedRowParallel(parts: parts, inputs: inputs))
+    contents = [(tensors.qweight, .source(codes))]
   }
 }

@@ -21,6 +21,10 @@ open class LinearV2: Layer {
   /// Weights are clamped to ±this by compare and select; nil leaves them as they are. Must be finite and above 0.
   public final var clipWeight: Float? { didSet { parametersChanged() } }
   public final let device: DeviceRef
+  /// The outputs of each device, where several share the layer.
+  final var outputShards: [Range<Int>]? { didSet { parametersChanged() } }
+  /// The inputs of each device, where their results are summed.
+  final var inputShards: [Range<Int>]? { didSet { parametersChanged() } }
 
   /// A layer without contents.
   ///
@@ -84,18 +88,43 @@ open class LinearV2: Layer {
   open override var weights: [Weight] { [weight] + (bias.map { [$0] } ?? []) }
 
   override func prepare(_ options: PrepareOptions) throws(MaxLinearError) -> Preparation {
-    try Preparation(weight: weight, bias: bias, clip: clipWeight, options: options)
+    if let inputShards {
+      return try Preparation(inputs: inputShards, weight: weight, bias: bias, clip: clipWeight, options: options)
+    }
+    return try Preparation(weight: weight, bias: bias, clip: clipWeight, options: options, shards: outputShards)
   }
 }
 
 extension Layer.Preparation {
   /// The one linear computation, as both `Linear` and `LinearV2` prepare it.
-  init(weight: Weight, bias: Weight?, clip: Float?, options: PrepareOptions) throws(MaxLinearError) {
+  init(
+    weight: Weight, bias: Weight?, clip: Float?, options: PrepareOptions, shards: [Range<Int>]? = nil
+  ) throws(MaxLinearError) {
     let result = try PreparedLinear.prepare(
-      weight: weight, bias: bias, clip: clip, options: options, features: try KernelSelection.allowedFeatures())
+      weight: weight, bias: bias, clip: clip, options: options, features: try KernelSelection.allowedFeatures(),
+      shards: shards)
     layer = PreparedLayer(result.layer)
     var contents = [(weight, result.weightContents)]
     if let bias, let biasContents = result.biasContents { contents.append((bias, biasContents)) }
     self.contents = contents
+  }
+
+  /// The sum of linears of some of the inputs each. The weight keeps its source.
+  init(
+    inputs: [Range<Int>], weight: Weight, bias: Weight?, clip: Float?, options: PrepareOptions
+  ) throws(MaxLinearError) {
+    try LinearRules.check(weight: weight, bias: bias, clip: clip)
+    let features = try KernelSelection.allowedFeatures()
+    let source = try weight.source()
+    var parts: [PreparedLinear] = []
+    for (device, range) in inputs.enumerated() {
+      let part = try weight.columns(range, of: source)
+      parts.append(
+        try PreparedLinear.prepare(
+          weight: part, bias: device == 0 ? bias : nil, clip: clip, options: options, features: features
+        ).layer)
+    }
+    layer = PreparedLayer(PreparedRowParallel(parts: parts, inputs: inputs))
+    contents = [(weight, .source(source))]
   }
 }

@@ -54,7 +54,7 @@ open class MLP: Layer {
   }
 
   override func prepare(_ options: PrepareOptions) throws(MaxLinearError) -> Preparation {
-    var linears: [PreparedLinear] = []
+    var computations: [any PreparedComputation] = []
     var contents: [(weight: Weight, contents: WeightContents)] = []
     for (name, layer) in [("gate_proj", gateProjection), ("down_proj", downProjection), ("up_proj", upProjection)] {
       guard Self.isOfLibrary(layer) else {
@@ -71,18 +71,28 @@ open class MLP: Layer {
         prepared = part.layer
         contents += part.contents
       }
-      guard let linear = prepared.computation as? PreparedLinear else {
-        throw MaxLinearError(.unsupported, "\(name): is a \(type(of: layer)), expected a linear layer")
-      }
-      linears.append(linear)
+      computations.append(prepared.computation)
     }
-    let prepared = try PreparedMLP(
-      gate: linears[0], down: linears[1], up: linears[2], activation: activationFunction, options: options)
+    guard let gate = computations[0] as? PreparedLinear, let up = computations[2] as? PreparedLinear else {
+      throw MaxLinearError(.unsupported, "gate_proj, up_proj: expected linear layers that are not summed over devices")
+    }
+    let prepared: any PreparedComputation
+    switch computations[1] {
+    case let down as PreparedLinear:
+      prepared = try PreparedMLP(
+        gate: gate, down: down, up: up, activation: activationFunction, options: options, shards: hiddenShards)
+    case let down as PreparedRowParallel:
+      prepared = PreparedReducedMLP(gate: gate, down: down, up: up, activation: activationFunction)
+    default: throw MaxLinearError(.unsupported, "down_proj: expected a linear layer")
+    }
     return Preparation(layer: PreparedLayer(prepared), contents: contents)
   }
 
+  /// The columns of h that each device has; empty where there is one.
+  var hiddenShards: [Range<Int>] { [] }
+
   /// Whether all three are layers whose forward nobody has overridden.
-  private var isOfLibraryLayers: Bool {
+  final var isOfLibraryLayers: Bool {
     [gateProjection, downProjection, upProjection].allSatisfy(Self.isOfLibrary)
   }
 

@@ -15,7 +15,7 @@ open class MLPV2: MLP {
 
   public final let hiddenDim: Int
   public final let feedForwardLength: Int
-  public final let devices: [DeviceRef]
+  public final internal(set) var devices: [DeviceRef]
 
   /// A layer without contents.
   ///

@@ -52,6 +52,58 @@ public final class PreparedLayer: Sendable {
     try computation.run(x, into: y, accumulate: accumulate, threads: try Threads.checked(threads))
   }
 
+  /// One y a device, in new tensors of x's dtype. Errors as `callAsFunction`'s; `.invalidArgument` unless there is one x for each device.
+  public func callAsFunction(devices xs: [Tensor], threads: Int = 0) throws -> [Tensor] {
+    guard xs.count == deviceCount else {
+      throw MaxLinearError(
+        .invalidArgument, "xs: there are \(xs.count), expected one for each of the \(deviceCount) devices")
+    }
+    var ys: [Tensor] = []
+    for (device, x) in xs.enumerated() {
+      let shape = try x.withCTensor { view throws(MaxLinearError) in
+        try computation.outputShape(view, device: device)
+      }
+      ys.append(try Tensor(uninitialized: shape, dtype: x.dtype, purpose: "y"))
+    }
+    try forward(devices: xs, into: ys, threads: threads)
+    return ys
+  }
+
+  /// One y a device, in place. See `forward`.
+  public func forward(
+    devices xs: [Tensor], into ys: [Tensor], accumulate: Bool = false, threads: Int = 0
+  ) throws {
+    for (device, y) in ys.enumerated() where y.isReadOnly {
+      throw MaxLinearError(.invalidArgument, "ys[\(device)]: is read-only")
+    }
+    try Self.withViews(xs) { xs in
+      try Self.withViews(ys) { ys in try forward(devices: xs, into: ys, accumulate: accumulate, threads: threads) }
+    }
+  }
+
+  /// `forward` on borrowed views, which may hold anything.
+  package func forward(
+    devices xs: [mxl_tensor], into ys: [mxl_tensor], accumulate: Bool, threads: Int
+  ) throws(MaxLinearError) {
+    let views = try DeviceViews(xs: xs, ys: ys, devices: deviceCount)
+    try computation.run(devices: views, accumulate: accumulate, threads: try Threads.checked(threads))
+  }
+
+  /// The views of all tensors during the call.
+  private static func withViews(
+    _ tensors: [Tensor], _ views: [mxl_tensor] = [], _ body: ([mxl_tensor]) throws -> Void
+  ) throws {
+    guard let first = tensors.first else { return try body(views) }
+    try first.withCTensor { view in try withViews(Array(tensors.dropFirst()), views + [view], body) }
+  }
+
+  /// The number of devices: 1 for layers that are not distributed.
+  public var deviceCount: Int { max(computation.shards.count, 1) }
+
+  /// What each device has: outputs of a column-parallel layer, inputs of a row-parallel one, columns of h of an MLP. Empty for layers that are
+  /// not distributed.
+  public var shards: [Range<Int>] { computation.shards }
+
   /// The name of the kernel row that runs, such as "mxlk_linear_f32_f32_14x32__avx512".
   public var kernel: String { String(cString: computation.kernelName) }
 
@@ -72,4 +124,20 @@ protocol PreparedComputation: AnyObject, Sendable {
   func outputShape(_ x: mxl_tensor) throws(MaxLinearError) -> [Int]
   /// Checks x and y, then computes. y is untouched when it throws.
   func run(_ x: mxl_tensor, into y: mxl_tensor, accumulate: Bool, threads: Int32) throws(MaxLinearError)
+  /// What each device has; empty for one device that has all.
+  var shards: [Range<Int>] { get }
+  /// The shape of a device's y, once its x's shape is checked.
+  func outputShape(_ x: mxl_tensor, device: Int) throws(MaxLinearError) -> [Int]
+  /// `run` with one x and one y a device.
+  func run(devices: DeviceViews, accumulate: Bool, threads: Int32) throws(MaxLinearError)
+}
+
+extension PreparedComputation {
+  var shards: [Range<Int>] { [] }
+  func outputShape(_ x: mxl_tensor, device: Int) throws(MaxLinearError) -> [Int] { try outputShape(x) }
+  func run(devices: DeviceViews, accumulate: Bool, threads: Int32) throws(MaxLinearError) {
+    if let x = devices.xs.first, let y = devices.ys.first {
+      try run(x, into: y, accumulate: accumulate, threads: threads)
+    }
+  }
 }

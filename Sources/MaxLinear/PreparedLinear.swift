@@ -5,7 +5,9 @@ import Kernels
 ///
 /// Unchecked: everything is written in init and only read afterwards; `weights` points to memory of this object alone.
 final class PreparedLinear: PreparedComputation, @unchecked Sendable {
-  let weights: UnsafeMutablePointer<mxlk_linear_weights>
+  /// One a shard.
+  let weights: UnsafeMutableBufferPointer<mxlk_linear_weights>
+  let outDim: Int
   private let compute: Compute
   private let isDense: Bool
   /// What `weights` points into.
@@ -22,10 +24,11 @@ final class PreparedLinear: PreparedComputation, @unchecked Sendable {
 
   /// Picks a row that the CPU features can run, and packs for it. Changes nothing but the residency of mapped pages.
   ///
+  /// - Parameter shards: the outputs of each device; nil for one that has all.
   /// - Throws: `.notLoaded`; `.unsupported` for an encoding or compute that no row has; `.invalidArgument`,
   ///   `.invalidShape`, `.invalidDType` for parameters that do not fit together; `.outOfMemory`.
   static func prepare(
-    weight: Weight, bias: Weight?, clip: Float?, options: PrepareOptions, features: UInt64
+    weight: Weight, bias: Weight?, clip: Float?, options: PrepareOptions, features: UInt64, shards: [Range<Int>]? = nil
   ) throws(MaxLinearError) -> Result {
     try LinearRules.check(weight: weight, bias: bias, clip: clip)
     guard let encoding = weight.quantizationEncoding?.name ?? weight.dtype.denseEncodingName else {
@@ -41,9 +44,10 @@ final class PreparedLinear: PreparedComputation, @unchecked Sendable {
       operation: MXL_OP_LINEAR, encoding: encoding, compute: compute, features: features, argument: weight.name)
     let source = try weight.source()
     let packedBias = try bias.map { bias throws(MaxLinearError) in try PackedBias(bias.source(), name: bias.name) }
+    let shards = shards ?? [0..<weight.shape[0]]
     var packedMatrix: PackedMatrix?
     if options.packing != .never {
-      packedMatrix = try PackedMatrix(weight, source, row: row, clip: clip, threads: threads)
+      packedMatrix = try PackedMatrix(weight, source, row: row, clip: clip, threads: threads, shards: shards)
       if source.storage == .map { source.releasePages() }
     }
     let restorable = clip == nil && row.pointee.unpack != nil ? packedMatrix : nil
@@ -51,7 +55,7 @@ final class PreparedLinear: PreparedComputation, @unchecked Sendable {
       options.compute == .automatic
       ? mxlk_row_find_compatible(row, Int32(MXL_COMPUTE_BFLOAT16.rawValue), features) : nil
     let layer = PreparedLinear(
-      row: row, bfloat16Row: bfloat16Row, inDim: weight.shape[1], outDim: weight.shape[0], clip: clip,
+      row: row, bfloat16Row: bfloat16Row, inDim: weight.shape[1], shards: shards, clip: clip,
       compute: compute, isDense: isDense, packed: packedMatrix, source: source, packedBias: packedBias)
     return Result(
       layer: layer, weightContents: restorable.map { .prepared($0) } ?? .source(source),
@@ -59,7 +63,7 @@ final class PreparedLinear: PreparedComputation, @unchecked Sendable {
   }
 
   init(
-    row: UnsafePointer<mxl_kernel_row>, bfloat16Row: UnsafePointer<mxl_kernel_row>?, inDim: Int, outDim: Int,
+    row: UnsafePointer<mxl_kernel_row>, bfloat16Row: UnsafePointer<mxl_kernel_row>?, inDim: Int, shards: [Range<Int>],
     clip: Float?, compute: Compute, isDense: Bool, packed: (any PackedPanels)?, source: WeightData,
     packedBias: PackedBias?
   ) {
@@ -68,26 +72,35 @@ final class PreparedLinear: PreparedComputation, @unchecked Sendable {
     self.packedBias = packedBias
     self.compute = compute
     self.isDense = isDense
-    weights = .allocate(capacity: 1)
-    weights.initialize(
-      to: mxlk_linear_weights(
-        row: row, bfloat16_row: bfloat16Row,
-        source: mxl_source(packed == nil ? source : nil, inDim: inDim, outDim: outDim, clip: clip),
-        packed: packed?.pointer, bias: packedBias?.pointer, columns: packed?.columns))
+    outDim = shards.reduce(0) { $0 + $1.count }
+    let held = packed == nil ? source : nil
+    weights = .allocate(capacity: shards.count)
+    _ = weights.initialize(
+      from: shards.enumerated().map { index, outputs in
+        mxlk_linear_weights(
+          row: row, bfloat16_row: bfloat16Row,
+          source: mxl_source(held, inDim: inDim, outputs: outputs, clip: clip),
+          packed: packed?.pointer(shard: index), bias: packedBias?.pointer.map { $0 + outputs.lowerBound },
+          columns: packed?.columns)
+      })
   }
 
   deinit { weights.deallocate() }
 
-  var inDim: Int { Int(weights.pointee.source.in_dim) }
-  var outDim: Int { Int(weights.pointee.source.out_dim) }
+  /// Any shard: what they have in common.
+  private var any: mxlk_linear_weights { weights[0] }
+  var inDim: Int { Int(any.source.in_dim) }
+  /// What the kernels read.
+  var pointer: UnsafePointer<mxlk_linear_weights>? { UnsafePointer(weights.baseAddress) }
+  var shardCount: Int32 { Int32(weights.count) }
 
-  var kernelName: UnsafePointer<CChar> { weights.pointee.row.pointee.name }
+  var kernelName: UnsafePointer<CChar> { any.row.pointee.name }
 
   var packedBytes: Int { (packed?.byteCount ?? 0) + (packedBias?.byteCount ?? 0) }
 
   func matches(_ options: PrepareOptions) -> Bool {
     let wanted: Compute = options.compute == .automatic ? (isDense ? .float32 : .int8) : options.compute
-    let usesBFloat16 = weights.pointee.bfloat16_row != nil
+    let usesBFloat16 = any.bfloat16_row != nil
     return wanted == compute && (!usesBFloat16 || options.compute == .automatic)
       && (options.packing == .never) == (packed == nil)
   }
@@ -101,7 +114,8 @@ final class PreparedLinear: PreparedComputation, @unchecked Sendable {
     let views = LinearViews(x: x, y: y)
     try views.check(inDim: inDim, outDim: outDim)
     var job = mxlk_linear_job(views, accumulate: accumulate, threads: threads)
-    job.weights = UnsafePointer(weights)
+    job.weights = pointer
+    job.shard_count = shardCount
     let status = mxlk_linear_run(&job)
     if status != MXL_OK {
       throw MaxLinearError(.outOfMemory, "forward: cannot allocate scratch for x of shape \(x.shapeText)")
@@ -111,23 +125,38 @@ final class PreparedLinear: PreparedComputation, @unchecked Sendable {
 
 /// Weights in a row's panels.
 protocol PackedPanels: AnyObject, Sendable {
-  var pointer: UnsafeRawPointer { get }
+  func pointer(shard: Int) -> UnsafeRawPointer
   var byteCount: Int { get }
   /// Which column of x each packed column meets; nil for the order of x.
   var columns: UnsafePointer<Int32>? { get }
 }
 
-extension HeapMemory {
-  /// Memory for all panels of a matrix.
-  convenience init(
-    panelsOf row: UnsafePointer<mxl_kernel_row>, inDim: Int, outDim: Int, purpose: String
+/// Memory for the panels of each shard of a matrix.
+struct PanelMemory: Sendable {
+  private let shards: [HeapMemory]
+
+  init(
+    row: UnsafePointer<mxl_kernel_row>, inDim: Int, shards: [Range<Int>], purpose: String
   ) throws(MaxLinearError) {
     let panelBytes = Int(mxlk_panel_bytes(row, Int64(inDim)))
-    let bytes = panelBytes.multipliedReportingOverflow(by: Int(mxlk_panel_count(row, Int64(outDim))))
-    guard !bytes.overflow else {
-      throw MaxLinearError(.outOfMemory, "\(purpose): weights are larger than memory can hold")
+    var memory: [HeapMemory] = []
+    for outputs in shards {
+      let bytes = panelBytes.multipliedReportingOverflow(by: Int(mxlk_panel_count(row, Int64(outputs.count))))
+      guard !bytes.overflow else {
+        throw MaxLinearError(.outOfMemory, "\(purpose): weights are larger than memory can hold")
+      }
+      memory.append(try HeapMemory(byteCount: bytes.partialValue, purpose: purpose))
     }
-    try self.init(byteCount: bytes.partialValue, purpose: purpose)
+    self.shards = memory
+  }
+
+  func pointer(shard: Int) -> UnsafeRawPointer { UnsafeRawPointer(shards[shard].pointer) }
+  var byteCount: Int { shards.reduce(0) { $0 + $1.byteCount } }
+
+  /// The shards' addresses during the call.
+  func withPointers<Result>(_ body: (UnsafePointer<UnsafeMutableRawPointer?>?) -> Result) -> Result {
+    let pointers: [UnsafeMutableRawPointer?] = shards.map(\.pointer)
+    return pointers.withUnsafeBufferPointer { body($0.baseAddress) }
   }
 }
 
@@ -136,34 +165,38 @@ extension HeapMemory {
 /// Unchecked: written in init, only read afterwards.
 final class PackedMatrix: PackedPanels, RestorableMemory, @unchecked Sendable {
   private let row: UnsafePointer<mxl_kernel_row>
-  private let memory: HeapMemory
+  private let memory: PanelMemory
+  private let shards: [Range<Int>]
   private let storedShape: [Int]
   private let storedDType: DType
   private let inDim: Int
-  private let outDim: Int
 
   init(
-    _ weight: Weight, _ source: WeightData, row: UnsafePointer<mxl_kernel_row>, clip: Float?, threads: Int32
+    _ weight: Weight, _ source: WeightData, row: UnsafePointer<mxl_kernel_row>, clip: Float?, threads: Int32,
+    shards: [Range<Int>]
   ) throws(MaxLinearError) {
     self.row = row
+    self.shards = shards
     storedShape = weight.storedShape
     storedDType = weight.storedDType
-    outDim = weight.shape[0]
-    inDim = weight.shape[1]
-    memory = try HeapMemory(panelsOf: row, inDim: inDim, outDim: outDim, purpose: "\(weight.name), packed")
-    var view = mxl_source(source, inDim: inDim, outDim: outDim, clip: clip)
-    mxlk_linear_pack(row, &view, memory.pointer, threads)
+    let inDim = weight.shape[1]
+    self.inDim = inDim
+    memory = try PanelMemory(row: row, inDim: inDim, shards: shards, purpose: "\(weight.name), packed")
+    let views = shards.map { mxl_source(source, inDim: inDim, outputs: $0, clip: clip) }
+    memory.withPointers { mxlk_linear_pack_shards(row, views, $0, Int32(views.count), threads) }
     withExtendedLifetime(source) {}
   }
 
-  var pointer: UnsafeRawPointer { UnsafeRawPointer(memory.pointer) }
+  func pointer(shard: Int) -> UnsafeRawPointer { memory.pointer(shard: shard) }
   var byteCount: Int { memory.byteCount }
   var columns: UnsafePointer<Int32>? { nil }
 
   func restored() throws(MaxLinearError) -> Tensor {
     let tensor = try Tensor(uninitialized: storedShape, dtype: storedDType, purpose: "state dict")
-    var view = mxl_source(WeightData(name: "", tensor: tensor), inDim: inDim, outDim: outDim, clip: nil)
-    mxlk_linear_unpack(row, pointer, &view, mxlk_threads())
+    for (shard, outputs) in shards.enumerated() {
+      var view = mxl_source(WeightData(name: "", tensor: tensor), inDim: inDim, outputs: outputs, clip: nil)
+      mxlk_linear_unpack(row, pointer(shard: shard), &view, mxlk_threads())
+    }
     return tensor
   }
 }
@@ -216,17 +249,17 @@ extension mxlk_linear_job {
 }
 
 extension mxl_source {
-  /// Stored rows as the kernels see them; without data when `data` is nil.
-  fileprivate init(_ data: WeightData?, inDim: Int, outDim: Int, clip: Float?) {
+  /// Stored rows of these outputs as the kernels see them; without data when `data` is nil.
+  fileprivate init(_ data: WeightData?, inDim: Int, outputs: Range<Int>, clip: Float?) {
     self.init()
     struct_size = UInt32(MemoryLayout<mxl_source>.size)
     self.clip = clip ?? .infinity
     in_dim = Int64(inDim)
-    out_dim = Int64(outDim)
+    out_dim = Int64(outputs.count)
     if let tensor = data?.tensor {
-      self.data = UnsafeRawPointer(tensor.pointer)
       // A single row never steps, and its stride may be anything.
-      row_stride = outDim > 1 ? Int64(tensor.strides[0] * (tensor.dtype.bits / 8)) : 0
+      row_stride = tensor.shape[0] > 1 ? Int64(tensor.strides[0] * (tensor.dtype.bits / 8)) : 0
+      self.data = UnsafeRawPointer(tensor.pointer).map { $0 + Int(row_stride) * outputs.lowerBound }
     }
   }
 }

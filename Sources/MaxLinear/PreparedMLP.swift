@@ -12,13 +12,14 @@ final class PreparedMLP: PreparedComputation, @unchecked Sendable {
   private let down: PreparedLinear
   private let up: PreparedLinear
   /// up's, which take x in gate's order where theirs is the same: then the two share one pass over x.
-  private let upWeights: UnsafeMutablePointer<mxlk_linear_weights>
+  private let upWeights: UnsafeMutableBufferPointer<mxlk_linear_weights>
   private let activation: Activation
   private let options: PrepareOptions
 
   /// Throws `.invalidShape` when the three do not fit each other.
   init(
-    gate: PreparedLinear, down: PreparedLinear, up: PreparedLinear, activation: Activation, options: PrepareOptions
+    gate: PreparedLinear, down: PreparedLinear, up: PreparedLinear, activation: Activation, options: PrepareOptions,
+    shards: [Range<Int>] = []
   ) throws(MaxLinearError) {
     guard up.inDim == gate.inDim, up.outDim == gate.outDim else {
       throw MaxLinearError(
@@ -32,14 +33,24 @@ final class PreparedMLP: PreparedComputation, @unchecked Sendable {
     self.down = down
     self.up = up
     self.activation = activation
-    upWeights = .allocate(capacity: 1)
-    upWeights.initialize(to: up.weights.pointee)
-    if let first = gate.weights.pointee.columns, let second = up.weights.pointee.columns,
+    upWeights = .allocate(capacity: up.weights.count)
+    _ = upWeights.initialize(from: up.weights)
+    if let first = gate.weights[0].columns, let second = up.weights[0].columns,
       (0..<gate.inDim).allSatisfy({ first[$0] == second[$0] })
     {
-      upWeights.pointee.columns = first
+      for shard in upWeights.indices { upWeights[shard].columns = first }
     }
     self.options = options
+    self.shards = shards
+  }
+
+  /// The columns of h that each device has.
+  let shards: [Range<Int>]
+
+  func run(devices: DeviceViews, accumulate: Bool, threads: Int32) throws(MaxLinearError) {
+    try devices.runOnce(inDim: gate.inDim, outDim: down.outDim, accumulate: accumulate) { x, y throws(MaxLinearError) in
+      try run(x, into: y, accumulate: accumulate, threads: threads)
+    }
   }
 
   deinit { upWeights.deallocate() }
@@ -59,8 +70,9 @@ final class PreparedMLP: PreparedComputation, @unchecked Sendable {
     let views = LinearViews(x: x, y: y)
     try views.check(inDim: gate.inDim, outDim: down.outDim)
     var job = mxlk_mlp_job(
-      gate: UnsafePointer(gate.weights), up: UnsafePointer(upWeights), down: UnsafePointer(down.weights),
+      gate: gate.pointer, up: UnsafePointer(upWeights.baseAddress), down: down.pointer,
       activation: activation.rawValue, job: mxlk_linear_job(views, accumulate: accumulate, threads: threads))
+    job.job.shard_count = gate.shardCount
     guard mxlk_mlp_run(&job) == MXL_OK else {
       throw MaxLinearError(.outOfMemory, "forward: cannot allocate scratch for x of shape \(x.shapeText)")
     }

@@ -7,7 +7,7 @@ public final class Weight {
   /// The dtype of the values. Encoded weights are stored as bytes, see `storedDType`.
   public private(set) var dtype: DType
   /// (out_dim, in_dim) for a matrix, whether it is encoded or not.
-  public let shape: [Int]
+  public private(set) var shape: [Int]
   public let device: DeviceRef
   public private(set) var quantizationEncoding: QuantizationEncoding?
 
@@ -181,6 +181,22 @@ public final class Weight {
     let copy = try Tensor(uninitialized: tensor.shape, dtype: tensor.dtype, purpose: key)
     if let destination = copy.pointer { tensor.copyContiguously(to: destination) }
     return WeightData(name: data.name, tensor: copy, encoding: data.encoding, storage: .copy)
+  }
+
+  /// A matrix of some of the columns, which are whole blocks, viewing the source.
+  func columns(_ range: Range<Int>, of source: WeightData) throws(MaxLinearError) -> Weight {
+    let elements = quantizationEncoding?.elementsPerBlock ?? 1
+    let stored = quantizationEncoding?.blockSize ?? 1
+    let columns = (range.count / elements) * stored
+    let offset = range.lowerBound / elements * stored * (storedDType.bits / 8)
+    let part = Weight(sharing: self)
+    part.shape = [shape[0], range.count]
+    part.storedShape = [shape[0], columns]
+    part.contents = .source(
+      WeightData(
+        name: name, tensor: try source.tensor.view(offset: offset, shape: part.storedShape), encoding: source.encoding,
+        storage: source.storage))
+    return part
   }
 
   private static func storedShape(

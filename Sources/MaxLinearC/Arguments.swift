@@ -21,12 +21,16 @@ extension mxl_mlp_options: SizedStruct {
   static var firstSize: Int { 56 }
   static var cName: StaticString { "mxl_mlp_options" }
 }
+extension mxl_parallel_options: SizedStruct {
+  static var firstSize: Int { 32 }
+  static var cName: StaticString { "mxl_parallel_options" }
+}
 extension mxl_quantization: SizedStruct {
   static var firstSize: Int { 40 }
   static var cName: StaticString { "mxl_quantization" }
 }
 extension mxl_mlp_weights_options: SizedStruct {
-  static var firstSize: Int { 24 }
+  static var firstSize: Int { 32 }
   static var cName: StaticString { "mxl_mlp_weights_options" }
 }
 extension mxl_prepare_options: SizedStruct {
@@ -129,4 +133,18 @@ func dtype(_ value: Int32, _ argument: StaticString) throws(MaxLinearError) -> D
     throw MaxLinearError(.invalidDType, "\(argument): is \(value), which is no mxl_dtype")
   }
   return dtype
+}
+
+/// The devices that options name.
+func devices(_ devices: UnsafePointer<mxl_device>?, _ count: Int) throws(MaxLinearError) -> [DeviceRef] {
+  guard count >= 0, count <= 1024 else {
+    throw MaxLinearError(.invalidArgument, "device_count: is \(UInt(bitPattern: count)), expected at most 1024")
+  }
+  guard let devices else {
+    if count == 0 { return [] }
+    throw MaxLinearError(.invalidArgument, "devices: is NULL, expected \(count) devices")
+  }
+  var result: [DeviceRef] = []
+  for index in 0..<count { result.append(try DeviceRef(devices[index], argument: "devices[\(index)]")) }
+  return result
 }

@@ -9,42 +9,35 @@ public func mxl_linear_create(
 ) -> mxl_status {
   reporting(to: error) { () throws(MaxLinearError) in
     let layer = try required(layer, "layer")
-    let options = try copied(required(options, "options"), "options")
-    let dtype = try dtype(options.dtype, "dtype")
-    let hasBias = try flag(options.has_bias, "has_bias")
-    let device = try DeviceRef(options.device, argument: "device")
-    let encoding = try text(options.encoding, "encoding")
-    let name = try text(options.name, "name")
-    if encoding == QuantizationEncoding.gptq.name {
-      layer.pointee = LayerHandle.create(
-        try gptqLinear(options, try quantization(options.quantization), name, dtype, device, hasBias))
+    let options = try LinearOptions(options)
+    if options.encoding == QuantizationEncoding.gptq.name {
+      layer.pointee = LayerHandle.create(try gptqLinear(options))
       return
     }
     layer.pointee = LayerHandle.create(
       try typed {
         try LinearV2(
-          inDim: Int(options.in_dim), outDim: Int(options.out_dim), dtype: dtype, device: device, hasBias: hasBias,
-          quantizationEncoding: try encoding.map(QuantizationEncoding.init), name: name,
-          clipWeight: options.clip_weight?.pointee)
+          inDim: options.inDim, outDim: options.outDim, dtype: options.dtype, device: options.device,
+          hasBias: options.hasBias,
+          quantizationEncoding: try options.encoding.map(QuantizationEncoding.init), name: options.name,
+          clipWeight: options.clip)
       })
   }
 }
 
-private func gptqLinear(
-  _ options: mxl_linear_options, _ config: QuantizationConfig?, _ name: String?, _ dtype: DType, _ device: DeviceRef,
-  _ hasBias: Bool
-) throws(MaxLinearError) -> sending Layer {
-  guard let config else {
+private func gptqLinear(_ options: LinearOptions) throws(MaxLinearError) -> sending Layer {
+  guard let config = options.quantization else {
     throw MaxLinearError(.invalidArgument, "quantization: is NULL, expected that of the GPTQ checkpoint")
   }
-  guard options.clip_weight == nil else {
+  guard options.clip == nil else {
     throw MaxLinearError(.unsupported, "clip_weight: encoded weights cannot be clipped, expected none")
   }
-  guard name == nil else { throw MaxLinearError(.unsupported, "name: GPTQ layers have none") }
-  let (inDim, outDim) = (Int(options.in_dim), Int(options.out_dim))
+  guard options.name == nil else { throw MaxLinearError(.unsupported, "name: GPTQ layers have none") }
   return try typed {
     try GPTQLinearV2(
-      inDim: inDim, outDim: outDim, dtype: dtype, device: device, hasBias: hasBias, quantizationConfig: config)
+      inDim: options.inDim, outDim: options.outDim, dtype: options.dtype, device: options.device,
+      hasBias: options.hasBias,
+      quantizationConfig: config)
   }
 }
 

@@ -2,24 +2,11 @@
 import CHandles
 import MaxLinear
 
-private func activation(_ value: Int32) throws(MaxLinearError) -> Activation {
+func activation(_ value: Int32) throws(MaxLinearError) -> Activation {
   guard let activation = Activation(rawValue: value) else {
     throw MaxLinearError(.invalidArgument, "activation: is \(value), which is no mxl_activation")
   }
   return activation
-}
-
-private func devices(_ devices: UnsafePointer<mxl_device>?, _ count: Int) throws(MaxLinearError) -> [DeviceRef] {
-  guard count >= 0, count <= 1024 else {
-    throw MaxLinearError(.invalidArgument, "device_count: is \(UInt(bitPattern: count)), expected at most 1024")
-  }
-  guard let devices else {
-    if count == 0 { return [] }
-    throw MaxLinearError(.invalidArgument, "devices: is NULL, expected \(count) devices")
-  }
-  var result: [DeviceRef] = []
-  for index in 0..<count { result.append(try DeviceRef(devices[index], argument: "devices[\(index)]")) }
-  return result
 }
 
 @_cdecl("mxl_mlp_create") @implementation
@@ -29,19 +16,13 @@ public func mxl_mlp_create(
 ) -> mxl_status {
   reporting(to: error) { () throws(MaxLinearError) in
     let layer = try required(layer, "layer")
-    let options = try copied(required(options, "options"), "options")
-    let dtype = try dtype(options.dtype, "dtype")
-    let hasBias = try flag(options.has_bias, "has_bias")
-    let activation = try activation(options.activation)
-    let encoding = try text(options.encoding, "encoding")
-    let devices = try devices(options.devices, options.device_count)
-    let config = try quantization(options.quantization)
+    let options = try MLPOptions(options)
     layer.pointee = LayerHandle.create(
       try typed {
         try MLPV2(
-          dtype: dtype, quantizationEncoding: try encoding.map(QuantizationEncoding.init),
-          hiddenDim: Int(options.hidden_dim), feedForwardLength: Int(options.feed_forward_length), devices: devices,
-          hasBias: hasBias, activationFunction: activation, quantizationConfig: config)
+          dtype: options.dtype, quantizationEncoding: try options.encoding.map(QuantizationEncoding.init),
+          hiddenDim: options.hiddenDim, feedForwardLength: options.feedForwardLength, devices: options.devices,
+          hasBias: options.hasBias, activationFunction: options.activation, quantizationConfig: options.quantization)
       })
   }
 }

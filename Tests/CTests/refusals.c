@@ -45,7 +45,8 @@ static void create(void) {
     REFUSED(expected, mxl_linear_create(&options, &layer, error)); \
     CHECK(layer == none);                                          \
   } while (0)
-  for (uint32_t size = 0; size < sizeof options; size++) WITH(MXL_INVALID_ARGUMENT, options.struct_size = size);
+  for (uint32_t size = 0; size < offsetof(mxl_linear_options, quantization); size++)
+    WITH(MXL_INVALID_ARGUMENT, options.struct_size = size);
   WITH(MXL_INVALID_SHAPE, options.in_dim = 0);
   WITH(MXL_INVALID_SHAPE, options.out_dim = -1);
   WITH(MXL_INVALID_SHAPE, options.in_dim = INT64_MIN);
@@ -85,7 +86,8 @@ static void create_v1(void) {
     REFUSED(expected, mxl_linear_v1_create(&options, &layer, error)); \
     CHECK(layer == none);                                             \
   } while (0)
-  for (uint32_t size = 0; size < sizeof options; size++) WITH(MXL_INVALID_ARGUMENT, options.struct_size = size);
+  for (uint32_t size = 0; size < offsetof(mxl_linear_v1_options, quantization); size++)
+    WITH(MXL_INVALID_ARGUMENT, options.struct_size = size);
   int64_t huge[] = {INT64_C(1) << 62, INT64_C(1) << 62}, negative[] = {3, -4}, long_bias[] = {OUT + 1};
   WITH(MXL_INVALID_ARGUMENT, options.weight = NULL);
   WITH(MXL_INVALID_ARGUMENT, (bad.tensor.data = NULL, options.weight = &bad));

@@ -5,6 +5,7 @@
 #include <maxlinear.h>
 
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -154,7 +154,7 @@ struct CInterfaceTests {
     }
     let encoding = arguments.string("Q9_X")
     refuse(
-      MXL_UNSUPPORTED, "quantization encoding: \"Q9_X\" is unknown; known are Q4_0, Q8_0, Q4_K, Q5_K, Q6_K"
+      MXL_UNSUPPORTED, "quantization encoding: \"Q9_X\" is unknown; known are \(knownEncodings)"
     ) {
       $0.encoding = encoding
     }

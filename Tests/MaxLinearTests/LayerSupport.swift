@@ -84,3 +84,6 @@ struct TestLayer {
       x, try weight.floats(), try bias?.floats(), inDim: inDim, outDim: outDim, clip: layer.clipWeight)
   }
 }
+
+/// As messages list them.
+var knownEncodings: String { QuantizationEncoding.all.map(\.name).joined(separator: ", ") }

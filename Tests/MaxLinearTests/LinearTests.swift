@@ -121,7 +121,7 @@ struct LinearTests {
         "clip_weight: is \(clip), expected a finite number above 0, or none to leave weights as they are"
       ) { try make(clip: clip) }
     }
-    let known = "known are Q4_0, Q8_0, Q4_K, Q5_K, Q6_K"
+    let known = "known are \(knownEncodings)"
     expectError(.unsupported, "quantization encoding: \"Q9_X\" is unknown; \(known)") {
       _ = try QuantizationEncoding("Q9_X")
     }

@@ -82,7 +82,8 @@ typedef struct mxl_linear_v1_options {
  * dtype, encoding, has_bias        of the three linears, as in mxl_linear_options
  * activation                       mxl_activation
  * devices, device_count            the first is used; none means the CPU
- * quantization                     of "GPTQ" */
+ * quantization                     of "GPTQ"
+ * reduce                           of mxl_distributed_mlp_create: 1 splits down by its inputs */
 typedef struct mxl_mlp_options {
   uint32_t struct_size;
   int32_t dtype;
@@ -94,7 +95,21 @@ typedef struct mxl_mlp_options {
   const mxl_device *devices;
   size_t device_count;
   const mxl_quantization *quantization;
+  int32_t reduce;
 } mxl_mlp_options;
+
+/* Options of mxl_column_parallel_create and mxl_row_parallel_create. Zero it, set struct_size and linear, then the fields that matter.
+ *
+ * linear                 required: the undivided layer; its device is not used
+ * devices, device_count  CPU devices with different ids, each a part of a call's threads; none means one
+ * gather                 of a column-parallel layer: 1 gives each device the whole y, 0 its own outputs */
+typedef struct mxl_parallel_options {
+  uint32_t struct_size;
+  int32_t gather;
+  const mxl_linear_options *linear;
+  const mxl_device *devices;
+  size_t device_count;
+} mxl_parallel_options;
 
 /* Options of mxl_mlp_create_from_weights; fields as in mxl_mlp_options. quantization NULL stands for what the checkpoint's folder says. */
 typedef struct mxl_mlp_weights_options {
@@ -199,6 +214,21 @@ mxl_status mxl_mlp_create_from(const mxl_layer *gate, const mxl_layer *down, con
 mxl_status mxl_mlp_create_from_weights(const mxl_weights *weights, int64_t number,
                                        const mxl_mlp_weights_options *options, mxl_layer **layer, mxl_error *error);
 
+/* DistributedMLP: mxl_mlp_create's layer on several devices, called with mxl_layer_forward_devices. A device is a CPU device of this process, a
+ * part of a call's threads, which pack its shard, touch it first and compute it. All three matrices are split by their outputs, gate and up at
+ * multiples of 256 where h is quantized, so the bits are those of mxl_mlp_create's layer for any number of devices. The state dict is the
+ * undivided one. With options->reduce, down is split by its inputs and the devices' results are summed in their order.
+ * Errors as mxl_mlp_create's; MXL_INVALID_ARGUMENT for more devices than units of work or a device that comes twice. */
+mxl_status mxl_distributed_mlp_create(const mxl_mlp_options *options, mxl_layer **layer, mxl_error *error);
+
+/* mxl_linear_create's layer with W split among devices by its outputs: x is the same on every device. Where it gathers, the bits are those of
+ * the undivided layer. Errors as mxl_distributed_mlp_create's. */
+mxl_status mxl_column_parallel_create(const mxl_parallel_options *options, mxl_layer **layer, mxl_error *error);
+
+/* mxl_linear_create's layer with W split among devices by its inputs: each device's x has its own columns, each y is the whole sum, taken in
+ * the order of the devices in float32, the bias with the first. Errors as mxl_distributed_mlp_create's. */
+mxl_status mxl_row_parallel_create(const mxl_parallel_options *options, mxl_layer **layer, mxl_error *error);
+
 /* hidden = activation(gate) * up, element by element: float32, one shape, C order. hidden may be gate or up.
  * Errors: MXL_INVALID_SHAPE, MXL_INVALID_DTYPE, MXL_INVALID_ARGUMENT (overlap, activation). */
 mxl_status mxl_gate(int32_t activation, const mxl_tensor *gate, const mxl_tensor *up, mxl_tensor *hidden,
@@ -242,6 +272,18 @@ mxl_status mxl_layer_kernel(const mxl_layer *layer, const char **name, mxl_error
  * outside its range, y overlapping x), MXL_NO_DEVICE, MXL_OUT_OF_MEMORY. */
 mxl_status mxl_layer_forward(const mxl_layer *layer, const mxl_run_options *options, const mxl_tensor *x, mxl_tensor *y,
                              mxl_error *error);
+
+/* y = layer(x) with one x and one y for each of the layer's `count` devices, otherwise as mxl_layer_forward. The xs of an MLP and of a
+ * column-parallel layer hold the same values. No y may share memory with another y or with an x. Errors also: MXL_INVALID_ARGUMENT
+ * (count, xs that differ). */
+mxl_status mxl_layer_forward_devices(const mxl_layer *layer, const mxl_run_options *options, const mxl_tensor *xs,
+                                     mxl_tensor *ys, size_t count, mxl_error *error);
+
+/* What device number `index` of a prepared layer has, [*begin, *end): outputs of a column-parallel layer, inputs of a row-parallel one, columns
+ * of h of a distributed MLP. *count is the number of devices, 0 for a layer that is not distributed. Any pointer may be NULL, and with index 0
+ * of such a layer begin and end are untouched. MXL_INVALID_ARGUMENT for an index beyond, MXL_NOT_PREPARED. */
+mxl_status mxl_layer_shard(const mxl_layer *layer, size_t index, size_t *count, int64_t *begin, int64_t *end,
+                           mxl_error *error);
 
 /* What the layer holds in memory. memory->struct_size is the caller's. */
 mxl_status mxl_layer_memory(const mxl_layer *layer, mxl_memory *memory, mxl_error *error);

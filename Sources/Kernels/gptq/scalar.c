@@ -114,24 +114,18 @@ const mxl_encoding mxlk_encodings_gptq[MXLK_GPTQ_FORMATS] = {
     GPTQ_ENCODING("GPTQ_256_F32", 256, 4, dequantize_256_f32, quantize_256_f32),
 };
 
-#define GPTQ_FORMAT(index, group_, scale_bytes_)   \
-  {                                                \
-      .encoding = &mxlk_encodings_gptq[index],     \
-      .scheme = MXLK_SCHEME_GROUP,                 \
-      .code_bits = 4,                              \
-      .group = group_,                             \
-      .scale_bytes = scale_bytes_,                 \
-      .column_from_blocks = column_from_blocks,    \
-      .blocks_from_column = blocks_from_column,    \
+#define GPTQ_FORMAT(index, group_, scale_bytes_) \
+  {                                              \
+      .encoding = &mxlk_encodings_gptq[index],   \
+      .scheme = MXLK_SCHEME_GROUP,               \
+      .code_bits = 4,                            \
+      .group = group_,                           \
+      .scale_bytes = scale_bytes_,               \
+      .column_from_blocks = column_from_blocks,  \
+      .blocks_from_column = blocks_from_column,  \
   }
 
 const mxlk_block_format mxlk_formats_gptq[MXLK_GPTQ_FORMATS] = {
-    GPTQ_FORMAT(0, 32, 2),
-    GPTQ_FORMAT(1, 64, 2),
-    GPTQ_FORMAT(2, 128, 2),
-    GPTQ_FORMAT(3, 256, 2),
-    GPTQ_FORMAT(4, 32, 4),
-    GPTQ_FORMAT(5, 64, 4),
-    GPTQ_FORMAT(6, 128, 4),
-    GPTQ_FORMAT(7, 256, 4),
+    GPTQ_FORMAT(0, 32, 2), GPTQ_FORMAT(1, 64, 2), GPTQ_FORMAT(2, 128, 2), GPTQ_FORMAT(3, 256, 2),
+    GPTQ_FORMAT(4, 32, 4), GPTQ_FORMAT(5, 64, 4), GPTQ_FORMAT(6, 128, 4), GPTQ_FORMAT(7, 256, 4),
 };

@@ -41,7 +41,9 @@ static uint32_t scale_bits_at(const mxlk_gptq_tensors *t, int64_t group, int64_t
   return t->scales_dtype == MXL_FLOAT16 ? half : (uint32_t)half << 16;
 }
 
-static int64_t column_of(const mxlk_gptq_tensors *t, int64_t place) { return t->order == NULL ? place : t->order[place]; }
+static int64_t column_of(const mxlk_gptq_tensors *t, int64_t place) {
+  return t->order == NULL ? place : t->order[place];
+}
 
 /* Outputs [first, first + count) as rows of blocks. */
 static void to_blocks(const mxlk_gptq_tensors *t, const mxlk_block_format *format, int64_t first, int64_t count,
@@ -64,7 +66,7 @@ static void to_blocks(const mxlk_gptq_tensors *t, const mxlk_block_format *forma
   }
 }
 
-/* Outputs [first, first + count) of qweight, words zeroed before, from rows of blocks. */
+/* Outputs [first, first + count) of qweight, whose rows are qweight_stride bytes apart, words zeroed before, from rows of blocks. */
 static void from_blocks(const mxlk_gptq_tensors *t, const mxlk_block_format *format, int64_t first, int64_t count,
                         const uint8_t *blocks, char *qweight) {
   const int64_t group = format->group, block_bytes = format->encoding->block_size;
@@ -73,7 +75,7 @@ static void from_blocks(const mxlk_gptq_tensors *t, const mxlk_block_format *for
     int64_t k = column_of(t, place), i = place % group;
     const uint8_t *codes = blocks + place / group * block_bytes + format->scale_bytes + 1 + i / 2;
     for (int64_t n = 0; n < count; n++) {
-      char *at = qweight + 4 * (k / 8 * t->out_dim + first + n);
+      char *at = qweight + k / 8 * t->qweight_stride + 4 * (first + n);
       uint32_t word;
       memcpy(&word, at, 4);
       word |= (uint32_t)(codes[n * row_bytes] >> (4 * (i % 2)) & 15) << (4 * (k % 8));
@@ -96,8 +98,10 @@ static void to_values(const mxlk_gptq_tensors *t, int64_t first, int64_t count, 
 
 typedef struct panels_job {
   const mxl_kernel_row *row;
-  const mxlk_gptq_tensors *tensors;
-  char *packed, *qweight; /* qweight: unpack into it */
+  const mxlk_gptq_tensors *tensors; /* count of them */
+  void *const *packed;
+  int32_t count;
+  char *qweight; /* NULL, or what to unpack into */
   char *scratch;
   size_t scratch_each, panel_bytes;
 } panels_job;
@@ -112,40 +116,44 @@ static int64_t row_bytes_of(const mxl_kernel_row *row, int64_t in_dim) {
   return format == NULL ? 4 * in_dim : in_dim / format->group * format->encoding->block_size;
 }
 
-static void panels_thread(void *context, const mxlk_team *team) {
-  const panels_job *job = context;
-  const mxlk_gptq_tensors *t = job->tensors;
+/* One panel; rows is scratch. */
+static void run_panel(const panels_job *job, const mxlk_gptq_tensors *t, int64_t panel, char *at, char *rows) {
   const mxl_kernel_row *row = job->row;
   const mxlk_block_format *format = format_of(row);
+  int64_t first = panel * row->panel_columns;
+  int64_t count = t->out_dim - first < row->panel_columns ? t->out_dim - first : row->panel_columns;
+  mxl_source source = {sizeof source, __builtin_inff(), rows, row_bytes_of(row, t->in_dim), t->in_dim, count};
+  if (job->qweight == NULL && format != NULL) to_blocks(t, format, first, count, (uint8_t *)rows);
+  if (job->qweight == NULL && format == NULL) to_values(t, first, count, (float *)(void *)rows);
+  for (int64_t k_begin = 0; k_begin < t->in_dim; k_begin += MXL_SUPERBLOCK) {
+    int64_t k = t->in_dim - k_begin < MXL_SUPERBLOCK ? t->in_dim - k_begin : MXL_SUPERBLOCK;
+    if (job->qweight == NULL)
+      row->pack(row, &source, 0, k_begin, k, at);
+    else
+      row->unpack(row, at, 0, k_begin, k, &source);
+    at += row->packed_size(row, k);
+  }
+  if (job->qweight != NULL) from_blocks(t, format, first, count, (const uint8_t *)rows, job->qweight);
+}
+
+static void panels_thread(void *context, const mxlk_team *team) {
+  const panels_job *job = context;
   char *rows = job->scratch + (size_t)team->thread * job->scratch_each;
-  int64_t begin, end;
-  mxlk_share(team, mxlk_panel_count(row, t->out_dim), &begin, &end);
-  for (int64_t panel = begin; panel < end; panel++) {
-    int64_t first = panel * row->panel_columns;
-    int64_t count = t->out_dim - first < row->panel_columns ? t->out_dim - first : row->panel_columns;
-    mxl_source source = {sizeof source, __builtin_inff(), rows, row_bytes_of(row, t->in_dim), t->in_dim, count};
-    if (job->qweight == NULL && format != NULL) to_blocks(t, format, first, count, (uint8_t *)rows);
-    if (job->qweight == NULL && format == NULL) to_values(t, first, count, (float *)(void *)rows);
-    char *at = job->packed + (size_t)panel * job->panel_bytes;
-    for (int64_t k_begin = 0; k_begin < t->in_dim; k_begin += MXL_SUPERBLOCK) {
-      int64_t k = t->in_dim - k_begin < MXL_SUPERBLOCK ? t->in_dim - k_begin : MXL_SUPERBLOCK;
-      if (job->qweight == NULL)
-        row->pack(row, &source, 0, k_begin, k, at);
-      else
-        row->unpack(row, at, 0, k_begin, k, &source);
-      at += row->packed_size(row, k);
-    }
-    if (job->qweight != NULL) from_blocks(t, format, first, count, (const uint8_t *)rows, job->qweight);
+  mxlk_team part;
+  for (int32_t shard = 0; shard < job->count; shard++) {
+    if (!mxlk_serves(team, shard, job->count, &part)) continue;
+    int64_t begin, end;
+    mxlk_share(&part, mxlk_panel_count(job->row, job->tensors[shard].out_dim), &begin, &end);
+    for (int64_t panel = begin; panel < end; panel++)
+      run_panel(job, &job->tensors[shard], panel, (char *)job->packed[shard] + (size_t)panel * job->panel_bytes, rows);
   }
 }
 
 static mxl_status run_panels(panels_job *job, int32_t threads) {
   const mxl_kernel_row *row = job->row;
-  int64_t panels = mxlk_panel_count(row, job->tensors->out_dim);
-  if (threads > panels) threads = (int32_t)panels;
-  job->panel_bytes = mxlk_panel_bytes(row, job->tensors->in_dim);
-  job->scratch_each =
-      mxlk_align_up((size_t)row_bytes_of(row, job->tensors->in_dim) * (size_t)row->panel_columns);
+  int64_t in_dim = job->tensors->in_dim;
+  job->panel_bytes = mxlk_panel_bytes(row, in_dim);
+  job->scratch_each = mxlk_align_up((size_t)row_bytes_of(row, in_dim) * (size_t)row->panel_columns);
   job->scratch = mxlk_allocate(job->scratch_each * (size_t)threads);
   if (job->scratch == NULL) return MXL_OUT_OF_MEMORY;
   mxlk_parallel(threads, panels_thread, job);
@@ -153,14 +161,15 @@ static mxl_status run_panels(panels_job *job, int32_t threads) {
   return MXL_OK;
 }
 
-mxl_status mxlk_gptq_pack(const mxl_kernel_row *row, const mxlk_gptq_tensors *tensors, void *packed, int32_t threads) {
-  panels_job job = {.row = row, .tensors = tensors, .packed = packed};
+mxl_status mxlk_gptq_pack(const mxl_kernel_row *row, const mxlk_gptq_tensors *tensors, void *const *packed,
+                          int32_t count, int32_t threads) {
+  panels_job job = {.row = row, .tensors = tensors, .packed = packed, .count = count};
   return run_panels(&job, threads);
 }
 
 mxl_status mxlk_gptq_unpack(const mxl_kernel_row *row, const void *packed, const mxlk_gptq_tensors *tensors,
                             void *qweight, int32_t threads) {
-  panels_job job = {.row = row, .tensors = tensors, .packed = (char *)(uintptr_t)packed, .qweight = qweight};
-  memset(qweight, 0, (size_t)(tensors->in_dim / 8 * tensors->out_dim) * 4);
+  void *from = (void *)(uintptr_t)packed;
+  panels_job job = {.row = row, .tensors = tensors, .packed = &from, .count = 1, .qweight = qweight};
   return run_panels(&job, threads);
 }

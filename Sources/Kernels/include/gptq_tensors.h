@@ -15,19 +15,22 @@ typedef struct mxlk_gptq_tensors {
   const void *qweight, *qzeros, *scales; /* qzeros NULL: zero 8 */
   int64_t qweight_stride, qzeros_stride, scales_stride;
   int32_t scales_dtype;
-  int32_t zero_offset;      /* 1 where qzeros holds zero - 1, else 0 */
-  const int32_t *group_of;  /* in_dim: the group of each column of x */
-  const int32_t *order;     /* NULL, or in_dim: packed column i is column order[i] of x */
+  int32_t zero_offset;     /* 1 where qzeros holds zero - 1, else 0 */
+  const int32_t *group_of; /* in_dim: the group of each column of x */
+  const int32_t *order;    /* NULL, or in_dim: packed column i is column order[i] of x */
   int64_t in_dim, out_dim;
 } mxlk_gptq_tensors;
 
 /* The encoding that holds such groups: "GPTQ_128". group: 32, 64, 128 or 256. NULL for another. */
 const char *mxlk_gptq_encoding(int32_t group, int32_t scales_dtype);
 
-/* Packs all panels for a row of that encoding, or of "F32", which gets the values themselves. MXL_OUT_OF_MEMORY without scratch. */
-mxl_status mxlk_gptq_pack(const mxl_kernel_row *row, const mxlk_gptq_tensors *tensors, void *packed, int32_t threads);
+/* Packs all panels of `count` shards, which share in_dim, for a row of that encoding, or of "F32", which gets the values themselves; each
+ * shard by the threads that compute it. MXL_OUT_OF_MEMORY without scratch. */
+mxl_status mxlk_gptq_pack(const mxl_kernel_row *row, const mxlk_gptq_tensors *tensors, void *const *packed,
+                          int32_t count, int32_t threads);
 
-/* qweight again, from panels of a GPTQ encoding; the other fields as they were for packing. */
+/* The words of qweight again, into zeros, rows qweight_stride bytes apart, from panels of a GPTQ encoding; the other fields as they
+ * were for packing. */
 mxl_status mxlk_gptq_unpack(const mxl_kernel_row *row, const void *packed, const mxlk_gptq_tensors *tensors,
                             void *qweight, int32_t threads);
 

@@ -78,9 +78,15 @@ typedef struct mxlk_rows {
   int64_t y_strides[MXL_MAX_RANK];
 } mxlk_rows;
 
+/* The most shards of a job. */
+#define MXLK_MOST_SHARDS 64
+
 typedef struct mxlk_linear_job {
+  /* shard_count matrices of one row and in_dim, one device's each, whose outputs lie side by side in y. A device is a part of the
+   * threads: those compute its shard, and no others, unless there are fewer threads than devices. The bits are those of one matrix. */
   const mxlk_linear_weights *weights;
-  /* NULL, or weights of the same row and shape: then y = activation(x G^T + bias_G) (x W^T + bias), the first half of a gated MLP, in one
+  int32_t shard_count; /* 0 means 1 */
+  /* NULL, or as many of the same rows and shapes: then y = activation(x G^T + bias_G) (x W^T + bias), the first half of a gated MLP, in one
    * pass over x. */
   const mxlk_linear_weights *gate;
   int32_t activation;       /* mxl_activation, of the gate */
@@ -118,14 +124,25 @@ size_t mxlk_panel_bytes(const mxl_kernel_row *row, int64_t in_dim);
 int64_t mxlk_panel_count(const mxl_kernel_row *row, int64_t out_dim);
 /* Packs all panels of source into packed (panel_count * panel_bytes, from mxlk_allocate). */
 void mxlk_linear_pack(const mxl_kernel_row *row, const mxl_source *source, void *packed, int32_t threads);
+/* The same for shards: sources[i] into packed[i], each by the threads that compute it, which touch it first. */
+void mxlk_linear_pack_shards(const mxl_kernel_row *row, const mxl_source *sources, void *const *packed, int32_t count,
+                             int32_t threads);
 /* The inverse, into destination's data. */
 void mxlk_linear_unpack(const mxl_kernel_row *row, const void *packed, const mxl_source *destination, int32_t threads);
 /* MXL_OK or MXL_OUT_OF_MEMORY (scratch); y is untouched when it fails. */
 mxl_status mxlk_linear_run(const mxlk_linear_job *job);
 
+/* sums.c: jobs that are made of several. */
+int64_t mxlk_job_rows(const mxlk_linear_job *job);
+/* y's strides for rows of `columns` elements without gaps. */
+void mxlk_rows_in_c_order(mxlk_rows *rows, int64_t columns);
+/* Rows of `columns` floats, in C order, into the job's y: rounded to its dtype, added to it where the job accumulates. */
+void mxlk_store_rows(const mxlk_linear_job *job, const void *values, int64_t columns);
+
 /* mlp.c: y = down(activation(gate x) * (up x)), h in float32 between. */
 typedef struct mxlk_mlp_job {
-  const mxlk_linear_weights *gate, *up, *down; /* gate and up of one shape; down's in_dim is their out_dim */
+  const mxlk_linear_weights *gate, *up,
+      *down; /* job.shard_count each. gate and up of one shape; down's in_dim is their out_dim */
   int32_t activation;
   mxlk_linear_job job; /* x, y, rows, accumulate, threads; the weights in it are not read */
 } mxlk_mlp_job;

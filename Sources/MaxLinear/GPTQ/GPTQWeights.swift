@@ -84,6 +84,8 @@ struct GPTQWeights {
 
   /// What follows from the contents of g_idx, perm_idx and qzeros.
   struct Layout {
+    /// The columns of x that it is about, counted from the first of them below.
+    let columns: Range<Int>
     /// Each column's group.
     let groupOf: [Int32]
     /// The columns in the order of their groups; nil when they are in it.
@@ -96,9 +98,11 @@ struct GPTQWeights {
 
   /// Throws `.notLoaded`; `.invalidArgument` for an index outside its range, zeros that fit no format, or tensors that contradict the
   /// config.
-  func layout() throws(MaxLinearError) -> Layout {
+  func layout(columns: Range<Int>? = nil) throws(MaxLinearError) -> Layout {
     _ = try qweight.source()
-    let groupOf = try groups()
+    let columns = columns ?? 0..<inDim
+    let inDim = columns.count
+    let groupOf = Array(try groups()[columns])
     let order = Self.order(of: groupOf, groups: scales.shape[0])
     let sorted = order.map { order in order.map { groupOf[Int($0)] } } ?? groupOf
     let block = [256, 128, 64, 32].first { size in
@@ -108,7 +112,8 @@ struct GPTQWeights {
           return sorted[chunk * size..<(chunk + 1) * size].allSatisfy { $0 == first }
         }
     }
-    return Layout(groupOf: groupOf, order: order, zeroOffset: try zeroOffset(), block: block.map(Int32.init))
+    return Layout(
+      columns: columns, groupOf: groupOf, order: order, zeroOffset: try zeroOffset(), block: block.map(Int32.init))
   }
 
   private func groups() throws(MaxLinearError) -> [Int32] {
@@ -207,29 +212,39 @@ struct GPTQWeights {
     }
   }
 
-  /// The tensors as the kernels see them, during the call. `includingCodes` false leaves qweight out, for unpacking.
+  /// The tensors of each shard's outputs as the kernels see them, during the call; each begins at a multiple of 8. `includingCodes` false
+  /// leaves qweight out, for unpacking.
   func withTensors<Result>(
-    _ layout: Layout, includingCodes: Bool = true, _ body: (UnsafePointer<mxlk_gptq_tensors>) -> Result
+    _ layout: Layout, shards: [Range<Int>], includingCodes: Bool = true,
+    _ body: (UnsafeBufferPointer<mxlk_gptq_tensors>) -> Result
   ) throws(MaxLinearError) -> Result {
     let codes = includingCodes ? try qweight.source().tensor : nil
     let scales = try scales.source().tensor
     let zeros = qzeros.isLoaded ? try qzeros.source().tensor : nil
     return layout.groupOf.withUnsafeBufferPointer { groupOf in
       (layout.order ?? []).withUnsafeBufferPointer { order in
-        var tensors = mxlk_gptq_tensors()
-        tensors.qweight = codes.flatMap { UnsafeRawPointer($0.pointer) }
-        tensors.qweight_stride = codes.map { Int64($0.strides[0] * 4) } ?? 0
-        tensors.qzeros = zeros.flatMap { UnsafeRawPointer($0.pointer) }
-        tensors.qzeros_stride = zeros.map { Int64($0.strides[0] * 4) } ?? 0
-        tensors.scales = UnsafeRawPointer(scales.pointer)
-        tensors.scales_stride = Int64(scales.strides[0] * (scales.dtype.bits / 8))
-        tensors.scales_dtype = scales.dtype.rawValue
-        tensors.zero_offset = layout.zeroOffset
-        tensors.group_of = groupOf.baseAddress
-        tensors.order = layout.order == nil ? nil : order.baseAddress
-        tensors.in_dim = Int64(inDim)
-        tensors.out_dim = Int64(outDim)
-        return withExtendedLifetime((codes, scales, zeros)) { body(&tensors) }
+        let views = shards.map { outputs in
+          var tensors = mxlk_gptq_tensors()
+          let stride = codes.map { $0.strides[0] * 4 } ?? 4 * outDim
+          let first = layout.columns.lowerBound / Self.perWord * stride + 4 * outputs.lowerBound
+          tensors.qweight = codes.flatMap { UnsafeRawPointer($0.pointer) }.map { $0 + first }
+          tensors.qweight_stride = Int64(stride)
+          tensors.qzeros = zeros.flatMap { UnsafeRawPointer($0.pointer) }.map {
+            $0 + 4 * (outputs.lowerBound / Self.perWord)
+          }
+          tensors.qzeros_stride = zeros.map { Int64($0.strides[0] * 4) } ?? 0
+          let scaleBytes = scales.dtype.bits / 8
+          tensors.scales = UnsafeRawPointer(scales.pointer).map { $0 + scaleBytes * outputs.lowerBound }
+          tensors.scales_stride = Int64(scales.strides[0] * scaleBytes)
+          tensors.scales_dtype = scales.dtype.rawValue
+          tensors.zero_offset = layout.zeroOffset
+          tensors.group_of = groupOf.baseAddress
+          tensors.order = layout.order == nil ? nil : order.baseAddress
+          tensors.in_dim = Int64(layout.columns.count)
+          tensors.out_dim = Int64(outputs.count)
+          return tensors
+        }
+        return withExtendedLifetime((codes, scales, zeros)) { views.withUnsafeBufferPointer(body) }
       }
     }
   }

@@ -7,21 +7,23 @@ import Kernels
 /// Unchecked: written in init, only read afterwards.
 final class PackedGPTQ: PackedPanels, RestorableMemory, @unchecked Sendable {
   private let row: UnsafePointer<mxl_kernel_row>
-  private let memory: HeapMemory
+  private let memory: PanelMemory
+  private let shards: [Range<Int>]
   private let order: HeapMemory?
   private let weights: GPTQWeights
   private let layout: GPTQWeights.Layout
 
   init(
-    _ weights: GPTQWeights, _ layout: GPTQWeights.Layout, row: UnsafePointer<mxl_kernel_row>, threads: Int32
+    _ weights: GPTQWeights, _ layout: GPTQWeights.Layout, row: UnsafePointer<mxl_kernel_row>, threads: Int32,
+    shards: [Range<Int>]
   ) throws(MaxLinearError) {
     self.row = row
+    self.shards = shards
     // What unpacking needs of the tensors is shared, so that nobody changes it.
     self.weights = GPTQWeights(sharing: weights)
     self.layout = layout
     let name = weights.qweight.name
-    memory = try HeapMemory(
-      panelsOf: row, inDim: weights.inDim, outDim: weights.outDim, purpose: "\(name), packed")
+    memory = try PanelMemory(row: row, inDim: layout.columns.count, shards: shards, purpose: "\(name), packed")
     if let columns = layout.order, layout.block != nil {
       let bytes = columns.count * MemoryLayout<Int32>.stride
       let copy = try HeapMemory(byteCount: bytes, purpose: "\(name), order of columns")
@@ -32,13 +34,15 @@ final class PackedGPTQ: PackedPanels, RestorableMemory, @unchecked Sendable {
     } else {
       order = nil
     }
-    let pointer = memory.pointer
-    let status = try weights.withTensors(layout) { mxlk_gptq_pack(row, $0, pointer, threads) }
+    let memory = memory
+    let status = try weights.withTensors(layout, shards: shards) { tensors in
+      memory.withPointers { mxlk_gptq_pack(row, tensors.baseAddress, $0, Int32(tensors.count), threads) }
+    }
     self.weights.qweight.contents = .empty
     guard status == MXL_OK else { throw MaxLinearError(.outOfMemory, "\(name): cannot allocate scratch for packing") }
   }
 
-  var pointer: UnsafeRawPointer { UnsafeRawPointer(memory.pointer) }
+  func pointer(shard: Int) -> UnsafeRawPointer { memory.pointer(shard: shard) }
   var byteCount: Int { memory.byteCount + (order?.byteCount ?? 0) }
   /// Which column of x each packed column meets; nil for the order of x.
   var columns: UnsafePointer<Int32>? { order.map { UnsafePointer($0.pointer.assumingMemoryBound(to: Int32.self)) } }
@@ -49,10 +53,16 @@ final class PackedGPTQ: PackedPanels, RestorableMemory, @unchecked Sendable {
   func restored() throws(MaxLinearError) -> Tensor {
     let qweight = weights.qweight
     let tensor = try Tensor(uninitialized: qweight.storedShape, dtype: .int32, purpose: "state dict")
-    let (row, packed) = (row, pointer)
-    let status = try weights.withTensors(layout, includingCodes: false) { tensors in
-      guard let destination = tensor.pointer else { return MXL_OK }
-      return mxlk_gptq_unpack(row, packed, tensors, destination, mxlk_threads())
+    tensor.pointer?.initializeMemory(as: UInt8.self, repeating: 0, count: tensor.byteCount)
+    let (row, memory, shards) = (row, memory, shards)
+    let status = try weights.withTensors(layout, shards: shards, includingCodes: false) { tensors in
+      for (shard, outputs) in shards.enumerated() {
+        guard let start = tensor.pointer, let shardTensors = tensors.baseAddress.map({ $0 + shard }) else { continue }
+        let status = mxlk_gptq_unpack(
+          row, memory.pointer(shard: shard), shardTensors, start + 4 * outputs.lowerBound, mxlk_threads())
+        if status != MXL_OK { return status }
+      }
+      return MXL_OK
     }
     guard status == MXL_OK else { throw MaxLinearError(.outOfMemory, "state dict: cannot allocate scratch to unpack") }
     return tensor
@@ -62,13 +72,14 @@ final class PackedGPTQ: PackedPanels, RestorableMemory, @unchecked Sendable {
 extension PreparedLinear {
   /// The prepared linear of GPTQ tensors, and what their weights hold from now on. Errors as `prepare`'s, and those of the layout.
   static func prepare(
-    _ weights: GPTQWeights, bias: Weight?, options: PrepareOptions, features: UInt64
+    _ weights: GPTQWeights, bias: Weight?, options: PrepareOptions, features: UInt64, shards: [Range<Int>]? = nil,
+    columns: Range<Int>? = nil
   ) throws(MaxLinearError) -> (layer: PreparedLinear, contents: [(weight: Weight, contents: WeightContents)]) {
     guard options.packing != .never else {
       throw MaxLinearError(
         .unsupported, "pack: GPTQ tensors lie column by column, which no kernel reads in place; expected to pack them")
     }
-    let layout = try weights.layout()
+    let layout = try weights.layout(columns: columns)
     let scalesDType = try weights.scales.source().dtype
     let encoding = layout.block.flatMap { mxlk_gptq_encoding($0, scalesDType.rawValue) }.map { String(cString: $0) }
     let compute = options.compute == .automatic ? (encoding == nil ? .float32 : .int8) : options.compute
@@ -82,11 +93,13 @@ extension PreparedLinear {
       operation: MXL_OP_LINEAR, encoding: encoding ?? "F32", compute: compute, features: features,
       argument: weights.qweight.name)
     let packedBias = try bias.map { bias throws(MaxLinearError) in try PackedBias(bias.source(), name: bias.name) }
-    let packed = try PackedGPTQ(weights, layout, row: row, threads: try Threads.checked(options.threads))
+    let shards = shards ?? [0..<weights.outDim]
+    let packed = try PackedGPTQ(
+      weights, layout, row: row, threads: try Threads.checked(options.threads), shards: shards)
     let source = try weights.qweight.source()
     if source.storage == .map { source.releasePages() }
     let layer = PreparedLinear(
-      row: row, bfloat16Row: nil, inDim: weights.inDim, outDim: weights.outDim, clip: nil, compute: compute,
+      row: row, bfloat16Row: nil, inDim: layout.columns.count, shards: shards, clip: nil, compute: compute,
       isDense: encoding == nil, packed: packed, source: source, packedBias: packedBias)
     var contents: [(weight: Weight, contents: WeightContents)] = []
     if packed.isRestorable { contents.append((weights.qweight, .prepared(packed))) }

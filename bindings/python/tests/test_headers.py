@@ -18,6 +18,7 @@ STRUCTS = {
     "mxl_device": structs.Device,
     "mxl_tensor": structs.Tensor,
     "mxl_entry": structs.Entry,
+    "mxl_parallel_options": structs.ParallelOptions,
     "mxl_quantization": structs.Quantization,
     "mxl_linear_options": structs.LinearOptions,
     "mxl_linear_v1_options": structs.LinearV1Options,

@@ -117,6 +117,19 @@ class MLPOptions(Structure):
         ("devices", POINTER(Device)),
         ("device_count", c_size_t),
         ("quantization", POINTER(Quantization)),
+        ("reduce", c_int32),
+    ]
+
+
+class ParallelOptions(Structure):
+    """mxl_parallel_options"""
+
+    _fields_ = [
+        ("struct_size", c_uint32),
+        ("gather", c_int32),
+        ("linear", POINTER(LinearOptions)),
+        ("devices", POINTER(Device)),
+        ("device_count", c_size_t),
     ]
 
 
@@ -200,6 +213,9 @@ PROTOTYPES = {
         _status,
         [WeightsHandle, c_int64, POINTER(MLPWeightsOptions), POINTER(LayerHandle), _error],
     ),
+    "mxl_distributed_mlp_create": (_status, [POINTER(MLPOptions), POINTER(LayerHandle), _error]),
+    "mxl_column_parallel_create": (_status, [POINTER(ParallelOptions), POINTER(LayerHandle), _error]),
+    "mxl_row_parallel_create": (_status, [POINTER(ParallelOptions), POINTER(LayerHandle), _error]),
     "mxl_gate": (_status, [c_int32, POINTER(Tensor), POINTER(Tensor), POINTER(Tensor), _error]),
     "mxl_layer_entry_count": (_status, [LayerHandle, POINTER(c_size_t), _error]),
     "mxl_layer_entry": (_status, [LayerHandle, c_size_t, POINTER(Entry), _error]),
@@ -208,6 +224,14 @@ PROTOTYPES = {
     "mxl_layer_prepare": (_status, [LayerHandle, POINTER(PrepareOptions), _error]),
     "mxl_layer_kernel": (_status, [LayerHandle, POINTER(c_char_p), _error]),
     "mxl_layer_forward": (_status, [LayerHandle, POINTER(RunOptions), POINTER(Tensor), POINTER(Tensor), _error]),
+    "mxl_layer_forward_devices": (
+        _status,
+        [LayerHandle, POINTER(RunOptions), POINTER(Tensor), POINTER(Tensor), c_size_t, _error],
+    ),
+    "mxl_layer_shard": (
+        _status,
+        [LayerHandle, c_size_t, POINTER(c_size_t), POINTER(c_int64), POINTER(c_int64), _error],
+    ),
     "mxl_layer_memory": (_status, [LayerHandle, POINTER(Memory), _error]),
     "mxl_layer_retain": (None, [LayerHandle]),
     "mxl_layer_destroy": (None, [LayerHandle]),

@@ -22,6 +22,33 @@ from .module import Module
 __all__ = ["GPTQLinear", "GPTQLinearV2", "Linear", "LinearV2", "QLinear"]
 
 
+def linear_options(
+    in_dim: int,
+    out_dim: int,
+    dtype: DType,
+    device: DeviceRef,
+    has_bias: bool,
+    quantization_encoding: QuantizationEncoding | None,
+    name: str | None,
+    clip_weight: float | None,
+    quantization_config: QuantizationConfig | None,
+) -> structs.LinearOptions:
+    """The C options of a linear layer. ctypes keeps what they point to."""
+    config = None if quantization_config is None else quantization_config._struct()
+    return structs.LinearOptions(
+        struct_size=ctypes.sizeof(structs.LinearOptions),
+        dtype=dtype.value,
+        in_dim=integer(in_dim, 64, "in_dim"),
+        out_dim=integer(out_dim, 64, "out_dim"),
+        has_bias=int(has_bias),
+        device=structs.Device(device._number, integer(device.id, 32, "device")),
+        encoding=None if quantization_encoding is None else quantization_encoding.name.encode(),
+        name=None if name is None else name.encode(),
+        clip_weight=None if clip_weight is None else ctypes.pointer(ctypes.c_float(clip_weight)),
+        quantization=None if config is None else ctypes.pointer(config),
+    )
+
+
 class LinearV2(Module):
     """y = x clamp(W, ±clip_weight)ᵀ + b, with W (out_dim, in_dim) and b (out_dim) from a state dict.
 
@@ -66,18 +93,8 @@ class LinearV2(Module):
         quantization_config: QuantizationConfig | None,
     ) -> None:
         device = device or DeviceRef.CPU()
-        config = None if quantization_config is None else quantization_config._struct()
-        options = structs.LinearOptions(
-            struct_size=ctypes.sizeof(structs.LinearOptions),
-            dtype=dtype.value,
-            in_dim=integer(in_dim, 64, "in_dim"),
-            out_dim=integer(out_dim, 64, "out_dim"),
-            has_bias=int(has_bias),
-            device=structs.Device(device._number, integer(device.id, 32, "device")),
-            encoding=None if quantization_encoding is None else quantization_encoding.name.encode(),
-            name=None if name is None else name.encode(),
-            clip_weight=None if clip_weight is None else ctypes.pointer(ctypes.c_float(clip_weight)),
-            quantization=None if config is None else ctypes.pointer(config),
+        options = linear_options(
+            in_dim, out_dim, dtype, device, has_bias, quantization_encoding, name, clip_weight, quantization_config
         )
         handle = structs.LayerHandle()
         error = new_error()
@@ -345,9 +362,9 @@ def _check_gptq(encoding: QuantizationEncoding | None) -> None:
 
 
 def __getattr__(name: str) -> Any:
-    """MLP and MLPV2, which MAX keeps in this module."""
-    if name in ("MLP", "MLPV2"):
-        from . import mlp
+    """The MLPs and parallel layers, which MAX keeps in this module."""
+    if name in ("MLP", "MLPV2", "DistributedMLP", "ColumnParallelLinear", "RowParallelLinear"):
+        from . import distributed
 
-        return getattr(mlp, name)
+        return getattr(distributed, name)
     raise AttributeError(name)

@@ -56,7 +56,7 @@ def gate(activation_function: str, gate: Array, up: Array) -> Array:
     return hidden
 
 
-def _new_handle(create: Any, *arguments: Any) -> Any:
+def new_handle(create: Any, *arguments: Any) -> Any:
     """The layer that a function of the library makes."""
     handle = structs.LayerHandle()
     error = new_error()
@@ -64,12 +64,19 @@ def _new_handle(create: Any, *arguments: Any) -> Any:
     return handle
 
 
+def device_array(devices: Sequence[DeviceRef]) -> Any:
+    """The devices as C structs."""
+    return (structs.Device * len(devices))(
+        *(structs.Device(device._number, integer(device.id, 32, "devices")) for device in devices)
+    )
+
+
 class _Fused(Module):
     """Three linear layers as they are now, as one."""
 
     def __init__(self, linears: Sequence[Module], activation: int, out_dim: int) -> None:
         handles = (linear._handle for linear in linears)
-        self._own(_new_handle(library.mxl_mlp_create_from, *handles, activation))
+        self._own(new_handle(library.mxl_mlp_create_from, *handles, activation))
         self._columns = out_dim
 
     @property
@@ -182,6 +189,7 @@ class MLPV2(Module):
             one pass over x, with the bits of the three linears called one by one.
         devices: the first is used; none means the CPU.
         activation_function: "silu", "gelu", "gelu_tanh", "relu", "tanh" or "sigmoid".
+        quantization_config: of GPTQ weights, with `QuantizationEncoding.GPTQ` and `LinearV2`.
 
     Raises:
         maxlinear.Error: an argument that does not fit (ValueError).
@@ -197,6 +205,7 @@ class MLPV2(Module):
         devices: Sequence[DeviceRef] = (),
         has_bias: bool = False,
         activation_function: str = "silu",
+        quantization_config: QuantizationConfig | None = None,
     ) -> None:
         self.dtype = dtype
         self.quantization_encoding = quantization_encoding
@@ -205,6 +214,7 @@ class MLPV2(Module):
         self.devices = tuple(devices) or (DeviceRef.CPU(),)
         self.has_bias = has_bias
         self.activation_function = activation_function
+        self.quantization_config = quantization_config
         number = _activation(activation_function)
         self._linears: _Linears | None = None
         if linear_cls is LinearV2:
@@ -264,7 +274,7 @@ class MLPV2(Module):
         )
         number = integer(layer, 64, "layer")
         create = library.mxl_mlp_create_from_weights
-        self._own(_new_handle(create, weights._checkpoint.handle, number, ctypes.byref(options)))
+        self._own(new_handle(create, weights._checkpoint.handle, number, ctypes.byref(options)))
         self._linears = None
         named = {weight.name: weight for weight in self.weights}
         if "gate_proj.qweight" in named:
@@ -277,17 +287,19 @@ class MLPV2(Module):
             self.quantization_encoding = gate_weight.quantization_encoding
             self.feed_forward_length, self.hidden_dim = gate_weight.shape
         self.has_bias = "gate_proj.bias" in named
+        self.quantization_config = quantization_config
         self.activation_function = activation_function
         return self
 
     def _device_array(self) -> Any:
-        return (structs.Device * len(self.devices))(
-            *(structs.Device(device._number, integer(device.id, 32, "devices")) for device in self.devices)
-        )
+        return device_array(self.devices)
 
     def _make(self, activation: int) -> None:
-        encoding = self.quantization_encoding
-        options = structs.MLPOptions(
+        self._own(new_handle(library.mxl_mlp_create, ctypes.byref(self._options(activation))))
+
+    def _options(self, activation: int) -> structs.MLPOptions:
+        encoding, config = self.quantization_encoding, self.quantization_config
+        return structs.MLPOptions(
             struct_size=ctypes.sizeof(structs.MLPOptions),
             dtype=self.dtype.value,
             hidden_dim=integer(self.hidden_dim, 64, "hidden_dim"),
@@ -297,8 +309,8 @@ class MLPV2(Module):
             encoding=None if encoding is None else encoding.name.encode(),
             devices=self._device_array(),
             device_count=len(self.devices),
+            quantization=None if config is None else ctypes.pointer(config._struct()),
         )
-        self._own(_new_handle(library.mxl_mlp_create, ctypes.byref(options)))
 
     @property
     def _out_dim(self) -> int:

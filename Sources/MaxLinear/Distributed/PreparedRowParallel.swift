@@ -1,0 +1,104 @@
+import CMaxLinear
+import Kernels
+
+/// y = Σ over devices, in their order, of x_d W_dᵀ, with b added to the first: W is split by its inputs.
+final class PreparedRowParallel: PreparedComputation {
+  let parts: [PreparedLinear]
+  let inputs: [Range<Int>]
+
+  init(parts: [PreparedLinear], inputs: [Range<Int>]) {
+    self.parts = parts
+    self.inputs = inputs
+  }
+
+  var outDim: Int { parts.first?.outDim ?? 0 }
+  var kernelName: UnsafePointer<CChar> { parts[0].kernelName }
+  var packedBytes: Int { parts.reduce(0) { $0 + $1.packedBytes } }
+  var shards: [Range<Int>] { inputs }
+  func matches(_ options: PrepareOptions) -> Bool { parts.allSatisfy { $0.matches(options) } }
+
+  func outputShape(_ x: mxl_tensor) throws(MaxLinearError) -> [Int] {
+    _ = try LinearViews.checkX(x, inDim: inputs.last?.upperBound ?? 0)
+    return (0..<Int(x.rank) - 1).map { Int(x.shape[$0]) } + [outDim]
+  }
+
+  func outputShape(_ x: mxl_tensor, device: Int) throws(MaxLinearError) -> [Int] {
+    _ = try LinearViews.checkX(x, inDim: inputs[device].count)
+    return (0..<Int(x.rank) - 1).map { Int(x.shape[$0]) } + [outDim]
+  }
+
+  /// The whole x: each device takes its columns of it.
+  func run(_ x: mxl_tensor, into y: mxl_tensor, accumulate: Bool, threads: Int32) throws(MaxLinearError) {
+    let views = LinearViews(x: x, y: y)
+    try views.check(inDim: inputs.last?.upperBound ?? 0, outDim: outDim)
+    var job = mxlk_linear_job(views, accumulate: accumulate, threads: threads)
+    let bytes = x.dtype == MXL_FLOAT32.rawValue ? 4 : 2
+    let starts = inputs.map { range in job.x.map { $0 + bytes * range.lowerBound } }
+    try sum(&job, from: starts, shape: y.shapeText)
+  }
+
+  func run(
+    devices: DeviceViews, accumulate: Bool, threads: Int32
+  ) throws(MaxLinearError) {
+    try devices.check(inDim: { inputs[$0].count }, outDim: { _ in outDim })
+    guard let y = devices.ys.first else { return }
+    try checkShapes(devices)
+    // The rows of each x have strides of their own: copied side by side they are one.
+    let whole = try Tensor(
+      uninitialized: (0..<Int(y.rank) - 1).map { Int(y.shape[$0]) } + [inputs.last?.upperBound ?? 0], dtype: .float32,
+      purpose: "x")
+    for (x, range) in zip(devices.xs, inputs) { try whole.takeColumns(range, of: x) }
+    try whole.withCTensor { x throws(MaxLinearError) in
+      try run(x, into: y, accumulate: accumulate, threads: threads)
+    }
+    devices.copyY()
+  }
+
+  private func checkShapes(_ devices: DeviceViews) throws(MaxLinearError) {
+    for (device, x) in devices.xs.enumerated().dropFirst() {
+      let first = devices.xs[0]
+      guard x.rank == first.rank, (0..<Int(x.rank) - 1).allSatisfy({ x.shape[$0] == first.shape[$0] }) else {
+        throw MaxLinearError(
+          .invalidShape,
+          "xs[\(device)]: shape is \(x.shapeText), expected the leading dimensions of xs[0], \(first.shapeText)")
+      }
+    }
+  }
+
+  /// The sum in float32, rounded to y's dtype once.
+  func sum(
+    _ job: inout mxlk_linear_job, from starts: [UnsafeRawPointer?], shape: @autoclosure () -> String
+  ) throws(MaxLinearError) {
+    let rows = mxlk_job_rows(&job)
+    guard rows > 0 else { return }
+    let sums = try Tensor(uninitialized: [Int(rows), outDim], dtype: .float32, purpose: "sum over devices")
+    var part = job
+    part.y = sums.pointer
+    part.y_dtype = MXL_FLOAT32.rawValue
+    part.accumulate = 0
+    mxlk_rows_in_c_order(&part.rows, Int64(outDim))
+    for (linear, start) in zip(parts, starts) {
+      part.weights = linear.pointer
+      part.x = start
+      guard mxlk_linear_run(&part) == MXL_OK else {
+        throw MaxLinearError(.outOfMemory, "forward: cannot allocate scratch for y of shape \(shape())")
+      }
+      part.accumulate = 1
+    }
+    mxlk_store_rows(&job, sums.pointer, Int64(outDim))
+  }
+}
+
+extension Tensor {
+  /// Writes a checked float view's values into these columns; the leading dimensions are the same.
+  fileprivate func takeColumns(_ columns: Range<Int>, of view: mxl_tensor) throws(MaxLinearError) {
+    let source = try Tensor(view, owner: nil, isReadOnly: true, argument: "x")
+    let wide =
+      source.dtype == .float32 && source.isContiguous ? source : try source.converted(to: .float32, purpose: "x")
+    guard let to = pointer, let from = wide.pointer, wide.count > 0 else { return }
+    let (width, bytes) = (shape[rank - 1] * 4, columns.count * 4)
+    for row in 0..<wide.count / columns.count {
+      (to + row * width + columns.lowerBound * 4).copyMemory(from: from + row * bytes, byteCount: bytes)
+    }
+  }
+}

@@ -1,0 +1,44 @@
+/// How a dimension is divided among devices: runs of whole units, their lengths differing by one unit at most, the longer ones first.
+struct Sharding: Equatable {
+  let ranges: [Range<Int>]
+
+  /// - Parameters:
+  ///   - unit: what is not divided: 1, or the 256 columns that share a scale where they are quantized.
+  ///   - argument: what the dimension is called.
+  /// - Throws: `.invalidArgument` when there are more devices than units.
+  init(_ count: Int, unit: Int, devices: Int, argument: String) throws(MaxLinearError) {
+    let units = count / unit + (count % unit == 0 ? 0 : 1)
+    guard devices <= units else {
+      let each = unit == 1 ? "" : " of \(unit)"
+      throw MaxLinearError(
+        .invalidArgument,
+        "devices: there are \(devices), expected at most \(units), as \(argument) = \(count) has so many units\(each)")
+    }
+    var begin = 0
+    ranges = (0..<devices).map { device in
+      let length = (units / devices + (device < units % devices ? 1 : 0)) * unit
+      let end = min(begin + length, count)
+      defer { begin = end }
+      return begin..<end
+    }
+  }
+}
+
+extension DeviceRef {
+  /// The devices of a distributed layer: CPU devices of this process, each a part of a call's threads. None means one.
+  ///
+  /// Throws `.noDevice` for a GPU, `.invalidArgument` for one that comes twice or a negative id.
+  static func checked(distributed devices: [DeviceRef]) throws(MaxLinearError) -> [DeviceRef] {
+    var seen: Set<DeviceRef> = []
+    for (index, device) in devices.enumerated() {
+      guard device.kind == .cpu else { try device.check("devices[\(index)]"); continue }
+      guard device.id >= 0 else {
+        throw MaxLinearError(.invalidArgument, "devices[\(index)]: id is \(device.id), expected 0 or more")
+      }
+      guard seen.insert(device).inserted else {
+        throw MaxLinearError(.invalidArgument, "devices[\(index)]: \(device) comes twice, expected each device once")
+      }
+    }
+    return devices.isEmpty ? [.cpu()] : devices
+  }
+}

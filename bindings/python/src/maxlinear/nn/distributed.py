@@ -1,0 +1,259 @@
+"""Layers on several devices: called with one x a device, they return one y a device."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .._ffi import structs
+from .._ffi.library import library
+from .._ffi.tensors import as_array, rows_contiguous, tensor_of
+from ..dtype import DType
+from ..errors import check, integer, new_error
+from ..graph.device import DeviceRef
+from ..graph.quantization import QuantizationConfig, QuantizationEncoding
+from .linear import GPTQLinearV2, LinearV2, linear_options
+from .mlp import MLP, MLPV2, device_array, new_handle
+from .module import Array, Module
+
+__all__ = ["MLP", "MLPV2", "ColumnParallelLinear", "DistributedMLP", "RowParallelLinear"]
+
+
+def _shards(layer: Module) -> list[range]:
+    """What each device has."""
+    layer._ensure_prepared()
+    count = ctypes.c_size_t()
+    error = new_error()
+    check(library.mxl_layer_shard(layer._handle, 0, ctypes.byref(count), None, None, error), error)
+    shards = []
+    for index in range(count.value):
+        begin, end = ctypes.c_int64(), ctypes.c_int64()
+        status = library.mxl_layer_shard(layer._handle, index, None, ctypes.byref(begin), ctypes.byref(end), error)
+        check(status, error)
+        shards.append(range(begin.value, end.value))
+    return shards
+
+
+def _forward(layer: Module, xs: Sequence[Any], out_dims: Sequence[int], threads: int | None) -> list[Array]:
+    """One y for each x."""
+    layer._ensure_prepared()
+    sources = [rows_contiguous(as_array(x, f"xs[{device}]")) for device, x in enumerate(xs)]
+    widths = (*out_dims, *[0] * len(sources))
+    results = [
+        np.empty((*source.shape[:-1], width), source.dtype) for source, width in zip(sources, widths, strict=False)
+    ]
+    options = structs.RunOptions(
+        struct_size=ctypes.sizeof(structs.RunOptions),
+        threads=0 if threads is None else integer(threads, 32, "threads"),
+    )
+    views = [
+        (structs.Tensor * max(len(arrays), 1))(*(tensor_of(array) for array in arrays)) for arrays in (sources, results)
+    ]
+    error = new_error()
+    arguments = (layer._handle, ctypes.byref(options), *views, len(sources), error)
+    check(library.mxl_layer_forward_devices(*arguments), error)
+    return results
+
+
+class DistributedMLP(MLPV2):
+    """`MLPV2` on several devices of this process, with its bits for any number of devices and threads.
+
+    A device is a part of a call's threads, which pack its shard, touch it first and compute it. All three matrices are split by their
+    outputs, gate and up at multiples of 256 where h is quantized; shards may be uneven, nothing is dropped. The state dict is the
+    undivided one.
+
+    Args:
+        devices: `DeviceRef.CPU(id)` with different ids; none means one.
+        linear_cls: `LinearV2`, or `functools.partial(GPTQLinearV2, quantization_config=...)`. Layers of another class are not divided: each
+            device gets their result.
+        reduce: split down by its inputs and sum the devices' results in their order: the bits then depend on the number of devices.
+        others: as in `MLPV2`.
+
+    Raises:
+        maxlinear.Error: more devices than units of work, a device that comes twice, a GPU (ValueError).
+    """
+
+    def __init__(
+        self,
+        dtype: DType,
+        quantization_encoding: QuantizationEncoding | None,
+        hidden_dim: int,
+        feed_forward_length: int,
+        linear_cls: Callable[..., LinearV2] = LinearV2,
+        devices: Sequence[DeviceRef] = (),
+        has_bias: bool = False,
+        activation_function: str = "silu",
+        quantization_config: QuantizationConfig | None = None,
+        reduce: bool = False,
+    ) -> None:
+        if isinstance(linear_cls, functools.partial) and linear_cls.func is GPTQLinearV2:
+            quantization_config = linear_cls.keywords.get("quantization_config", quantization_config)
+            quantization_encoding, linear_cls = QuantizationEncoding.GPTQ, LinearV2
+        self.reduce = reduce
+        self._wanted = tuple(devices)
+        super().__init__(
+            dtype,
+            quantization_encoding,
+            hidden_dim,
+            feed_forward_length,
+            linear_cls,
+            tuple(devices) if linear_cls is LinearV2 else (),
+            has_bias,
+            activation_function,
+            quantization_config,
+        )
+        self.devices = self._wanted or (DeviceRef.CPU(),)
+
+    def _make(self, activation: int) -> None:
+        options = self._options(activation)
+        options.reduce = int(self.reduce)
+        self._own(new_handle(library.mxl_distributed_mlp_create, ctypes.byref(options)))
+
+    @property
+    def shards(self) -> list[range]:
+        """The columns of h that each device has. Prepares the layer."""
+        return _shards(self)
+
+    def __call__(  # type: ignore[override]
+        self, xs: Sequence[Any], signal_buffers: Any = None, *, threads: int | None = None
+    ) -> list[Array]:
+        """ys = mlp(xs), one y a device.
+
+        Args:
+            xs: the same x for each device.
+            signal_buffers: accepted as in MAX; there is nothing to signal.
+            threads: the most threads this call may use.
+
+        Raises:
+            maxlinear.Error: not one x a device, xs that differ, what `MLPV2` raises.
+        """
+        if self._linears is not None:
+            return [self._linears(x, None, False, threads) for x in xs]
+        return _forward(self, xs, [self.hidden_dim] * len(self.devices), threads)
+
+
+class _Parallel(Module):
+    """A linear layer that is split among devices."""
+
+    def __init__(
+        self,
+        create: Any,
+        in_dim: int,
+        out_dim: int,
+        dtype: DType,
+        devices: Sequence[DeviceRef],
+        has_bias: bool,
+        quantization_encoding: QuantizationEncoding | None,
+        name: str | None,
+        clip_weight: float | None,
+        quantization_config: QuantizationConfig | None,
+        gather: bool,
+    ) -> None:
+        linear = linear_options(
+            in_dim,
+            out_dim,
+            dtype,
+            DeviceRef.CPU(),
+            has_bias,
+            quantization_encoding,
+            name,
+            clip_weight,
+            quantization_config,
+        )
+        options = structs.ParallelOptions(
+            struct_size=ctypes.sizeof(structs.ParallelOptions),
+            gather=int(gather),
+            linear=ctypes.pointer(linear),
+            devices=device_array(devices),
+            device_count=len(devices),
+        )
+        self._own(new_handle(create, ctypes.byref(options)))
+        self.in_dim = in_dim
+        self.out_dim = out_dim
+        self.dtype = dtype
+        self.devices = tuple(devices) or (DeviceRef.CPU(),)
+        self.quantization_encoding = quantization_encoding
+        self.quantization_config = quantization_config
+
+    @property
+    def _out_dim(self) -> int:
+        return self.out_dim
+
+    @property
+    def shards(self) -> list[range]:
+        """The outputs (column-parallel) or inputs (row-parallel) of each device. Prepares the layer."""
+        return _shards(self)
+
+
+class ColumnParallelLinear(_Parallel):
+    """y = x Wᵀ + b with W split among devices by its outputs.
+
+    Args:
+        devices: as in `DistributedMLP`.
+        gather: give each device the whole y, with the bits of the undivided layer; else its own outputs.
+        others: as in `LinearV2` and `GPTQLinearV2`, with their state dicts.
+
+    Raises:
+        maxlinear.Error: more devices than outputs, a device that comes twice, a GPU (ValueError).
+    """
+
+    def __init__(
+        self,
+        in_dim: int,
+        out_dim: int,
+        dtype: DType,
+        devices: Sequence[DeviceRef] = (),
+        *,
+        has_bias: bool = False,
+        quantization_encoding: QuantizationEncoding | None = None,
+        name: str | None = None,
+        clip_weight: float | None = None,
+        quantization_config: QuantizationConfig | None = None,
+        gather: bool = True,
+    ) -> None:
+        create = library.mxl_column_parallel_create
+        quantization = (quantization_encoding, name, clip_weight, quantization_config)
+        super().__init__(create, in_dim, out_dim, dtype, devices, has_bias, *quantization, gather)
+        self.gather = gather
+
+    def __call__(  # type: ignore[override]
+        self, xs: Sequence[Any], signal_buffers: Any = None, *, threads: int | None = None
+    ) -> list[Array]:
+        """ys = layer(xs), the same x for each device. signal_buffers is accepted as in MAX."""
+        self._ensure_prepared()
+        widths = [self.out_dim] * len(self.devices) if self.gather else [len(shard) for shard in self.shards]
+        return _forward(self, xs, widths, threads)
+
+
+class RowParallelLinear(_Parallel):
+    """y = x Wᵀ + b with W split among devices by its inputs: each takes its own columns of x (`shards`) and gets the whole sum.
+
+    The devices' results are summed in their order, in float32, b with the first. Arguments as in `ColumnParallelLinear`.
+    """
+
+    def __init__(
+        self,
+        in_dim: int,
+        out_dim: int,
+        dtype: DType,
+        devices: Sequence[DeviceRef] = (),
+        *,
+        has_bias: bool = False,
+        quantization_encoding: QuantizationEncoding | None = None,
+        name: str | None = None,
+        clip_weight: float | None = None,
+        quantization_config: QuantizationConfig | None = None,
+    ) -> None:
+        create = library.mxl_row_parallel_create
+        quantization = (quantization_encoding, name, clip_weight, quantization_config)
+        super().__init__(create, in_dim, out_dim, dtype, devices, has_bias, *quantization, False)
+
+    def __call__(  # type: ignore[override]
+        self, xs: Sequence[Any], signal_buffers: Any = None, *, threads: int | None = None
+    ) -> list[Array]:
+        """ys = layer(xs), for each device its own columns of x. signal_buffers is accepted as in MAX."""
+        return _forward(self, xs, [self.out_dim] * len(self.devices), threads)
