@@ -29,7 +29,8 @@ static void store_thread(void *context, const mxlk_team *team) {
   mxlk_share(team, mxlk_rows_count(&job->rows), &begin, &end);
   for (; begin < end; begin++) {
     const float *from = s->values + begin * s->columns;
-    char *y = (char *)job->y + mxlk_rows_offset(&job->rows, job->rows.y_strides, begin) * mxlk_element_bytes(job->y_dtype);
+    char *y =
+        (char *)job->y + mxlk_rows_offset(&job->rows, job->rows.y_strides, begin) * mxlk_element_bytes(job->y_dtype);
     for (int64_t done = 0; done < s->columns; done += 256) {
       int64_t count = s->columns - done < 256 ? s->columns - done : 256;
       char *at = y + done * mxlk_element_bytes(job->y_dtype);

@@ -285,6 +285,101 @@ static void mlp_of_layers(void) {
   mxl_layer_destroy(mlp);
 }
 
+/* Two devices: each has half of the outputs, of the inputs, or of h. */
+static void devices(void) {
+  static const mxl_device cpus[] = {{MXL_DEVICE_CPU, 0}, {MXL_DEVICE_CPU, 1}};
+  static const int64_t square[] = {2, 2}, row[] = {2}, half[] = {1};
+  float square_weight[] = {1, 2, 3, 4}, in[] = {5, 7}, copy[] = {5, 7}, outs[2][2] = {{0}};
+  mxl_linear_options linear_options = {0};
+  linear_options.struct_size = sizeof linear_options;
+  linear_options.dtype = MXL_FLOAT32;
+  linear_options.in_dim = linear_options.out_dim = 2;
+  mxl_parallel_options options = {0};
+  options.struct_size = sizeof options;
+  options.gather = 1;
+  options.linear = &linear_options;
+  options.devices = cpus;
+  options.device_count = 2;
+  mxl_entry entry = {0};
+  entry.name = "weight";
+  entry.tensor = tensor(square_weight, 2, square);
+  mxl_tensor xs[2] = {tensor(in, 1, row), tensor(copy, 1, row)},
+             ys[2] = {tensor(outs[0], 1, row), tensor(outs[1], 1, row)};
+  mxl_layer *layer = NULL;
+  CALL(mxl_column_parallel_create(&options, &layer, &failure));
+  CALL(mxl_layer_load(layer, &entry, 1, 0, &failure));
+  CALL(mxl_layer_prepare(layer, NULL, &failure));
+  CALL(mxl_layer_forward_devices(layer, NULL, xs, ys, 2, &failure));
+  for (int device = 0; device < 2; device++) CHECK(outs[device][0] == 19 && outs[device][1] == 43);
+  size_t count = 0;
+  int64_t begin = 0, end = 0;
+  CALL(mxl_layer_shard(layer, 1, &count, &begin, &end, &failure));
+  CHECK(count == 2 && begin == 1 && end == 2);
+  mxl_layer_destroy(layer);
+
+  CALL(mxl_row_parallel_create(&options, &layer, &failure));
+  CALL(mxl_layer_load(layer, &entry, 1, 0, &failure));
+  CALL(mxl_layer_prepare(layer, NULL, &failure));
+  mxl_tensor parts[2] = {tensor(in, 1, half), tensor(in + 1, 1, half)};
+  memset(outs, 0, sizeof outs);
+  CALL(mxl_layer_forward_devices(layer, NULL, parts, ys, 2, &failure));
+  for (int device = 0; device < 2; device++) CHECK(outs[device][0] == 19 && outs[device][1] == 43);
+  mxl_layer_destroy(layer);
+
+  mxl_mlp_options mlp_options = {0};
+  mlp_options.struct_size = sizeof mlp_options;
+  mlp_options.dtype = MXL_FLOAT32;
+  mlp_options.hidden_dim = mlp_options.feed_forward_length = 2;
+  mlp_options.activation = MXL_ACTIVATION_RELU;
+  mlp_options.devices = cpus;
+  mlp_options.device_count = 2;
+  mxl_entry state[3] = {entry, entry, entry};
+  state[0].name = "gate_proj.weight";
+  state[1].name = "down_proj.weight";
+  state[2].name = "up_proj.weight";
+  CALL(mxl_distributed_mlp_create(&mlp_options, &layer, &failure));
+  CALL(mxl_layer_load(layer, state, 3, MXL_LOAD_STRICT, &failure));
+  CALL(mxl_layer_prepare(layer, NULL, &failure));
+  CALL(mxl_layer_forward_devices(layer, NULL, xs, ys, 2, &failure));
+  for (int device = 0; device < 2; device++)
+    CHECK(outs[device][0] == 19 * 19 + 2 * 43 * 43 && outs[device][1] == 3 * 19 * 19 + 4 * 43 * 43);
+  mxl_layer_destroy(layer);
+}
+
+/* GPTQ, eight codes a word: w = scale (code - 8). */
+static void gptq(void) {
+  static const int64_t word_shape[] = {1, 1}, in_shape[] = {8}, out_shape[] = {1};
+  float scale = 0.5f, in[8] = {1, 1, 1, 1, 1, 1, 1, 2}, out = 0;
+  uint32_t word = 0xf8888889u;
+  mxl_quantization quantization = {0};
+  quantization.struct_size = sizeof quantization;
+  quantization.bits = 4;
+  quantization.group_size = 8;
+  quantization.sym = 1;
+  mxl_linear_options options = {0};
+  options.struct_size = sizeof options;
+  options.dtype = MXL_FLOAT32;
+  options.in_dim = 8;
+  options.out_dim = 1;
+  options.encoding = "GPTQ";
+  options.quantization = &quantization;
+  mxl_entry state[2] = {{0}};
+  state[0].name = "qweight";
+  state[0].tensor = tensor(&scale, 2, word_shape);
+  state[0].tensor.data = &word;
+  state[0].tensor.dtype = MXL_INT32;
+  state[1].name = "scales";
+  state[1].tensor = tensor(&scale, 2, word_shape);
+  mxl_layer *layer = NULL;
+  CALL(mxl_linear_create(&options, &layer, &failure));
+  CALL(mxl_layer_load(layer, state, 2, MXL_LOAD_STRICT, &failure));
+  CALL(mxl_layer_prepare(layer, NULL, &failure));
+  mxl_tensor from = tensor(in, 1, in_shape), to = tensor(&out, 1, out_shape);
+  CALL(mxl_layer_forward(layer, NULL, &from, &to, &failure));
+  CHECK(out == 0.5f * 1 + 0.5f * 7 * 2);
+  mxl_layer_destroy(layer);
+}
+
 /* Every code of a block whose scale is 1: what goes in comes out. */
 static void encodings(void) {
   enum { K = 64, BYTES = 36 };
@@ -315,6 +410,8 @@ int main(void) {
   linear_v1();
   mlp();
   mlp_of_layers();
+  devices();
+  gptq();
   encodings();
   checkpoint();
   mxl_layer_retain(NULL);

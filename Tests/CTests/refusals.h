@@ -46,5 +46,6 @@ static inline mxl_tensor tensor(void *data, int32_t rank, const int64_t *shape) 
 
 void refuse_mlps(const char *path);
 void refuse_encodings(void);
+void refuse_distributed(void);
 
 #endif

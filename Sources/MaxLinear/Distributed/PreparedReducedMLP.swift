@@ -2,9 +2,7 @@ import CMaxLinear
 import Kernels
 
 /// y = Σ over devices, in their order, of h_d down_dᵀ, h = activation(gate x) · (up x): down is split by its inputs.
-///
-/// Unchecked: `weights` are written in init and only read afterwards.
-final class PreparedReducedMLP: PreparedComputation, @unchecked Sendable {
+final class PreparedReducedMLP: PreparedComputation {
   private let gate: PreparedLinear
   private let up: PreparedLinear
   private let down: PreparedRowParallel
@@ -15,6 +13,13 @@ final class PreparedReducedMLP: PreparedComputation, @unchecked Sendable {
     self.down = down
     self.up = up
     self.activation = activation
+  }
+
+  /// Whether gate and up run one kernel row on one order of x.
+  private var sharesPass: Bool {
+    let (first, second) = (gate.weights[0], up.weights[0])
+    return first.row == second.row && first.bfloat16_row == second.bfloat16_row && first.columns == nil
+      && second.columns == nil
   }
 
   var kernelName: UnsafePointer<CChar> { gate.kernelName }
@@ -37,14 +42,27 @@ final class PreparedReducedMLP: PreparedComputation, @unchecked Sendable {
     let hidden = try Tensor(uninitialized: [rows, up.outDim], dtype: .float32, purpose: "h")
     var first = job
     first.weights = up.pointer
-    first.gate = gate.pointer
     first.shard_count = up.shardCount
-    first.activation = activation.rawValue
     first.y = hidden.pointer
     first.y_dtype = MXL_FLOAT32.rawValue
     first.accumulate = 0
     mxlk_rows_in_c_order(&first.rows, Int64(up.outDim))
-    guard mxlk_linear_run(&first) == MXL_OK else {
+    let gates = sharesPass ? nil : try Tensor(uninitialized: [rows, up.outDim], dtype: .float32, purpose: "gate x")
+    if sharesPass {
+      first.gate = gate.pointer
+      first.activation = activation.rawValue
+    }
+    var status = mxlk_linear_run(&first)
+    if let gates, status == MXL_OK {
+      var other = first
+      other.weights = gate.pointer
+      other.y = gates.pointer
+      status = mxlk_linear_run(&other)
+      if status == MXL_OK {
+        mxlk_gate_run(activation.rawValue, gates.pointer, hidden.pointer, Int64(hidden.count), hidden.pointer)
+      }
+    }
+    guard status == MXL_OK else {
       throw MaxLinearError(.outOfMemory, "forward: cannot allocate scratch for x of shape \(x.shapeText)")
     }
     job.x_dtype = MXL_FLOAT32.rawValue
