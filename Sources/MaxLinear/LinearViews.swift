@@ -61,13 +61,7 @@ struct LinearViews {
         .invalidShape,
         "y: shape \(y.shapeText) with strides \(y.stridesText) makes elements share memory, expected distinct ones")
     }
-    let xStart = Int(bitPattern: x.data)
-    let yStart = Int(bitPattern: y.data)
-    // Wrapping: the extents were checked against the unsigned address space.
-    let rangesMeet =
-      UInt(bitPattern: xStart &+ xExtent.low) < UInt(bitPattern: yStart &+ yExtent.high)
-      && UInt(bitPattern: yStart &+ yExtent.low) < UInt(bitPattern: xStart &+ xExtent.high)
-    guard !rangesMeet || rowsInterleave(xBytes: inDim * bytes(x), yBytes: outDim * bytes(y)) else {
+    guard !x.overlaps(y, xExtent, yExtent) || rowsInterleave(xBytes: inDim * bytes(x), yBytes: outDim * bytes(y)) else {
       throw MaxLinearError(.invalidArgument, "y: overlaps x, expected memory of its own")
     }
   }

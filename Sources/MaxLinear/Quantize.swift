@@ -96,43 +96,24 @@ extension QuantizationEncoding {
     guard dtype.isDenseWeight else {
       throw MaxLinearError(.invalidDType, "values: dtype is \(dtype.name), expected float32, float16 or bfloat16")
     }
-    let valuesExtent = try Self.checked(values, bits: dtype.bits, "values")
+    let valuesExtent = try values.checkedInCOrder(bits: dtype.bits, "values")
     guard blocks.dtype == MXL_UINT8.rawValue else {
       throw MaxLinearError(.invalidDType, "blocks: dtype is \(try blocks.checkedDType("blocks").name), expected uint8")
     }
-    let blocksExtent = try Self.checked(blocks, bits: 8, "blocks")
+    let blocksExtent = try blocks.checkedInCOrder(bits: 8, "blocks")
     let shape = (0..<Int(values.rank)).map { Int(values.shape[$0]) }
     let expected = try blocksShape(shape)
     guard blocks.rank == values.rank, (0..<expected.count).allSatisfy({ Int(blocks.shape[$0]) == expected[$0] }) else {
       throw MaxLinearError(
         .invalidShape, "blocks: shape is \(blocks.shapeText), expected \(expected) for values of \(shape)")
     }
-    let first = UInt(bitPattern: values.data), second = UInt(bitPattern: blocks.data)
-    guard
-      valuesExtent.count == 0
-        || first &+ UInt(valuesExtent.high) <= second || second &+ UInt(blocksExtent.high) <= first
-    else {
+    guard !values.overlaps(blocks, valuesExtent, blocksExtent) else {
       throw MaxLinearError(.invalidArgument, "blocks: overlap values, expected memory of their own")
     }
     let columns = shape.last ?? 0
     return mxlk_blocks_job(
       encoding: encoding, values: values.data, dtype: dtype.rawValue, blocks: blocks.data, importance: nil,
       rows: columns > 0 ? Int64(valuesExtent.count / columns) : 0, k: Int64(columns), threads: 1)
-  }
-
-  /// Throws unless the view is on the CPU, in C order, of rank 1 or more.
-  private static func checked(
-    _ view: mxl_tensor, bits: Int, _ argument: String
-  ) throws(MaxLinearError) -> TensorExtent {
-    try view.checkDevice(argument)
-    let extent = try view.checkedExtent(bits: bits, argument)
-    guard view.rank >= 1 else {
-      throw MaxLinearError(.invalidShape, "\(argument): rank is 0, expected 1 or more")
-    }
-    guard view.isContiguous || extent.count == 0 else {
-      throw MaxLinearError(.invalidShape, "\(argument): strides are \(view.stridesText), expected C order")
-    }
-    return extent
   }
 
   private static func checked(
@@ -142,7 +123,7 @@ extension QuantizationEncoding {
       throw MaxLinearError(
         .invalidDType, "importance: dtype is \(try importance.checkedDType("importance").name), expected float32")
     }
-    let extent = try checked(importance, bits: 32, "importance")
+    let extent = try importance.checkedInCOrder(bits: 32, "importance")
     guard importance.rank == 1, extent.count == columns else {
       throw MaxLinearError(.invalidShape, "importance: shape is \(importance.shapeText), expected [\(columns)]")
     }
@@ -164,7 +145,7 @@ extension QuantizationEncoding {
 
 extension Tensor {
   /// The tensor, or a copy of it when its elements do not lie in C order.
-  fileprivate func inCOrder(_ purpose: String) throws(MaxLinearError) -> Tensor {
+  func inCOrder(_ purpose: String) throws(MaxLinearError) -> Tensor {
     guard !isContiguous else { return self }
     let copy = try Tensor(uninitialized: shape, dtype: dtype, purpose: purpose)
     if let destination = copy.pointer { copyContiguously(to: destination) }

@@ -126,6 +126,29 @@ extension mxl_tensor {
     return true
   }
 
+  /// Whether some byte between the first and the last of each is the same. The extents are those of the views.
+  @inline(__always)
+  func overlaps(_ other: mxl_tensor, _ extent: TensorExtent, _ otherExtent: TensorExtent) -> Bool {
+    guard extent.count > 0, otherExtent.count > 0 else { return false }
+    let start = Int(bitPattern: data), otherStart = Int(bitPattern: other.data)
+    // Wrapping: the extents were checked against the unsigned address space.
+    return UInt(bitPattern: start &+ extent.low) < UInt(bitPattern: otherStart &+ otherExtent.high)
+      && UInt(bitPattern: otherStart &+ otherExtent.low) < UInt(bitPattern: start &+ extent.high)
+  }
+
+  /// The extent of a view that is on the CPU, in C order and of rank 1 or more; throws for another.
+  func checkedInCOrder(bits: Int, _ argument: String) throws(MaxLinearError) -> TensorExtent {
+    try checkDevice(argument)
+    let extent = try checkedExtent(bits: bits, argument)
+    guard rank >= 1 else {
+      throw MaxLinearError(.invalidShape, "\(argument): rank is 0, expected 1 or more")
+    }
+    guard isContiguous || extent.count == 0 else {
+      throw MaxLinearError(.invalidShape, "\(argument): strides are \(stridesText), expected C order")
+    }
+    return extent
+  }
+
   /// The shape as text, for messages.
   var shapeText: String { Self.text(shape, rank) }
   var stridesText: String { strides == nil ? "none" : Self.text(strides, rank) }

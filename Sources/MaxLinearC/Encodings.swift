@@ -49,3 +49,23 @@ public func mxl_dequantize(
     try encoding.dequantize(required(blocks, "blocks").pointee, into: required(values, "values").pointee)
   }
 }
+
+@_cdecl("mxl_quantize_gptq") @implementation
+public func mxl_quantize_gptq(
+  _ config: UnsafePointer<mxl_quantization>!, _ options: UnsafePointer<mxl_quantize_options>!,
+  _ values: UnsafePointer<mxl_tensor>!, _ qweight: UnsafeMutablePointer<mxl_tensor>!,
+  _ qzeros: UnsafeMutablePointer<mxl_tensor>!, _ scales: UnsafeMutablePointer<mxl_tensor>!,
+  _ error: UnsafeMutablePointer<mxl_error>!
+) -> mxl_status {
+  reporting(to: error) { () throws(MaxLinearError) in
+    guard let config = try quantization(config) else { throw MaxLinearError(.invalidArgument, "config: is NULL") }
+    let options = options == nil ? mxl_quantize_options() : try copied(options, "options")
+    guard options.importance == nil else {
+      throw MaxLinearError(.unsupported, "importance: rounding to nearest weighs nothing, expected NULL")
+    }
+    try config.quantize(
+      required(values, "values").pointee, qweight: required(qweight, "qweight").pointee,
+      qzeros: required(qzeros, "qzeros").pointee, scales: required(scales, "scales").pointee,
+      threads: Int(options.threads))
+  }
+}

@@ -377,6 +377,14 @@ static void gptq(void) {
   mxl_tensor from = tensor(in, 1, in_shape), to = tensor(&out, 1, out_shape);
   CALL(mxl_layer_forward(layer, NULL, &from, &to, &failure));
   CHECK(out == 0.5f * 1 + 0.5f * 7 * 2);
+
+  static const int64_t values_shape[] = {1, 8};
+  float values[8] = {-7.5f, 7, 3, 0, -1, -2, 5, 1};
+  uint32_t zeros = 0;
+  mxl_tensor from_values = tensor(values, 2, values_shape), words = state[0].tensor, zero_words = words;
+  zero_words.data = &zeros;
+  CALL(mxl_quantize_gptq(&quantization, NULL, &from_values, &words, &zero_words, &state[1].tensor, &failure));
+  CHECK(scale == 1 && word == 0x9d678bf0u && zeros == 7);
   mxl_layer_destroy(layer);
 }
 

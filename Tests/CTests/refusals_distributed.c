@@ -6,8 +6,7 @@ static float weight[OUT * IN], x[ROWS * IN], other_x[ROWS * IN], y[ROWS * OUT], 
 static const int64_t weight_shape[] = {OUT, IN}, x_shape[] = {ROWS, IN}, y_shape[] = {ROWS, OUT};
 static const mxl_device cpus[] = {{MXL_DEVICE_CPU, 0}, {MXL_DEVICE_CPU, 1}};
 
-static mxl_linear_options linear = {
-    .struct_size = sizeof linear, .dtype = MXL_FLOAT32, .in_dim = IN, .out_dim = OUT};
+static mxl_linear_options linear = {.struct_size = sizeof linear, .dtype = MXL_FLOAT32, .in_dim = IN, .out_dim = OUT};
 
 static mxl_parallel_options parallel(void) {
   return (mxl_parallel_options){
@@ -25,12 +24,12 @@ static void create(create_function make) {
   for (int i = 0; i < OUT + 9; i++) many[i] = (mxl_device){MXL_DEVICE_CPU, i};
   REFUSED(MXL_INVALID_ARGUMENT, make(NULL, &layer, error));
   REFUSED(MXL_INVALID_ARGUMENT, make(&options, NULL, error));
-#define WITH(expected, change)                       \
-  do {                                               \
-    options = good;                                  \
-    change;                                          \
+#define WITH(expected, change)                        \
+  do {                                                \
+    options = good;                                   \
+    change;                                           \
     REFUSED(expected, make(&options, &layer, error)); \
-    CHECK(layer == none);                            \
+    CHECK(layer == none);                             \
   } while (0)
   for (uint32_t size = 0; size < sizeof options; size++) WITH(MXL_INVALID_ARGUMENT, options.struct_size = size);
   WITH(MXL_INVALID_ARGUMENT, options.linear = NULL);
@@ -44,8 +43,12 @@ static void create(create_function make) {
 }
 
 static void create_mlp(void) {
-  const mxl_mlp_options good = {.struct_size = sizeof good, .dtype = MXL_FLOAT32, .hidden_dim = IN,
-                                .feed_forward_length = OUT, .devices = cpus, .device_count = 2};
+  const mxl_mlp_options good = {.struct_size = sizeof good,
+                                .dtype = MXL_FLOAT32,
+                                .hidden_dim = IN,
+                                .feed_forward_length = OUT,
+                                .devices = cpus,
+                                .device_count = 2};
   mxl_mlp_options options = good;
   mxl_layer *none = (mxl_layer *)16, *layer = none;
   const mxl_device twice[] = {cpus[1], cpus[1]};

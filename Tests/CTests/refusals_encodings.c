@@ -97,6 +97,82 @@ static void dequantize(void) {
 #undef WITH
 }
 
+/* out_dim 3, in_dim 64, groups of 32. */
+static void quantize_gptq(void) {
+  static int32_t words[8 * 3], zeros[2];
+  static float scales[2 * 3];
+  static const int64_t words_shape[] = {8, 3}, zeros_shape[] = {2, 1}, scales_shape[] = {2, 3};
+  const mxl_tensor good = tensor(values, 2, values_shape), good_scales = tensor(scales, 2, scales_shape);
+  mxl_tensor good_words = tensor(words, 2, words_shape), good_zeros = tensor(zeros, 2, zeros_shape);
+  good_words.dtype = good_zeros.dtype = MXL_INT32;
+  const mxl_quantization good_config = {.struct_size = sizeof good_config, .bits = 4, .group_size = 32};
+  const mxl_quantize_options good_options = {.struct_size = sizeof good_options};
+  mxl_quantization config = good_config;
+  mxl_quantize_options options = good_options;
+  mxl_tensor from = good, qweight = good_words, qzeros = good_zeros, scale = good_scales;
+  values[0] = 1;
+#define QUANTIZE mxl_quantize_gptq(&config, &options, &from, &qweight, &qzeros, &scale, error)
+#define WITH(expected, change)                                                      \
+  do {                                                                              \
+    config = good_config, options = good_options, from = good, scale = good_scales; \
+    qweight = good_words, qzeros = good_zeros;                                      \
+    words[0] = zeros[0] = 7, scales[0] = 7;                                         \
+    change;                                                                         \
+    REFUSED(expected, QUANTIZE);                                                    \
+    CHECK(words[0] == 7 && zeros[0] == 7 && scales[0] == 7);                        \
+  } while (0)
+  REFUSED(MXL_INVALID_ARGUMENT, mxl_quantize_gptq(NULL, &options, &from, &qweight, &qzeros, &scale, error));
+  REFUSED(MXL_INVALID_ARGUMENT, mxl_quantize_gptq(&config, NULL, NULL, &qweight, &qzeros, &scale, error));
+  REFUSED(MXL_INVALID_ARGUMENT, mxl_quantize_gptq(&config, NULL, &from, NULL, &qzeros, &scale, error));
+  REFUSED(MXL_INVALID_ARGUMENT, mxl_quantize_gptq(&config, NULL, &from, &qweight, NULL, &scale, error));
+  REFUSED(MXL_INVALID_ARGUMENT, mxl_quantize_gptq(&config, NULL, &from, &qweight, &qzeros, NULL, error));
+  for (uint32_t size = 0; size < 20; size++) WITH(MXL_INVALID_ARGUMENT, config.struct_size = size);
+  for (uint32_t size = 0; size < sizeof options; size++) WITH(MXL_INVALID_ARGUMENT, options.struct_size = size);
+  WITH(MXL_UNSUPPORTED, config.bits = 3);
+  WITH(MXL_UNSUPPORTED, config.desc_act = 1);
+  WITH(MXL_INVALID_ARGUMENT, config.sym = 2);
+  WITH(MXL_UNSUPPORTED, config.quant_method = "awq");
+  WITH(MXL_UNSUPPORTED, config.checkpoint_format = "marlin");
+  WITH(MXL_INVALID_ARGUMENT, config.group_size = 0);
+  WITH(MXL_INVALID_SHAPE, config.group_size = 16);
+  WITH(MXL_INVALID_SHAPE, config.group_size = -1);
+  WITH(MXL_UNSUPPORTED, options.importance = &good_scales);
+  WITH(MXL_INVALID_ARGUMENT, options.threads = -1);
+  WITH(MXL_INVALID_ARGUMENT, options.threads = 1025);
+  WITH(MXL_INVALID_DTYPE, from.dtype = MXL_INT32);
+  WITH(MXL_INVALID_DTYPE, qweight.dtype = MXL_UINT32);
+  WITH(MXL_INVALID_DTYPE, qzeros.dtype = MXL_FLOAT32);
+  WITH(MXL_INVALID_DTYPE, scale.dtype = MXL_FLOAT64);
+  WITH(MXL_INVALID_SHAPE, from.rank = 1);
+  WITH(MXL_INVALID_SHAPE, from.rank = 0);
+  WITH(MXL_INVALID_SHAPE, qweight.shape = scales_shape);
+  WITH(MXL_INVALID_SHAPE, qzeros.shape = scales_shape);
+  WITH(MXL_INVALID_SHAPE, scale.shape = zeros_shape);
+  const int64_t ragged[] = {3, 60}, apart[] = {1, 3}, none[] = {0, 64}, huge[] = {INT64_MAX / 8, 64};
+  WITH(MXL_INVALID_SHAPE, from.shape = ragged);
+  WITH(MXL_INVALID_SHAPE, from.shape = none);
+  WITH(MXL_INVALID_SHAPE, from.shape = huge);
+  WITH(MXL_INVALID_SHAPE, from.strides = apart);
+  WITH(MXL_INVALID_SHAPE, qweight.strides = apart);
+  WITH(MXL_INVALID_ARGUMENT, qweight.data = (char *)words + 1);
+  WITH(MXL_INVALID_ARGUMENT, qzeros.data = (char *)zeros + 2);
+  WITH(MXL_INVALID_ARGUMENT, qweight.data = NULL);
+  WITH(MXL_INVALID_ARGUMENT, from.data = NULL);
+  WITH(MXL_INVALID_ARGUMENT, scale.data = values);
+  WITH(MXL_INVALID_ARGUMENT, qzeros.data = words);
+  WITH(MXL_NO_DEVICE, from.device.type = MXL_DEVICE_CUDA);
+  WITH(MXL_NO_DEVICE, scale.device.type = MXL_DEVICE_CUDA);
+  const float bad[] = {NAN, INFINITY, -INFINITY};
+  for (int i = 0; i < 3; i++) WITH(MXL_INVALID_ARGUMENT, values[K + 3] = bad[i]);
+  CHECK(strstr(failure.message, "row 1, column 3") != NULL || failure.message[0] == 0);
+  values[K + 3] = 1;
+  config = good_config, options = good_options, from = good, qweight = good_words, qzeros = good_zeros;
+  scale = good_scales;
+  ACCEPTED(QUANTIZE);
+#undef WITH
+#undef QUANTIZE
+}
+
 static void block_sizes(void) {
   int64_t elements = 7, size = 7;
   REFUSED(MXL_INVALID_ARGUMENT, mxl_encoding_block(NULL, &elements, &size, error));
@@ -108,5 +184,6 @@ static void block_sizes(void) {
 void refuse_encodings(void) {
   quantize();
   dequantize();
+  quantize_gptq();
   block_sizes();
 }

@@ -278,3 +278,36 @@ int32_t check_threads_beside_a_running_call(void) {
   mxlk_set_threads(before);
   return seen_count;
 }
+
+static _Atomic int32_t workers, most_workers;
+static _Thread_local int is_caller;
+
+static void counted_run(const mxl_kernel_row *row, const mxl_tile *tile) {
+  (void)row;
+  struct timespec pause = {0, 200000};
+  int32_t now = is_caller ? 0 : atomic_fetch_add(&workers, 1) + 1, known = atomic_load(&most_workers);
+  while (now > known && !atomic_compare_exchange_weak(&most_workers, &known, now)) {
+  }
+  nanosleep(&pause, NULL);
+  if (!is_caller) atomic_fetch_sub(&workers, 1);
+  (void)tile;
+}
+
+static void *call_counted(void *unused) {
+  is_caller = 1;
+  for (int i = 0; i < 20; i++) run_with(counted_run, 8);
+  return unused;
+}
+
+int32_t check_workers_beside_callers(int32_t budget, int callers) {
+  int32_t before = mxlk_threads();
+  pthread_t threads[64];
+  mxlk_set_threads(budget);
+  most_workers = 0;
+  int started = 0;
+  while (started < callers && started < 64 && pthread_create(&threads[started], NULL, call_counted, NULL) == 0)
+    started++;
+  for (int i = 0; i < started; i++) pthread_join(threads[i], NULL);
+  mxlk_set_threads(before);
+  return started == callers ? most_workers : -1;
+}

@@ -115,6 +115,13 @@ extension KernelTests {
       #expect(check_threads_taking_part(1, 8) == 1)
     }
 
+    @Test(
+      "of eight callers at once adds no more threads than the budget has beside a caller", arguments: [1, 2, 3, 5, 20])
+    func budgetOfMany(budget: Int32) {
+      let workers = check_workers_beside_callers(budget, 8)
+      #expect((budget > 8 ? 1 : 0)...budget - 1 ~= workers)
+    }
+
     @Test("runs on its own thread while another holds the whole budget")
     func spentBudget() { #expect(check_threads_beside_a_running_call() == 1) }
   }

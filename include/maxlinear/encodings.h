@@ -5,10 +5,28 @@
 #include "status.h"
 #include "types.h"
 
-/* Options of mxl_quantize. Zero it, set struct_size, then the fields that matter.
+/* How GPTQ weights are quantized: the fields of a checkpoint's quantize_config.json. Zero it, set struct_size, then the fields.
+ *
+ * bits               4
+ * group_size         columns of x that share a scale; -1 for all of them
+ * desc_act           1: groups are not of consecutive columns (act-order), there is a g_idx
+ * sym                1: all zeros are 8
+ * quant_method       "gptq"; NULL means it
+ * checkpoint_format  "gptq" (v1: qzeros hold zero - 1), "gptq_v2" (they hold zero); NULL for "gptq" */
+typedef struct mxl_quantization {
+  uint32_t struct_size;
+  int32_t bits;
+  int32_t group_size;
+  int32_t desc_act;
+  int32_t sym;
+  const char *quant_method;
+  const char *checkpoint_format;
+} mxl_quantization;
+
+/* Options of mxl_quantize and mxl_quantize_gptq. Zero it, set struct_size, then the fields that matter.
  *
  * threads     the most to use; 0 for mxl_threads()
- * importance  NULL, or float32 (K): what a squared error in each column of values weighs, finite and >= 0 */
+ * importance  NULL, or float32 (K): what a squared error in each column of values weighs, finite and >= 0; for mxl_quantize_gptq NULL */
 typedef struct mxl_quantize_options {
   uint32_t struct_size;
   int32_t threads;
@@ -33,6 +51,24 @@ mxl_status mxl_quantize(const char *encoding, const mxl_quantize_options *option
 /* The inverse: blocks, uint8 (..., row bytes), to values (..., K), float32, or rounded to float16 or bfloat16. The float32 values
  * have the bits of the gguf package's dequantize. Errors as those of mxl_quantize. */
 mxl_status mxl_dequantize(const char *encoding, const mxl_tensor *blocks, mxl_tensor *values, mxl_error *error);
+
+/* Rounds values (out_dim, in_dim), float32, float16 or bfloat16, to the nearest codes of GPTQ's tensors, which may then be loaded or written
+ * to a checkpoint: config says group_size, sym and checkpoint_format (what qzeros hold); its desc_act must be 0. With groups =
+ * in_dim / group_size, rounded up:
+ *
+ * qweight  int32 (in_dim / 8, out_dim)
+ * qzeros   int32 (groups, (out_dim + 7) / 8)
+ * scales   float16, bfloat16 or float32 (groups, out_dim)
+ *
+ * w = scale (code - zero). With sym, zero is 8 and scale max |w| / 7.5 over the group; else they follow from the range of w and 0. The same
+ * bytes on every CPU and any number of threads. All in C order, qweight and qzeros 4-byte aligned. options may be NULL.
+ *
+ * Errors: MXL_UNSUPPORTED (config, importance), MXL_INVALID_SHAPE (in_dim is no multiple of 8, tensors of other shapes),
+ * MXL_INVALID_DTYPE, MXL_INVALID_ARGUMENT (a value that is not finite or beyond what the scales hold, tensors that overlap). The
+ * tensors are untouched when the call fails. */
+mxl_status mxl_quantize_gptq(const mxl_quantization *config, const mxl_quantize_options *options,
+                             const mxl_tensor *values, mxl_tensor *qweight, mxl_tensor *qzeros, mxl_tensor *scales,
+                             mxl_error *error);
 
 MXL_END
 

@@ -2,6 +2,7 @@
 #ifndef MAXLINEAR_LAYERS_H
 #define MAXLINEAR_LAYERS_H
 
+#include "encodings.h"
 #include "status.h"
 #include "types.h"
 #include "weights.h"
@@ -10,24 +11,6 @@
  * replaces the weights (MXL_LOAD_REPLACE): a running forward finishes on the weights it began with. All
  * other calls on one handle are serialized by the library; destroy must be the last. */
 typedef struct mxl_layer mxl_layer;
-
-/* How GPTQ weights are quantized: the fields of a checkpoint's quantize_config.json. Zero it, set struct_size, then the fields.
- *
- * bits               4
- * group_size         columns of x that share a scale; -1 for all of them
- * desc_act           1: groups are not of consecutive columns (act-order), there is a g_idx
- * sym                1: all zeros are 8
- * quant_method       "gptq"; NULL means it
- * checkpoint_format  "gptq" (v1: qzeros hold zero - 1), "gptq_v2" (they hold zero); NULL for "gptq" */
-typedef struct mxl_quantization {
-  uint32_t struct_size;
-  int32_t bits;
-  int32_t group_size;
-  int32_t desc_act;
-  int32_t sym;
-  const char *quant_method;
-  const char *checkpoint_format;
-} mxl_quantization;
 
 /* Options of mxl_linear_create. Zero it, set struct_size, then the fields that matter.
  *

@@ -3,7 +3,14 @@
 #include "gptq_tensors.h"
 #include "parallel.h"
 
+#include <float.h>
 #include <string.h>
+
+/* Values converted at a time. */
+#define CHUNK 1024
+
+/* Values below which another thread is not worth its start. */
+#define VALUES_PER_THREAD ((int64_t)1 << 15)
 
 /* v to the nearest integer in [0, 15], ties to even. */
 static int nearest(float v) {
@@ -12,51 +19,90 @@ static int nearest(float v) {
   return (int)((v + 0x1.8p23f) - 0x1.8p23f);
 }
 
+/* Columns [begin, end) of one output. */
+typedef struct run {
+  const mxlk_gptq_quantize_job *job;
+  int64_t n, begin, end;
+} run;
+
+static int64_t load(const run *r, int64_t k, float *values) {
+  int64_t count = r->end - k < CHUNK ? r->end - k : CHUNK, bytes = r->job->values_dtype == MXL_FLOAT32 ? 4 : 2;
+  mxlk_convert(r->job->values_dtype, (const char *)r->job->values + bytes * (r->n * r->job->in_dim + k), MXL_FLOAT32,
+               values, count);
+  return count;
+}
+
+/* Writes the group's scale and returns what the checkpoint then holds: rounded, and finite. */
 static float store_scale(const mxlk_gptq_quantize_job *job, int64_t index, float scale) {
-  if (job->scales_dtype == MXL_FLOAT32) {
-    memcpy((char *)job->scales + 4 * index, &scale, 4);
-    return scale;
-  }
-  uint16_t half = mxlk_half_from_float(scale < 65504 ? scale : 65504);
-  memcpy((char *)job->scales + 2 * index, &half, 2);
-  return mxlk_float_from_half(half);
+  char *at = (char *)job->scales + index * (job->scales_dtype == MXL_FLOAT32 ? 4 : 2);
+  if (job->scales_dtype == MXL_FLOAT16 && scale > 65504) scale = 65504;
+  mxlk_convert(MXL_FLOAT32, &scale, job->scales_dtype, at, 1);
+  mxlk_convert(job->scales_dtype, at, MXL_FLOAT32, &scale, 1);
+  return scale;
 }
 
 static void quantize_group(const mxlk_gptq_quantize_job *job, int64_t n, int64_t group) {
   int64_t begin = group * job->group_size;
-  int64_t end = job->in_dim - begin < job->group_size ? job->in_dim : begin + job->group_size;
-  const float *values = job->values + n * job->in_dim;
-  float least = 0, most = 0;
-  for (int64_t k = begin; k < end; k++) {
-    least = values[k] < least ? values[k] : least;
-    most = values[k] > most ? values[k] : most;
+  run r = {job, n, begin, job->in_dim - begin < job->group_size ? job->in_dim : begin + job->group_size};
+  float values[CHUNK], least = 0, most = 0;
+  for (int64_t k = r.begin, count; k < r.end; k += count) {
+    count = load(&r, k, values);
+    for (int64_t i = 0; i < count; i++) {
+      least = values[i] < least ? values[i] : least;
+      most = values[i] > most ? values[i] : most;
+    }
   }
+  /* Format v1 stores zero - 1, so that a zero of 0 does not exist: then the range begins one step below 0. */
+  if (job->zero_offset && -least < most / 14) least = -most / 14;
   float extreme = -least > most ? -least : most;
-  float scale = store_scale(job, group * job->out_dim + n, job->sym ? extreme / 7.5f : (most - least) / 15);
-  float inverse = 1 / scale;
-  if (!(inverse - inverse == 0)) inverse = 0;
+  float scale = store_scale(job, group * job->out_dim + n, job->sym ? extreme / 7.5f : most / 15 - least / 15);
+  float inverse = scale > 0 ? 1 / scale : 0;
+  if (!(inverse <= FLT_MAX)) inverse = 0;
   int zero = job->sym ? 8 : nearest(-least * inverse);
-  if (zero < job->zero_offset) zero = job->zero_offset; /* what is stored is never below 0 */
-  uint32_t *qzeros = (uint32_t *)job->qzeros + group * (job->out_dim / 8) + n / 8;
+  if (zero < job->zero_offset) zero = job->zero_offset;
+  uint32_t *qzeros = (uint32_t *)job->qzeros + group * ((job->out_dim + 7) / 8) + n / 8;
   *qzeros |= (uint32_t)(zero - job->zero_offset) << (4 * (n % 8));
-  for (int64_t k = begin; k < end; k++) {
-    uint32_t *word = (uint32_t *)job->qweight + k / 8 * job->out_dim + n;
-    *word |= (uint32_t)nearest(values[k] * inverse + (float)zero) << (4 * (k % 8));
+  for (int64_t k = r.begin, count; k < r.end; k += count) {
+    count = load(&r, k, values);
+    for (int64_t i = 0; i < count; i++) {
+      uint32_t *word = (uint32_t *)job->qweight + (k + i) / 8 * job->out_dim + n;
+      *word |= (uint32_t)nearest(values[i] * inverse + (float)zero) << (4 * ((k + i) % 8));
+    }
   }
 }
 
-/* A thread takes whole words of eight outputs. */
+static int64_t groups_of(const mxlk_gptq_quantize_job *job) {
+  return (job->in_dim + job->group_size - 1) / job->group_size;
+}
+
+/* A thread takes the eight outputs of a word of qzeros. */
 static void quantize_thread(void *context, const mxlk_team *team) {
   const mxlk_gptq_quantize_job *job = context;
-  int64_t groups = (job->in_dim + job->group_size - 1) / job->group_size, begin, end;
-  mxlk_share(team, job->out_dim / 8, &begin, &end);
-  for (int64_t n = 8 * begin; n < 8 * end; n++)
-    for (int64_t group = 0; group < groups; group++) quantize_group(job, n, group);
+  int64_t begin, end;
+  mxlk_share(team, (job->out_dim + 7) / 8, &begin, &end);
+  end = 8 * end < job->out_dim ? 8 * end : job->out_dim;
+  for (int64_t n = 8 * begin; n < end; n++)
+    for (int64_t group = 0; group < groups_of(job); group++) quantize_group(job, n, group);
 }
 
 void mxlk_gptq_quantize(const mxlk_gptq_quantize_job *job) {
-  int64_t groups = (job->in_dim + job->group_size - 1) / job->group_size;
+  int64_t words = (job->out_dim + 7) / 8, worth = job->in_dim * job->out_dim / VALUES_PER_THREAD + 1;
+  if (worth > words) worth = words;
   memset(job->qweight, 0, (size_t)(job->in_dim / 8 * job->out_dim) * 4);
-  memset(job->qzeros, 0, (size_t)(groups * (job->out_dim / 8)) * 4);
-  mxlk_parallel(job->threads, quantize_thread, (void *)(uintptr_t)job);
+  memset(job->qzeros, 0, (size_t)(groups_of(job) * words) * 4);
+  mxlk_parallel(worth < job->threads ? (int32_t)worth : job->threads, quantize_thread, (void *)(uintptr_t)job);
 }
+
+int64_t mxlk_gptq_refused(const mxlk_gptq_quantize_job *job) {
+  const mxl_encoding values = {
+      .elements_per_block = 1, .block_size = 1, .largest = mxlk_gptq_largest(job->scales_dtype)};
+  const mxlk_blocks_job all = {.encoding = &values,
+                               .values = (void *)(uintptr_t)job->values,
+                               .dtype = job->values_dtype,
+                               .rows = job->out_dim,
+                               .k = job->in_dim,
+                               .threads = job->threads};
+  return mxlk_blocks_refused(&all);
+}
+
+float mxlk_gptq_largest(int32_t scales_dtype) { return scales_dtype == MXL_FLOAT16 ? 7.5f * 65504 : 0x1p126f; }

@@ -35,14 +35,18 @@ mxl_status mxlk_gptq_unpack(const mxl_kernel_row *row, const void *packed, const
                             void *qweight, int32_t threads);
 
 /* Round to nearest, every output and group of group_size columns on its own: with sym the zero is 8 and the scale max |w| / 7.5, else
- * both follow from the range of w and 0. values: out_dim rows of in_dim floats. Writes qweight, qzeros (less zero_offset) and scales in
- * C order; scales_dtype is MXL_FLOAT16 or MXL_FLOAT32. */
+ * scale and zero follow from the range of w and 0. values: out_dim rows of in_dim, float32, float16 or bfloat16. Writes qweight, qzeros
+ * (less zero_offset) and scales in C order, 4-byte aligned but for scales; the scale is rounded to its dtype before codes are chosen. */
 typedef struct mxlk_gptq_quantize_job {
-  const float *values;
-  int64_t in_dim, out_dim, group_size; /* group_size >= 1; in_dim and out_dim multiples of 8 */
-  int32_t sym, zero_offset, scales_dtype, threads;
+  const void *values;
+  int64_t in_dim, out_dim, group_size; /* group_size >= 1; in_dim a multiple of 8 */
+  int32_t values_dtype, sym, zero_offset, scales_dtype, threads;
   void *qweight, *qzeros, *scales;
 } mxlk_gptq_quantize_job;
+
+/* The place, counted in C order, of the first value that is not finite or beyond mxlk_gptq_largest; -1 when there is none. */
+int64_t mxlk_gptq_refused(const mxlk_gptq_quantize_job *job);
+float mxlk_gptq_largest(int32_t scales_dtype);
 
 void mxlk_gptq_quantize(const mxlk_gptq_quantize_job *job);
 

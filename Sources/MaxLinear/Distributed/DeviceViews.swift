@@ -102,11 +102,8 @@ struct DeviceViews {
   /// Whether the memory between the first and the last element of two checked views meets.
   private static func meet(_ left: mxl_tensor, _ right: mxl_tensor) -> Bool {
     guard let first = try? left.checkedExtent(bits: left.dtype == MXL_FLOAT32.rawValue ? 32 : 16, ""),
-      let second = try? right.checkedExtent(bits: right.dtype == MXL_FLOAT32.rawValue ? 32 : 16, ""),
-      first.count > 0, second.count > 0
+      let second = try? right.checkedExtent(bits: right.dtype == MXL_FLOAT32.rawValue ? 32 : 16, "")
     else { return false }
-    let (a, b) = (Int(bitPattern: left.data), Int(bitPattern: right.data))
-    return UInt(bitPattern: a &+ first.low) < UInt(bitPattern: b &+ second.high)
-      && UInt(bitPattern: b &+ second.low) < UInt(bitPattern: a &+ first.high)
+    return left.overlaps(right, first, second)
   }
 }

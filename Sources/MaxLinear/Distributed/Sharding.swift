@@ -1,3 +1,5 @@
+import Kernels
+
 /// How a dimension is divided among devices: runs of whole units, their lengths differing by one unit at most, the longer ones first.
 struct Sharding: Equatable {
   let ranges: [Range<Int>]
@@ -27,8 +29,12 @@ struct Sharding: Equatable {
 extension DeviceRef {
   /// The devices of a distributed layer: CPU devices of this process, each a part of a call's threads. None means one.
   ///
-  /// Throws `.noDevice` for a GPU, `.invalidArgument` for one that comes twice or a negative id.
+  /// Throws `.noDevice` for a GPU, `.invalidArgument` for one that comes twice, a negative id, or more than 64.
   static func checked(distributed devices: [DeviceRef]) throws(MaxLinearError) -> [DeviceRef] {
+    guard devices.count <= Int(MXLK_MOST_SHARDS) else {
+      throw MaxLinearError(
+        .invalidArgument, "devices: there are \(devices.count), expected at most \(MXLK_MOST_SHARDS) in one process")
+    }
     var seen: Set<DeviceRef> = []
     for (index, device) in devices.enumerated() {
       guard device.kind == .cpu else { try device.check("devices[\(index)]"); continue }

@@ -70,6 +70,8 @@ check_result check_quantize_variants(void);
 int32_t check_threads_taking_part(int32_t budget, int32_t threads);
 /* The same for a caller that comes while another holds the whole budget of two. */
 int32_t check_threads_beside_a_running_call(void);
+/* The most threads besides the callers themselves that ran at one time, while so many callers asked for eight each. */
+int32_t check_workers_beside_callers(int32_t budget, int callers);
 
 /* From the kernels' inner headers. */
 int32_t check_cgroup_cpus(const char *root);

@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from conftest import relative_error
+from gptq_format import dequantized as gptq_dequantized
+from gptq_format import tensors as gptq_tensors
 from test_encodings import blocks, dequantized
 
 import maxlinear
 from maxlinear.dtype import DType
 from maxlinear.graph import DeviceRef
-from maxlinear.graph.quantization import QuantizationEncoding
+from maxlinear.graph.quantization import QuantizationConfig, QuantizationEncoding
 from maxlinear.graph.weights import load_weights
-from maxlinear.nn import MLP, MLPV2, Linear, LinearV2, QLinear
+from maxlinear.nn import MLP, MLPV2, DistributedMLP, GPTQLinearV2, Linear, LinearV2, QLinear
 
 ENCODED = ["Q4_0", "Q8_0", "Q4_K", "Q5_K", "Q6_K"]
 
@@ -138,3 +140,72 @@ def test_another_device_is_an_error_that_names_it():
         with pytest.raises(ValueError, match="cuda|gpu|GPU") as caught:
             make(DeviceRef.GPU(1))
         assert caught.value.status == "MXL_NO_DEVICE" and isinstance(caught.value, maxlinear.Error)
+
+
+@pytest.mark.parametrize("group_size", [32, 100, 128, -1])
+@pytest.mark.parametrize("sym", [False, True])
+def test_gptq_runs_on_cpu_with_any_group_and_either_symmetry(random, group_size, sym):
+    state = gptq_tensors(random, 256, 40, group_size, sym=sym)
+    layer = GPTQLinearV2(
+        256, 40, DType.uint8, quantization_config=QuantizationConfig("gptq", 4, group_size, False, sym)
+    )
+    layer.load_state_dict(state)
+    x = normal(random, 5, 256)
+    assert relative_error(layer(x), x.astype(np.float64) @ gptq_dequantized(state).T) <= 1.2e-2
+
+
+def test_gptq_reads_qzeros(random):
+    state = gptq_tensors(random, 256, 40, 128)
+    shifted = {**state, "qzeros": state["qzeros"] ^ np.int32(0x11111111)}
+    x = normal(random, 5, 256)
+    layer = GPTQLinearV2(256, 40, DType.uint8, quantization_config=QuantizationConfig("gptq", 4, 128))
+    for each in (state, shifted):
+        layer.load_state_dict(each, replace=True)
+        assert relative_error(layer(x), x.astype(np.float64) @ gptq_dequantized(each).T) <= 1.2e-2
+
+
+def test_gptq_takes_a_bias(random):
+    state = gptq_tensors(random, 256, 40, 128)
+    x, bias = normal(random, 5, 256), normal(random, 40)
+    config = QuantizationConfig("gptq", 4, 128)
+    layers = [GPTQLinearV2(256, 40, DType.float32, has_bias=has, quantization_config=config) for has in (False, True)]
+    layers[0].load_state_dict(state)
+    layers[1].load_state_dict({**state, "bias": bias})
+    assert (layers[1](x) == layers[0](x) + bias).all()
+
+
+def cpus(count):
+    return [DeviceRef.CPU(index) for index in range(count)]
+
+
+@pytest.mark.parametrize("devices", [2, 3, 7])
+def test_distributed_mlp_drops_nothing_where_shards_are_uneven(random, devices):
+    state = mlp_state(random, 47, 83)
+    whole, parts = (
+        MLPV2(DType.float32, None, 47, 83),
+        DistributedMLP(DType.float32, None, 47, 83, devices=cpus(devices)),
+    )
+    x = normal(random, 5, 47)
+    for mlp in (whole, parts):
+        mlp.load_state_dict(state)
+    assert all((y == whole(x)).all() for y in parts([x] * devices))
+    assert all((parts.state_dict()[key] == value).all() for key, value in state.items())
+
+
+def test_more_devices_than_units_of_work_is_an_error():
+    DistributedMLP(DType.float32, None, 4, 8, devices=cpus(4))
+    with pytest.raises(ValueError, match="devices: there are 5, expected at most 4"):
+        DistributedMLP(DType.float32, None, 4, 8, devices=cpus(5))
+
+
+@pytest.mark.parametrize("by_position", [False, True])
+@pytest.mark.parametrize("reduce", [False, True])
+def test_distributed_mlp_runs_on_cpus_and_adds_its_bias_once(random, by_position, reduce):
+    state = mlp_state(random, 48, 80, has_bias=True)
+    if by_position:
+        mlp = DistributedMLP(DType.float32, None, 48, 80, LinearV2, cpus(3), True, "silu", reduce=reduce)
+    else:
+        mlp = DistributedMLP(DType.float32, None, 48, 80, devices=cpus(3), has_bias=True, reduce=reduce)
+    mlp.load_state_dict(state)
+    x = normal(random, 5, 48)
+    assert all(relative_error(y, exact_mlp(x, state)) <= 2e-6 for y in mlp([x] * 3))

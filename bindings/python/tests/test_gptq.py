@@ -390,3 +390,85 @@ def test_codes_are_packed_least_significant_first():
     layer = layer_of(state, -1)
     y = layer(np.eye(8, dtype=np.float32))
     assert (y[:, 0] == np.arange(8) - 8).all() and (y[:, 1] == np.array([9, 10, 11, 12, 13, 14, 15, 0]) - 1).all()
+
+
+def nearest(weight, group_size, sym, low):
+    """Codes, zeros and float16 scales by the definition: every value goes to the nearest code, ties to even."""
+    out_dim, in_dim = weight.shape
+    size = in_dim if group_size == -1 else group_size
+    groups = groups_of(in_dim, group_size)
+    codes, zeros, scales = np.zeros((in_dim, out_dim)), np.zeros((groups, out_dim)), np.zeros((groups, out_dim))
+    for group in range(groups):
+        part = weight[:, group * size : (group + 1) * size].astype(np.float32)
+        least = np.minimum(part.min(1), np.float32(0))
+        most = np.maximum(part.max(1), np.float32(0))
+        if low:
+            least = np.where(-least < most / np.float32(14), -most / np.float32(14), least)
+        both = np.maximum(-least, most)
+        scale = both / np.float32(7.5) if sym else most / np.float32(15) - least / np.float32(15)
+        scale = np.minimum(scale, np.float32(65504)).astype(np.float16).astype(np.float32)
+        with np.errstate(divide="ignore"):
+            inverse = np.where(scale > 0, np.float32(1) / scale, np.float32(0)).astype(np.float32)
+        inverse[~np.isfinite(inverse)] = 0
+        zero = np.full(out_dim, 8.0) if sym else np.clip(np.rint(-least * inverse), low, 15)
+        code = np.clip(np.rint(part * inverse[:, None] + zero.astype(np.float32)[:, None]), 0, 15)
+        codes[group * size : (group + 1) * size] = code.T
+        zeros[group], scales[group] = zero, scale
+    return codes, zeros, scales
+
+
+@pytest.mark.parametrize("group_size", [1, 32, 100, 128, 5000, -1])
+@pytest.mark.parametrize("sym", [False, True])
+@pytest.mark.parametrize("stored", ["gptq", "gptq_v2", None])
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, ml_dtypes.bfloat16])
+def test_quantize_rounds_to_nearest(random, group_size, sym, stored, dtype):
+    weight = random.standard_normal((37, 264)).astype(dtype)
+    weight[3] = np.abs(weight[3])
+    weight[4] = -np.abs(weight[4])
+    weight[5] = 0
+    settings = config(group_size, sym=sym, checkpoint_format=stored)
+    state = maxlinear.quantize_gptq(weight, settings, threads=1)
+    low = 0 if stored == "gptq_v2" else 1
+    codes, zeros, scales = nearest(weight, group_size, sym, low)
+    assert (unpack(np.ascontiguousarray(state["qweight"].T), 264).T == codes).all()
+    assert (unpack(state["qzeros"], 37) + low == zeros).all()
+    assert state["scales"].dtype == np.float16 and (state["scales"] == scales).all()
+    assert (state["g_idx"] == np.arange(264) // (264 if group_size == -1 else group_size)).all()
+    for threads in range(2, 9):
+        again = maxlinear.quantize_gptq(weight, settings, threads=threads)
+        assert all((again[key] == value).all() for key, value in state.items())
+    layer = layer_of(state, group_size, sym=sym, checkpoint_format=stored)
+    layer.prepare(compute="float32")
+    x = random.standard_normal((3, 264)).astype(np.float32)
+    exact = x.astype(np.float64) @ dequantized(state, "gptq" if low else stored).T
+    assert relative_error(layer(x), exact) <= 6e-7
+
+
+@pytest.mark.parametrize("scales", [DType.float16, DType.bfloat16, DType.float32])
+@pytest.mark.parametrize(("sym", "most"), [(True, 0.112), (False, 0.102)])
+def test_quantize_is_near(random, scales, sym, most):
+    weight = random.standard_normal((64, 1024)).astype(np.float32)
+    state = maxlinear.quantize_gptq(weight, config(128, sym=sym), scales)
+    assert state["scales"].dtype == scales.to_numpy()
+    assert relative_error(dequantized(state), weight.astype(np.float64)) <= most
+
+
+def test_quantize_refuses(random):
+    weight = random.standard_normal((8, 64)).astype(np.float32)
+    cases = [
+        (weight, config(32, bits=8), "MXL_UNSUPPORTED"),
+        (weight, config(32, desc_act=True), "MXL_UNSUPPORTED"),
+        (weight, config(0), "MXL_INVALID_ARGUMENT"),
+        (weight, config(-2), "MXL_INVALID_ARGUMENT"),
+        (weight[:, :63], config(32), "MXL_INVALID_SHAPE"),
+        (weight[0], config(32), "MXL_INVALID_SHAPE"),
+        (weight[:0], config(32), "MXL_INVALID_SHAPE"),
+        (weight.astype(np.int32), config(32), "MXL_INVALID_DTYPE"),
+        (np.where(np.arange(64) == 9, np.nan, weight).astype(np.float32), config(32), "MXL_INVALID_ARGUMENT"),
+        (weight * np.float32(1e6), config(32), "MXL_INVALID_ARGUMENT"),
+    ]
+    for array, settings, status in cases:
+        with pytest.raises(maxlinear.Error) as caught:
+            maxlinear.quantize_gptq(array, settings)
+        assert caught.value.status == status
+    assert np.isfinite(maxlinear.quantize_gptq(weight * np.float32(1e30), config(32), DType.float32)["scales"]).all()

@@ -7,14 +7,24 @@ import json as _json
 from typing import Any as _Any
 
 from ._ffi.library import library as _library
-from .blocks import dequantize, quantize
+from .blocks import dequantize, quantize, quantize_gptq
 from .dtype import DType
 from .errors import Error
 from .errors import check as _check
 from .errors import integer as _integer
 from .errors import new_error as _new_error
 
-__all__ = ["DType", "Error", "__version__", "cpu_info", "dequantize", "num_threads", "quantize", "set_num_threads"]
+__all__ = [
+    "DType",
+    "Error",
+    "__version__",
+    "cpu_info",
+    "dequantize",
+    "num_threads",
+    "quantize",
+    "quantize_gptq",
+    "set_num_threads",
+]
 
 _version: int = _library.mxl_version()
 __version__ = f"{_version >> 16}.{_version >> 8 & 255}.{_version & 255}"

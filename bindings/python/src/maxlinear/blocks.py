@@ -12,7 +12,7 @@ from ._ffi.library import library
 from ._ffi.tensors import as_array, tensor_of
 from .dtype import DType
 from .errors import ArgumentError, check, integer, new_error
-from .graph.quantization import QuantizationEncoding
+from .graph.quantization import QuantizationConfig, QuantizationEncoding
 
 Array = np.ndarray[Any, Any]
 
@@ -69,6 +69,50 @@ def quantize(
     views = (tensor_of(values), tensor_of(blocks))
     check(library.mxl_quantize(name, ctypes.byref(options), *(ctypes.byref(view) for view in views), error), error)
     return blocks
+
+
+def quantize_gptq(
+    array: Any, config: QuantizationConfig, scales: DType = DType.float16, *, threads: int | None = None
+) -> dict[str, Array]:
+    """An array rounded to the nearest codes of GPTQ: with `sym`, zero is 8 and scale max |w| / 7.5 over a group, else both follow
+    from the range of w and 0. The same bytes on every CPU and any number of threads.
+
+    Args:
+        array: (out_dim, in_dim), float32, float16 or bfloat16; in_dim a multiple of 8.
+        config: bits, group_size, sym and checkpoint_format of the result; desc_act is False.
+        scales: the dtype of the scales: float32, float16 or bfloat16.
+        threads: the most to use.
+
+    Returns:
+        What a GPTQ layer loads and a checkpoint holds: qweight, scales, qzeros and g_idx.
+
+    Raises:
+        maxlinear.Error: a config that is not served, a shape that does not fit, a value that is not finite or too large
+            (ValueError), a dtype (TypeError).
+    """
+    values = np.ascontiguousarray(as_array(array, "array"))
+    if values.ndim != 2 or 0 in values.shape or values.shape[1] % 8:
+        message = f"array: shape is {list(values.shape)}, expected [out_dim, in_dim], in_dim a multiple of 8"
+        raise ArgumentError("MXL_INVALID_SHAPE", message)
+    outputs, columns = values.shape
+    size = columns if config.group_size < 1 else config.group_size
+    groups = -(-columns // size)
+    state: dict[str, Array] = {
+        "qweight": np.empty((columns // 8, outputs), np.int32),
+        "scales": np.empty((groups, outputs), scales.to_numpy()),
+        "qzeros": np.empty((groups, -(-outputs // 8)), np.int32),
+        "g_idx": (np.arange(columns) // size).astype(np.int32),
+    }
+    options = structs.QuantizeOptions(
+        struct_size=ctypes.sizeof(structs.QuantizeOptions),
+        threads=0 if threads is None else integer(threads, 32, "threads"),
+    )
+    views = [tensor_of(part) for part in (values, state["qweight"], state["qzeros"], state["scales"])]
+    settings = config._struct()
+    error = new_error()
+    arguments = (ctypes.byref(part) for part in (settings, options, *views))
+    check(library.mxl_quantize_gptq(*arguments, error), error)
+    return state
 
 
 def dequantize(blocks: Any, encoding: QuantizationEncoding | str | None = None, dtype: DType = DType.float32) -> Array:

@@ -199,6 +199,10 @@ PROTOTYPES = {
     "mxl_encoding_block": (_status, [c_char_p, POINTER(c_int64), POINTER(c_int64), _error]),
     "mxl_quantize": (_status, [c_char_p, POINTER(QuantizeOptions), POINTER(Tensor), POINTER(Tensor), _error]),
     "mxl_dequantize": (_status, [c_char_p, POINTER(Tensor), POINTER(Tensor), _error]),
+    "mxl_quantize_gptq": (
+        _status,
+        [POINTER(Quantization), POINTER(QuantizeOptions), *[POINTER(Tensor)] * 4, _error],
+    ),
     "mxl_weights_open": (_status, [POINTER(c_char_p), c_size_t, POINTER(WeightsHandle), _error]),
     "mxl_weights_count": (_status, [WeightsHandle, POINTER(c_size_t), _error]),
     "mxl_weights_entry": (_status, [WeightsHandle, c_size_t, POINTER(Entry), _error]),

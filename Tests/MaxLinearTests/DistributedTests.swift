@@ -1,0 +1,90 @@
+import Testing
+
+@testable import MaxLinear
+
+@Suite("Layers on several devices")
+struct DistributedTests {
+  static let hidden = 256
+  static let length = 1792
+
+  static func devices(_ count: Int) -> [DeviceRef] { (0..<count).map { .cpu(id: $0) } }
+
+  /// The three linears' tensors, dense or encoded.
+  static func state(_ encoding: QuantizationEncoding?) throws -> StateDict {
+    var state = StateDict()
+    for (seed, (name, rows, columns)) in [
+      ("gate_proj", length, hidden), ("down_proj", hidden, length), ("up_proj", length, hidden),
+    ].enumerated() {
+      let values = try randomTensor([rows, columns], seed: UInt64(seed))
+      switch encoding {
+      case nil: state.entries.append(WeightData(name: "\(name).weight", tensor: values))
+      case .gptq?: state.entries += try GPTQTests.config.quantize(values).stateDict(prefix: "\(name).")
+      case let encoding?:
+        state.entries.append(
+          WeightData(name: "\(name).weight", tensor: try encoding.quantize(values), encoding: encoding.name))
+      }
+    }
+    return state
+  }
+
+  @Test(
+    "have the bits of the undivided layer", arguments: [nil, try QuantizationEncoding("Q4_K"), .gptq])
+  func bitsOfTheWhole(encoding: QuantizationEncoding?) throws {
+    let dtype: DType = encoding == nil ? .float32 : .uint8
+    let config = encoding == .gptq ? GPTQTests.config : nil
+    let state = try Self.state(encoding)
+    let whole = try MLPV2(
+      dtype: dtype, quantizationEncoding: encoding, hiddenDim: Self.hidden, feedForwardLength: Self.length,
+      quantizationConfig: config)
+    try whole.loadStateDict(state)
+    for count in [1, 2, 3, 5, 7] {
+      let mlp = try DistributedMLP(
+        dtype: dtype, quantizationEncoding: encoding, hiddenDim: Self.hidden, feedForwardLength: Self.length,
+        devices: Self.devices(count), quantizationConfig: config)
+      try mlp.loadStateDict(state)
+      for rows in [1, 34] {
+        let x = try randomTensor([rows, Self.hidden], seed: 4)
+        let expected = try bits(whole(x))
+        let ys = try mlp([Tensor](repeating: x, count: count))
+        #expect(ys.count == count)
+        for y in ys { #expect(try bits(y) == expected) }
+      }
+      #expect(try mlp.stateDict().keys == whole.stateDict().keys)
+    }
+  }
+
+  @Test("column and row parallel linears are a linear, and a sum in the order of the devices")
+  func parallel() throws {
+    let made = try TestLayer(inDim: 96, outDim: 50)
+    let x = try randomTensor([3, 96], seed: 7)
+    let column = try ColumnParallelLinear(
+      inDim: 96, outDim: 50, dtype: .float32, devices: Self.devices(4), hasBias: true)
+    try column.loadStateDict(made.state)
+    #expect(column.shards == [0..<13, 13..<26, 26..<38, 38..<50])
+    for y in try column([Tensor](repeating: x, count: 4)) { #expect(try bits(y) == bits(made.layer(x))) }
+    let row = try RowParallelLinear(inDim: 96, outDim: 50, dtype: .float32, devices: Self.devices(2), hasBias: true)
+    try row.loadStateDict(made.state)
+    let numbers = try x.floats()
+    let parts = try row.shards.map { range in
+      try Tensor((0..<3).flatMap { numbers[$0 * 96 + range.lowerBound..<$0 * 96 + range.upperBound] }, shape: [3, 48])
+    }
+    for y in try row(parts) { #expect(relativeError(try y.floats(), try made.reference(numbers)) < 6e-7) }
+  }
+
+  @Test("refuse devices that are no division, and say why")
+  func refused() throws {
+    func mlp(_ devices: [DeviceRef]) throws {
+      _ = try DistributedMLP(dtype: .float32, hiddenDim: 4, feedForwardLength: 80, devices: devices)
+    }
+    expectError(
+      .invalidArgument, "devices: there are 5, expected at most 4, as hidden_dim = 4 has so many units"
+    ) { try mlp(Self.devices(5)) }
+    expectError(.invalidArgument, "devices: there are 65, expected at most 64 in one process") {
+      try mlp(Self.devices(65))
+    }
+    expectError(.invalidArgument, "devices[1]: cpu:0 comes twice, expected each device once") {
+      try mlp([.cpu(), .cpu()])
+    }
+    expectError(.invalidArgument, "devices[0]: id is -1, expected 0 or more") { try mlp([.cpu(id: -1)]) }
+  }
+}

@@ -1,0 +1,94 @@
+import Testing
+
+@testable import MaxLinear
+
+@Suite("GPTQ")
+struct GPTQTests {
+  static let config = QuantizationConfig(bits: 4, groupSize: 128)
+
+  static func weight(_ outDim: Int, _ inDim: Int, seed: UInt64 = 5) throws -> Tensor {
+    try randomTensor([outDim, inDim], seed: seed)
+  }
+
+  /// scale (code - zero) of format v1, by the format's definition.
+  static func values(_ tensors: GPTQTensors, outDim: Int, inDim: Int) throws -> [Float] {
+    let words = try tensors.qweight.array(of: Int32.self).map { UInt32(bitPattern: $0) }
+    let zeros = try tensors.qzeros.array(of: Int32.self).map { UInt32(bitPattern: $0) }
+    let groupOf = try tensors.gIdx.array(of: Int32.self).map(Int.init)
+    let scales = try tensors.scales.floats()
+    let zeroWords = tensors.qzeros.shape[1]
+    var values: [Float] = []
+    for n in 0..<outDim {
+      for k in 0..<inDim {
+        let code = words[k / 8 * outDim + n] >> UInt32(4 * (k % 8)) & 15
+        let zero = (zeros[groupOf[k] * zeroWords + n / 8] >> UInt32(4 * (n % 8)) & 15) + 1
+        values.append(scales[groupOf[k] * outDim + n] * (Float(code) - Float(zero)))
+      }
+    }
+    return values
+  }
+
+  @Test("rounded to nearest, computes what its tensors say", arguments: [-1, 32, 100, 128], [false, true])
+  func roundTrip(groupSize: Int, sym: Bool) throws {
+    let (outDim, inDim) = (43, 256)
+    let config = QuantizationConfig(bits: 4, groupSize: groupSize, sym: sym)
+    let source = try Self.weight(outDim, inDim)
+    let tensors = try config.quantize(source, scales: .float32, threads: 1)
+    let values = try Self.values(tensors, outDim: outDim, inDim: inDim)
+    #expect(relativeError(values, try source.floats().map(Double.init)) < 0.11)
+    #expect(
+      try config.quantize(source, scales: .float32, threads: 3).qweight.array(of: Int32.self)
+        == tensors.qweight.array(of: Int32.self))
+    let bias = try randomTensor([outDim], seed: 9)
+    var state = tensors.stateDict()
+    state.entries.append(WeightData(name: "bias", tensor: bias))
+    let x = try randomTensor([3, inDim], seed: 2)
+    let exact = reference(try x.floats(), values, try bias.floats(), inDim: inDim, outDim: outDim)
+    for compute in [Compute.int8, .float32] where compute == .float32 || groupSize != 100 {
+      let layer = try GPTQLinearV2(
+        inDim: inDim, outDim: outDim, dtype: .float32, hasBias: true, quantizationConfig: config)
+      try layer.loadStateDict(state)
+      let y = try layer.prepared(PrepareOptions(compute: compute))(x).floats()
+      #expect(relativeError(y, exact) <= (compute == .int8 ? 1.2e-2 : 6e-7))
+      let saved = try layer.stateDict()
+      #expect(saved.keys == ["qweight", "scales", "qzeros", "g_idx", "bias"])
+      for key in ["qweight", "qzeros", "g_idx"] {
+        #expect(try saved[key]?.tensor.array(of: Int32.self) == state[key]?.tensor.array(of: Int32.self))
+      }
+      #expect(try saved["scales"]?.tensor.floats() == tensors.scales.floats())
+    }
+  }
+
+  @Test("refuses what it cannot read, and says why")
+  func refused() throws {
+    let source = try Self.weight(8, 64)
+    expectError(.unsupported, "quantization_config: bits is 3, expected 4") {
+      _ = try QuantizationConfig(bits: 3, groupSize: 32).quantize(source)
+    }
+    expectError(
+      .unsupported,
+      "quantization_config: desc_act is true, expected false: rounding to nearest knows no better order of columns"
+    ) { _ = try QuantizationConfig(bits: 4, groupSize: 32, descAct: true).quantize(source) }
+    expectError(.invalidShape, "values: shape is [64], expected [out_dim, in_dim]") {
+      _ = try Self.config.quantize(randomTensor([64], seed: 1))
+    }
+    expectError(.invalidShape, "in_dim: is 60, expected a multiple of 8: so many codes are one word of qweight") {
+      _ = try GPTQLinearV2(inDim: 60, outDim: 8, dtype: .float32, quantizationConfig: Self.config)
+    }
+    let layer = try GPTQLinearV2(inDim: 256, outDim: 8, dtype: .float32, quantizationConfig: Self.config)
+    var tensors = try Self.config.quantize(Self.weight(8, 256))
+    tensors.gIdx.pointer?.storeBytes(of: Int32(2), toByteOffset: 4 * 7, as: Int32.self)
+    let before = try? layer.stateDict()
+    expectError(.invalidArgument, "g_idx: column 7 is in group 2, expected 0 to 1") {
+      try layer.loadStateDict(tensors.stateDict())
+    }
+    #expect((try? layer.stateDict())?.keys == before?.keys)
+    expectError(
+      .unsupported, "pack: GPTQ tensors lie column by column, which no kernel reads in place; expected to pack them"
+    ) {
+      tensors.gIdx.pointer?.storeBytes(of: Int32(0), toByteOffset: 4 * 7, as: Int32.self)
+      try layer.loadStateDict(tensors.stateDict())
+      _ = try layer.prepared(PrepareOptions(packing: .never))
+    }
+  }
+}
