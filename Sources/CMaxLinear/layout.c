@@ -56,6 +56,8 @@ FIELD(mxl_mlp_weights_options, activation, 4);
 FIELD(mxl_mlp_weights_options, devices, 8);
 FIELD(mxl_mlp_weights_options, device_count, 16);
 FIELD(mxl_mlp_weights_options, quantization, 24);
+FIELD(mxl_mlp_weights_options, distributed, 32);
+FIELD(mxl_mlp_weights_options, reduce, 36);
 FIELD(mxl_mlp_options, quantization, 56);
 FIELD(mxl_mlp_options, reduce, 64);
 

@@ -36,14 +36,39 @@ open class DistributedMLP: MLPV2 {
     try divide()
   }
 
+  /// `MLPV2.fromWeights`, on all of `devices`.
+  open override class func fromWeights(
+    _ weights: Weights, layer: Int = 0, devices: [DeviceRef] = [], activationFunction: Activation = .silu,
+    quantizationConfig: QuantizationConfig? = nil
+  ) throws -> DistributedMLP {
+    try fromWeights(
+      weights, layer: layer, devices: devices, activationFunction: activationFunction,
+      quantizationConfig: quantizationConfig, reduce: false)
+  }
+
+  /// `MLPV2.fromWeights`, on all of `devices`; `reduce` as in `init`.
+  public static func fromWeights(
+    _ weights: Weights, layer: Int = 0, devices: [DeviceRef] = [], activationFunction: Activation = .silu,
+    quantizationConfig: QuantizationConfig? = nil, reduce: Bool
+  ) throws -> DistributedMLP {
+    let found = try CheckpointMLP(weights, layer: layer, quantizationConfig: quantizationConfig)
+    let mlp = try DistributedMLP(
+      dtype: found.dtype, quantizationEncoding: found.encoding, hiddenDim: found.hiddenDim,
+      feedForwardLength: found.feedForwardLength, linearClass: found.linearClass, devices: devices,
+      activationFunction: activationFunction, reduce: reduce)
+    try mlp.loadStateDict(found.state)
+    return mlp
+  }
+
   /// Gives each linear its shards.
   private func divide() throws {
     let count = devices.count
-    let isEncoded = (downProjection as? LinearV2)?.weight.quantizationEncoding != nil
+    func isEncoded(_ layer: Layer) -> Bool { (layer as? LinearV2)?.weight.quantizationEncoding != nil }
+    let unit = isEncoded(gateProjection) || isEncoded(upProjection) ? GPTQWeights.perWord : 1
     let hidden = try Sharding(
-      feedForwardLength, unit: isEncoded ? 256 : 1, devices: count, argument: "feed_forward_length")
+      feedForwardLength, unit: isEncoded(downProjection) ? 256 : unit, devices: count, argument: "feed_forward_length")
     let output = try Sharding(
-      hiddenDim, unit: isEncoded ? GPTQWeights.perWord : 1, devices: count, argument: "hidden_dim")
+      hiddenDim, unit: isEncoded(downProjection) ? GPTQWeights.perWord : 1, devices: count, argument: "hidden_dim")
     for layer in [gateProjection, upProjection] { (layer as? LinearV2)?.outputShards = hidden.ranges }
     if reduce {
       (downProjection as? LinearV2)?.inputShards = hidden.ranges

@@ -65,91 +65,16 @@ open class MLPV2: MLP {
   ///   - quantizationConfig: of GPTQ tensors; nil for what the checkpoint's folder says.
   /// - Throws: `.missingKey`; `.invalidArgument` when several prefixes have that layer, or for GPTQ tensors without a config;
   ///   `.invalidShape`; `.unsupported` for an encoding without a kernel.
-  public static func fromWeights(
+  open class func fromWeights(
     _ weights: Weights, layer: Int = 0, devices: [DeviceRef] = [], activationFunction: Activation = .silu,
     quantizationConfig: QuantizationConfig? = nil
   ) throws -> MLPV2 {
-    let names = try MLPNames.find(in: weights, layer: layer)
-    let parts = [("gate_proj", names.gate), ("down_proj", names.down), ("up_proj", names.up)]
-    var remaining = try parts.map { part, name in
-      try CheckpointLinear(name, as: part, in: weights, quantizationConfig: quantizationConfig)
-    }[...]
-    guard let gate = remaining.first else { throw MaxLinearError(.internal, "fromWeights: no gate") }
-    let state = StateDict(remaining.flatMap(\.entries))
+    let found = try CheckpointMLP(weights, layer: layer, quantizationConfig: quantizationConfig)
     let mlp = try MLPV2(
-      dtype: gate.dtype, quantizationEncoding: gate.encoding, hiddenDim: gate.shape[1],
-      feedForwardLength: gate.shape[0],
-      linearClass: { inDim, outDim, _, device, _, _ in
-        guard let part = remaining.popFirst() else { throw MaxLinearError(.internal, "fromWeights: no linear") }
-        return try part.linear(inDim: inDim, outDim: outDim, device: device)
-      }, devices: devices, activationFunction: activationFunction)
-    try mlp.loadStateDict(state)
+      dtype: found.dtype, quantizationEncoding: found.encoding, hiddenDim: found.hiddenDim,
+      feedForwardLength: found.feedForwardLength, linearClass: found.linearClass, devices: devices,
+      activationFunction: activationFunction)
+    try mlp.loadStateDict(found.state)
     return mlp
-  }
-}
-
-/// A linear layer of a checkpoint, by the name of its tensors without ".weight" or ".qweight".
-private struct CheckpointLinear {
-  let dtype: DType
-  /// (outDim, inDim)
-  let shape: [Int]
-  let encoding: QuantizationEncoding?
-  let entries: [WeightData]
-  private let name: String
-  private let config: QuantizationConfig?
-
-  /// `part` is the path of its keys.
-  init(
-    _ name: String, as part: String, in weights: Weights, quantizationConfig: QuantizationConfig?
-  ) throws {
-    self.name = name
-    var found: [WeightData] = []
-    for tensor in ["weight", "qweight", "scales", "qzeros", "g_idx", "perm_idx", "bias"] {
-      guard var data = weights["\(name).\(tensor)"] else { continue }
-      data.name = "\(part).\(tensor)"
-      found.append(data)
-    }
-    guard let first = found.first, first.name.hasSuffix("weight") else { throw weights.missing("\(name).weight") }
-    entries = found
-    if first.name.hasSuffix(".qweight") {
-      guard let config = try quantizationConfig ?? weights.quantizationConfig() else {
-        throw MaxLinearError(
-          .invalidArgument,
-          "quantization_config: \(name) is GPTQ, and neither quantize_config.json nor config.json beside the checkpoint says how"
-        )
-      }
-      guard first.shape.count == 2, case let rows = first.shape[0].multipliedReportingOverflow(by: GPTQWeights.perWord),
-        !rows.overflow
-      else {
-        throw MaxLinearError(.invalidShape, "\(name).qweight: shape is \(first.shape), expected two dimensions")
-      }
-      self.config = config
-      encoding = .gptq
-      dtype = .uint8
-      shape = [first.shape[1], rows.partialValue]
-    } else {
-      let weight = try Weight(first, name: "\(name).weight")
-      guard weight.shape.count == 2 else {
-        throw MaxLinearError(.invalidShape, "\(name).weight: shape is \(weight.shape), expected two dimensions")
-      }
-      config = nil
-      encoding = weight.quantizationEncoding
-      dtype = weight.dtype
-      shape = weight.shape
-    }
-  }
-
-  func linear(inDim: Int, outDim: Int, device: DeviceRef) throws -> LinearV2 {
-    guard shape == [outDim, inDim] else {
-      throw MaxLinearError(
-        .invalidShape, "\(name).weight: shape is \(shape), expected \([outDim, inDim]) to fit the gate")
-    }
-    let hasBias = entries.last?.name.hasSuffix(".bias") ?? false
-    if let config {
-      return try GPTQLinearV2(
-        inDim: inDim, outDim: outDim, dtype: dtype, device: device, hasBias: hasBias, quantizationConfig: config)
-    }
-    return try LinearV2(
-      inDim: inDim, outDim: outDim, dtype: dtype, device: device, hasBias: hasBias, quantizationEncoding: encoding)
   }
 }

@@ -63,10 +63,17 @@ public func mxl_mlp_create_from_weights(
     let activation = try activation(options.activation)
     let devices = try devices(options.devices, options.device_count)
     let config = try quantization(options.quantization)
+    let isDistributed = try flag(options.distributed, "distributed")
+    let reduce = try flag(options.reduce, "reduce")
     layer.pointee = LayerHandle.create(
       try typed {
-        try MLPV2.fromWeights(
-          checkpoint, layer: Int(number), devices: devices, activationFunction: activation, quantizationConfig: config)
+        isDistributed
+          ? try DistributedMLP.fromWeights(
+            checkpoint, layer: Int(number), devices: devices, activationFunction: activation,
+            quantizationConfig: config, reduce: reduce)
+          : try MLPV2.fromWeights(
+            checkpoint, layer: Int(number), devices: devices, activationFunction: activation,
+            quantizationConfig: config)
       })
   }
 }

@@ -108,11 +108,15 @@ static void create_from_weights(const char *path) {
   REFUSED(MXL_INVALID_ARGUMENT, mxl_mlp_create_from_weights(weights, 0, NULL, NULL, error));
   REFUSED(MXL_MISSING_KEY, mxl_mlp_create_from_weights(weights, 0, NULL, &layer, error));
   REFUSED(MXL_MISSING_KEY, mxl_mlp_create_from_weights(weights, INT64_MIN, &options, &layer, error));
-  for (uint32_t size = 0; size < sizeof options; size++) {
+  for (uint32_t size = 0; size < 32; size++) {
     options.struct_size = size;
     REFUSED(MXL_INVALID_ARGUMENT, mxl_mlp_create_from_weights(weights, 0, &options, &layer, error));
   }
   options = good, options.activation = 9;
+  REFUSED(MXL_INVALID_ARGUMENT, mxl_mlp_create_from_weights(weights, 0, &options, &layer, error));
+  options = good, options.distributed = 2;
+  REFUSED(MXL_INVALID_ARGUMENT, mxl_mlp_create_from_weights(weights, 0, &options, &layer, error));
+  options = good, options.reduce = -1;
   REFUSED(MXL_INVALID_ARGUMENT, mxl_mlp_create_from_weights(weights, 0, &options, &layer, error));
   options = good, options.device_count = 1;
   REFUSED(MXL_INVALID_ARGUMENT, mxl_mlp_create_from_weights(weights, 0, &options, &layer, error));

@@ -94,13 +94,18 @@ typedef struct mxl_parallel_options {
   size_t device_count;
 } mxl_parallel_options;
 
-/* Options of mxl_mlp_create_from_weights; fields as in mxl_mlp_options. quantization NULL stands for what the checkpoint's folder says. */
+/* Options of mxl_mlp_create_from_weights; fields as in mxl_mlp_options. quantization NULL stands for what the checkpoint's folder says.
+ *
+ * distributed  1: mxl_distributed_mlp_create's layer, on all devices; 0: mxl_mlp_create's
+ * reduce       with distributed: as in mxl_mlp_options */
 typedef struct mxl_mlp_weights_options {
   uint32_t struct_size;
   int32_t activation;
   const mxl_device *devices;
   size_t device_count;
   const mxl_quantization *quantization;
+  int32_t distributed;
+  int32_t reduce;
 } mxl_mlp_weights_options;
 
 /* What kind of arithmetic a prepared layer uses. */

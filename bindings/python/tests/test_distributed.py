@@ -5,6 +5,7 @@ import functools
 import ml_dtypes
 import numpy as np
 import pytest
+import safetensors.numpy
 from conftest import relative_error
 from gptq_format import dequantized as gptq_dequantized
 from gptq_format import tensors as gptq_tensors
@@ -14,6 +15,7 @@ import maxlinear
 from maxlinear.dtype import DType
 from maxlinear.graph import DeviceRef
 from maxlinear.graph.quantization import QuantizationConfig, QuantizationEncoding
+from maxlinear.graph.weights import load_weights
 from maxlinear.nn import (
     MLPV2,
     ColumnParallelLinear,
@@ -303,3 +305,32 @@ def test_replacing_the_weights(random):
     mlp.load_state_dict(second, replace=True)
     assert (mlp([x, x])[1] == mlp_of(MLPV2, "Q4_0", second)(x)).all()
     assert maxlinear.num_threads() >= 1
+
+
+@pytest.mark.parametrize("reduce", [False, True])
+@pytest.mark.parametrize("dense", [None, "gate_proj", "down_proj", "up_proj"])
+def test_from_weights(tmp_path, random, reduce, dense):
+    """A checkpoint whose linears are not all of one kind."""
+    state = {}
+    for part, shape in SHAPES.items():
+        kind = "F32" if part == dense else "GPTQ"
+        state |= {f"model.layers.2.mlp.{part}.{key}": value for key, value in entry(random, kind, *shape).items()}
+    safetensors.numpy.save_file(state, tmp_path / "m.safetensors")
+    weights = load_weights(tmp_path / "m.safetensors")
+    whole = MLPV2.from_weights(weights, 2, quantization_config=GPTQ, activation_function="relu")
+    x = random.standard_normal((5, HIDDEN)).astype(np.float32)
+    for devices in (1, 3, 7):
+        mlp = DistributedMLP.from_weights(
+            weights,
+            2,
+            quantization_config=GPTQ,
+            activation_function="relu",
+            devices=cpus(devices),
+            reduce=reduce,
+        )
+        assert isinstance(mlp, DistributedMLP) and mlp.reduce == reduce and len(mlp.devices) == devices
+        for y in mlp([x] * devices):
+            assert relative_error(y, whole(x).astype(np.float64)) <= 2e-2 if reduce else (y == whole(x)).all()
+    too_many = 9 if dense != "down_proj" else 65
+    with pytest.raises(ValueError, match=f"devices: there are {too_many}, expected at most"):
+        DistributedMLP.from_weights(weights, 2, quantization_config=GPTQ, devices=cpus(too_many), reduce=reduce)

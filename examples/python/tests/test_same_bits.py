@@ -28,12 +28,21 @@ def test_a_file_of_ones_own(tmp_path):
     writer.close()
     result = example("--model", tmp_path / "own.gguf", "--layer", 3)
     assert result.returncode == 0, result.stdout + result.stderr
-    runs = re.findall(r"^(C|C\+\+|Swift|Python) +([12]) +(\w+) ", result.stdout, re.MULTILINE)
-    assert len(runs) == 16 and {language for language, _, _ in runs} == {"C", "C++", "Swift", "Python"}
-    assert {threads for _, threads, _ in runs} == {"1", "2"} and "scalar" in {isa for _, _, isa in runs}
+    runs = re.findall(r"^(C|C\+\+|Swift|Python) +([-124]) +([12]) +(\w+) ", result.stdout, re.MULTILINE)
+    assert len(runs) == 4 * (4 + 3) and {language for language, *_ in runs} == {"C", "C++", "Swift", "Python"}
+    assert {devices for _, devices, *_ in runs} == {"-", "1", "2", "4"}
+    assert {threads for *_, threads, _ in runs} == {"1", "2"} and "scalar" in {isa for *_, isa in runs}
     assert re.search(r"^all give [0-9a-f]{64}$", result.stdout, re.MULTILINE)
 
 
 def test_a_file_that_is_none(tmp_path):
     result = example("--model", tmp_path / "none.gguf")
     assert result.returncode == 1 and "none.gguf" in result.stderr and "Traceback" not in result.stderr
+
+
+def test_checkpoints_of_its_own():
+    """Q4_K in GGUF and GPTQ in safetensors, each in 28 ways."""
+    result = example()
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert len(re.findall(r"^(C|C\+\+|Swift|Python) +[-124] ", result.stdout, re.MULTILINE)) == 2 * 28
+    assert len(set(re.findall(r"^all give ([0-9a-f]{64})$", result.stdout, re.MULTILINE))) == 2

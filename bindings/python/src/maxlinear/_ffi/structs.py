@@ -142,6 +142,8 @@ class MLPWeightsOptions(Structure):
         ("devices", POINTER(Device)),
         ("device_count", c_size_t),
         ("quantization", POINTER(Quantization)),
+        ("distributed", c_int32),
+        ("reduce", c_int32),
     ]
 
 

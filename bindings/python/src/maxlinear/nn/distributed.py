@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,9 +16,13 @@ from ..dtype import DType
 from ..errors import check, integer, new_error
 from ..graph.device import DeviceRef
 from ..graph.quantization import QuantizationConfig, QuantizationEncoding
+from ..graph.weights import Weights
 from .linear import GPTQLinearV2, LinearV2, linear_options
 from .mlp import MLP, MLPV2, device_array, new_handle
 from .module import Array, Module
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["MLP", "MLPV2", "ColumnParallelLinear", "DistributedMLP", "RowParallelLinear"]
 
@@ -107,6 +111,23 @@ class DistributedMLP(MLPV2):
             quantization_config,
         )
         self.devices = self._wanted or (DeviceRef.CPU(),)
+
+    @classmethod
+    def from_weights(
+        cls,
+        weights: Weights,
+        layer: int = 0,
+        *,
+        devices: Sequence[DeviceRef] = (),
+        activation_function: str = "silu",
+        quantization_config: QuantizationConfig | None = None,
+        reduce: bool = False,
+    ) -> Self:
+        """`MLPV2.from_weights` on all of `devices`; reduce as in the constructor."""
+        distribution = {"distributed": 1, "reduce": int(reduce)}
+        self = cls._from_weights(weights, layer, devices, activation_function, quantization_config, **distribution)
+        self.reduce = reduce
+        return self
 
     def _make(self, activation: int) -> None:
         options = self._options(activation)

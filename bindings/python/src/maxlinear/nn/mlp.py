@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from ..graph.weight import Weight
 from ..graph.weights import Weights
 from .linear import Linear, LinearV2
 from .module import Array, Module
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["MLP", "MLPV2", "gate"]
 
@@ -247,7 +250,7 @@ class MLPV2(Module):
         devices: Sequence[DeviceRef] = (),
         activation_function: str = "silu",
         quantization_config: QuantizationConfig | None = None,
-    ) -> MLPV2:
+    ) -> Self:
         """The MLP of a checkpoint's layer, mapped without a copy.
 
         Its tensors are found by the names of Hugging Face ("model.layers.0.mlp.gate_proj.weight") or GGUF
@@ -262,6 +265,18 @@ class MLPV2(Module):
         Raises:
             maxlinear.Error: no such layer (KeyError), shapes or encodings that do not fit (ValueError).
         """
+        return cls._from_weights(weights, layer, devices, activation_function, quantization_config)
+
+    @classmethod
+    def _from_weights(
+        cls,
+        weights: Weights,
+        layer: int,
+        devices: Sequence[DeviceRef],
+        activation_function: str,
+        quantization_config: QuantizationConfig | None,
+        **distribution: int,
+    ) -> Self:
         self = cls.__new__(cls)
         self.devices = tuple(devices) or (DeviceRef.CPU(),)
         config = None if quantization_config is None else quantization_config._struct()
@@ -271,6 +286,7 @@ class MLPV2(Module):
             devices=self._device_array(),
             device_count=len(self.devices),
             quantization=None if config is None else ctypes.pointer(config),
+            **distribution,
         )
         number = integer(layer, 64, "layer")
         create = library.mxl_mlp_create_from_weights
