@@ -16,6 +16,11 @@ static inline uint32_t mxlk_flush_begin(void) {
 
 static inline void mxlk_flush_end(uint32_t before) { _mm_setcsr(before); }
 
+/* The vector is computed ahead of this point and used behind it. Tests that emulate AVX-512 have their own. */
+#ifndef MXLK_SETTLE
+#define MXLK_SETTLE(vector) __asm__ volatile("" : "+v"(vector))
+#endif
+
 #elif defined(__aarch64__)
 
 /* Bit 24 of FPCR flushes both. */

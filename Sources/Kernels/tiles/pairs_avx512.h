@@ -73,10 +73,10 @@ MXLK_ALWAYS void pairs_superblock(const mxl_tile *tile, const int kind, const in
   }
   if (kind == bf16_bf16) {
     for (int r = 0; r < rows; r++)
-      for (int v = 0; v < vectors; v++) __asm__ volatile("" : "+v"(t[r][v])); /* computed before the change back */
+      for (int v = 0; v < vectors; v++) MXLK_SETTLE(t[r][v]); /* computed before the change back */
     mxlk_flush_end(before);
     for (int r = 0; r < rows; r++)
-      for (int v = 0; v < vectors; v++) __asm__ volatile("" : "+v"(t[r][v])); /* summed behind it */
+      for (int v = 0; v < vectors; v++) MXLK_SETTLE(t[r][v]); /* summed behind it */
   }
   for (int r = 0; r < rows; r++)
     for (int v = 0; v < vectors; v++) {
