@@ -35,11 +35,17 @@
 /* How far ahead of the weights in use single-tile calls prefetch, bytes. */
 #define PREFETCH_AHEAD 8192
 
+/* A number of things in consecutive parts whose sizes differ by one at most. */
+typedef struct even_parts {
+  int64_t count, each, more; /* the first `more` parts have each + 1 */
+} even_parts;
+
 /* One device's matrices, and its units of work. */
 typedef struct shard {
   const mxlk_linear_weights *weights, *gate;
   int64_t column; /* of y, where its outputs begin */
-  int64_t out_dim, panels, groups;
+  int64_t out_dim, panels;
+  even_parts groups; /* of panels */
   _Atomic int64_t next_unit;
 } shard;
 
@@ -52,7 +58,7 @@ typedef struct plan {
   size_t panel_bytes, superblock_bytes;
   /* The chunk of rows at hand, its tiles and blocks of tiles. */
   int64_t chunk_begin, chunk_rows;
-  int64_t tiles, blocks;
+  even_parts tiles, blocks; /* of rows, of tiles */
   int64_t x_row_bytes;   /* of packed x, one row, all superblocks */
   const float *x_direct; /* one aligned float32 row, used in place; else NULL */
   char *x_packed;
@@ -85,10 +91,13 @@ size_t mxlk_panel_bytes(const mxl_kernel_row *row, int64_t in_dim) {
 
 int64_t mxlk_panel_count(const mxl_kernel_row *row, int64_t out_dim) { return divide_up(out_dim, row->panel_columns); }
 
+static even_parts parts_of(int64_t whole, int64_t parts) { return (even_parts){parts, whole / parts, whole % parts}; }
+static int64_t part_begin(const even_parts *parts, int64_t part) { return part * parts->each + least(part, parts->more); }
+
 /* The first row, within the chunk, of a tile: tiles differ by one row at most, so 16 rows are 8 + 8 and not 14 + 2. */
-static int64_t tile_row(const plan *p, int64_t tile) { return tile * p->chunk_rows / p->tiles; }
-static int64_t block_tile(const plan *p, int64_t block) { return block * p->tiles / p->blocks; }
-static int64_t group_panel(const shard *s, int64_t group) { return group * s->panels / s->groups; }
+static int64_t tile_row(const plan *p, int64_t tile) { return part_begin(&p->tiles, tile); }
+static int64_t block_tile(const plan *p, int64_t block) { return part_begin(&p->blocks, block); }
+static int64_t group_panel(const shard *s, int64_t group) { return part_begin(&s->groups, group); }
 
 /* Where the packed x of a tile and superblock begins. */
 static char *packed_x_at(const plan *p, int64_t block, int64_t tile, int64_t superblock) {
@@ -106,7 +115,7 @@ static const void *x_at(const plan *p, int64_t block, int64_t tile, int64_t supe
 
 static void pack_x(plan *p, const mxlk_team *team) {
   int64_t begin, end;
-  mxlk_share(team, p->tiles * p->superblocks, &begin, &end);
+  mxlk_share(team, p->tiles.count * p->superblocks, &begin, &end);
   int64_t block = 0;
   for (int64_t piece = begin; piece < end; piece++) {
     int64_t tile = piece / p->superblocks, superblock = piece % p->superblocks;
@@ -152,29 +161,23 @@ static void store(const plan *p, const shard *s, const float *accumulators, cons
 static void run_superblock(const plan *p, int64_t block, int64_t superblock, const char *weights, const char *next,
                            float *accumulators) {
   int64_t first_tile = block_tile(p, block), end_tile = block_tile(p, block + 1);
-  int64_t first = tile_row(p, first_tile);
   int64_t k = superblock_k(p->in_dim, superblock);
   /* The next weights are prefetched in shares, one a tile, of whole lines per k: in a burst they would cost
    * bandwidth, and a line asked for twice costs more than a tile that asks for none. */
   int64_t total = next == NULL ? 0 : (int64_t)p->superblock_bytes;
   int64_t unit = MXLK_ALIGNMENT * (p->row->expand == NULL ? k : 1);
   int64_t share = divide_up(divide_up(total, end_tile - first_tile), unit) * unit;
+  const char *x = x_at(p, block, first_tile, superblock);
+  int64_t x_row_bytes = mxlk_activation_bytes(p->row, k);
+  mxl_tile one = {.struct_size = sizeof(mxl_tile), .x = x, .weights = weights, .y = accumulators, .k = k};
   for (int64_t tile = first_tile; tile < end_tile; tile++) {
-    int64_t row = tile_row(p, tile);
-    mxl_tile one = {
-        .struct_size = sizeof(mxl_tile),
-        .rows = (int32_t)(tile_row(p, tile + 1) - row),
-        .x = x_at(p, block, tile, superblock),
-        .weights = weights,
-        .y = accumulators + (row - first) * p->panel_columns,
-        .k = k,
-    };
-    int64_t prefetched = (tile - first_tile) * share;
-    if (prefetched < total) {
-      one.next = next + prefetched;
-      one.next_bytes = share;
-    }
+    int64_t rows = tile_row(p, tile + 1) - tile_row(p, tile), prefetched = (tile - first_tile) * share;
+    one.rows = (int32_t)rows;
+    one.next = prefetched < total ? next + prefetched : NULL;
+    one.next_bytes = prefetched < total ? share : 0;
     p->row->run(p->row, &one);
+    one.x = x += rows * x_row_bytes;
+    one.y += rows * p->panel_columns;
   }
 }
 
@@ -250,7 +253,7 @@ static void run_matrix(const plan *p, const mxlk_linear_weights *weights, int64_
 }
 
 static void run_unit(const plan *p, const shard *s, int64_t unit, const thread_scratch *scratch) {
-  int64_t block = unit % p->blocks, group = unit / p->blocks;
+  int64_t block = unit % p->blocks.count, group = unit / p->blocks.count;
   int64_t first_panel = group_panel(s, group), end_panel = group_panel(s, group + 1);
   int64_t first = tile_row(p, block_tile(p, block)), count = tile_row(p, block_tile(p, block + 1)) - first;
   run_matrix(p, s->weights, block, first_panel, end_panel, scratch, scratch->accumulators);
@@ -262,7 +265,7 @@ static void run_unit(const plan *p, const shard *s, int64_t unit, const thread_s
 }
 
 static void run_shard(const plan *p, shard *s, const thread_scratch *scratch) {
-  int64_t units = p->blocks * s->groups;
+  int64_t units = p->blocks.count * s->groups.count;
   for (;;) {
     int64_t unit = atomic_fetch_add_explicit(&s->next_unit, 1, memory_order_relaxed);
     if (unit >= units) return;
@@ -301,18 +304,20 @@ static int32_t useful_threads(const plan *p, int64_t rows, int32_t threads) {
 
 /* Tiles, blocks and groups of a chunk. */
 static void split(plan *p, int32_t threads) {
-  p->tiles = divide_up(p->chunk_rows, p->row->tile_rows);
-  p->blocks = least(divide_up(p->chunk_rows, BLOCK_ROWS), p->tiles);
+  int64_t tiles = divide_up(p->chunk_rows, p->row->tile_rows), fewest = INT64_MAX;
+  int64_t blocks = least(divide_up(p->chunk_rows, BLOCK_ROWS), tiles);
   int64_t wanted = threads == 1 ? 1 : divide_up((int64_t)threads * UNITS_PER_THREAD, p->shard_count);
-  int64_t fewest = INT64_MAX;
   for (int32_t i = 0; i < p->shard_count; i++) {
     shard *s = &p->shards[i];
-    s->groups = divide_up(s->panels, GROUP_PANELS);
-    if (s->groups * p->blocks < wanted) s->groups = least(divide_up(wanted, p->blocks), s->panels);
-    fewest = least(fewest, s->groups);
+    int64_t groups = divide_up(s->panels, GROUP_PANELS);
+    if (groups * blocks < wanted) groups = least(divide_up(wanted, blocks), s->panels);
+    s->groups = parts_of(s->panels, groups);
+    fewest = least(fewest, groups);
     atomic_store_explicit(&s->next_unit, 0, memory_order_relaxed);
   }
-  if (fewest * p->blocks < wanted) p->blocks = least(divide_up(wanted, fewest), p->tiles);
+  if (fewest * blocks < wanted) blocks = least(divide_up(wanted, fewest), tiles);
+  p->tiles = parts_of(p->chunk_rows, tiles);
+  p->blocks = parts_of(tiles, blocks);
 }
 
 static const mxl_kernel_row *row_for(const mxlk_linear_job *job) {

@@ -70,7 +70,7 @@ typedef struct mxl_source {
  * x        activations of these rows from the first of the k columns on, in the row's compute format.
  *          MXL_COMPUTE_FLOAT32: float32, column by column, the tile's rows side by side: x[k * rows + row].
  *          Aligned to 4 bytes.
- *          MXL_COMPUTE_INT8: `rows` activation records of 320 bytes, the superblock's codes and their scale (docs/NUMERICS.md).
+ *          MXL_COMPUTE_INT8: `rows` activation records of 384 bytes, the superblock's codes and their scale (docs/NUMERICS.md).
  *          Aligned to 64 bytes.
  * weights  packed panel from the same column on: consecutive superblocks as pack wrote them. Aligned to 64 bytes.
  * y        float32 accumulators, read and written: y[row * panel_columns + column]. Aligned to 64 bytes.

@@ -2,11 +2,12 @@
 #ifndef MXLK_ACTIVATION_H
 #define MXLK_ACTIVATION_H
 
+#include "activation/int8.h"
 #include "activation/rows.h"
 
 /* Bytes that k <= 256 columns of one row take. */
 static inline int64_t mxlk_activation_bytes(const mxl_kernel_row *row, int64_t k) {
-  if (row->compute == MXL_COMPUTE_INT8) return 320;
+  if (row->compute == MXL_COMPUTE_INT8) return sizeof(mxlk_activation);
   return 4 * (row->compute == MXL_COMPUTE_BFLOAT16 ? (k + 1) / 2 : k);
 }
 

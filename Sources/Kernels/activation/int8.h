@@ -16,14 +16,15 @@
 
 typedef struct mxlk_activation {
   int8_t codes[MXL_SUPERBLOCK];
-  int16_t sums16[16]; /* sum of q over 16 k */
-  int16_t sums32[8];  /* (sum of q over 32 k) << s_b: at most 127 * 32 * 8 = 32512 */
-  uint8_t shifts[8];  /* s_b */
+  int16_t lanes16[32]; /* sum of q over the 8 of 16 k that are 0 or 1 (2 or 3) modulo 4 */
+  int16_t sums16[16];  /* sum of q over 16 k */
+  int16_t sums32[8];   /* (sum of q over 32 k) << s_b: at most 127 * 32 * 8 = 32512 */
+  uint8_t shifts[8];   /* s_b */
   float alpha;
   uint32_t reserved;
 } mxlk_activation;
 
-_Static_assert(sizeof(mxlk_activation) == 320, "an activation record has five cache lines");
+_Static_assert(sizeof(mxlk_activation) == 384, "an activation record has six cache lines");
 
 /* Quantizes k <= 256 values, a multiple of 32. */
 static inline __attribute__((always_inline)) void mxlk_activation_quantize(const float *restrict x, int64_t k,
@@ -51,21 +52,22 @@ static inline __attribute__((always_inline)) void mxlk_activation_quantize(const
     float a = mxlk_float_from_bits((uint32_t)maxima[b]);
     int e = (a * 2.0f <= A) + (a * 4.0f <= A) + (a * 8.0f <= A);
     float factor = scale * (float)(1 << e);
-    int32_t sums[2] = {0, 0};
-    for (int half = 0; half < 2; half++)
-      for (int i = 0; i < 16; i++) {
-        int64_t at = 32 * b + 16 * half + i;
-        float rounded = (x[at] * factor + 0x1.8p23f) - 0x1.8p23f; /* to nearest even, as |x factor| < 2^22 */
-        int32_t q = (int32_t)rounded;
-        q = q > 127 ? 127 : q < -127 ? -127 : q;
-        out->codes[at] = (int8_t)q;
-        sums[half] += q;
-      }
+    for (int64_t i = 32 * b; i < 32 * b + 32; i++) {
+      float rounded = (x[i] * factor + 0x1.8p23f) - 0x1.8p23f; /* to nearest even, as |x factor| < 2^22 */
+      int32_t q = (int32_t)rounded;
+      out->codes[i] = (int8_t)(q > 127 ? 127 : q < -127 ? -127 : q);
+    }
     out->shifts[b] = (uint8_t)(3 - e);
-    out->sums16[2 * b] = (int16_t)sums[0];
-    out->sums16[2 * b + 1] = (int16_t)sums[1];
-    out->sums32[b] = (int16_t)((sums[0] + sums[1]) * (1 << (3 - e)));
   }
+  int16_t pairs[MXL_SUPERBLOCK / 2];
+  for (int i = 0; i < MXL_SUPERBLOCK / 2; i++) pairs[i] = (int16_t)(out->codes[2 * i] + out->codes[2 * i + 1]);
+  for (int i = 0; i < 16; i++)
+    for (int half = 0; half < 2; half++) {
+      const int16_t *from = pairs + 8 * i + half;
+      out->lanes16[2 * i + half] = (int16_t)(from[0] + from[2] + from[4] + from[6]);
+    }
+  for (int i = 0; i < 16; i++) out->sums16[i] = (int16_t)(out->lanes16[2 * i] + out->lanes16[2 * i + 1]);
+  for (int b = 0; b < 8; b++) out->sums32[b] = (int16_t)((out->sums16[2 * b] + out->sums16[2 * b + 1]) * (1 << out->shifts[b]));
 }
 
 #endif

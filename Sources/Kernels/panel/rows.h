@@ -33,16 +33,17 @@ extern const mxl_kernel_row mxlk_rows_gptq[MXLK_GPTQ_FORMATS][MXLK_BLOCK_ROWS];
   MXLK_EXPANDED_ROW(name, encoding, format, compute, rank, features, rows, columns, mxlk_block_packed_size,           \
                     mxlk_block_pack, mxlk_block_unpack, expand, size, run, run_packed)
 
-#define MXLK_INT8_SCALAR(name, encoding, format, run)                                                \
+#define MXLK_INT8_SCALAR(name, encoding, format)                                                     \
   MXLK_BLOCK_ROW(name, encoding, format, MXL_COMPUTE_INT8, 0, 0, 4, 16, mxlk_expand_int8_16__scalar, \
-                 MXLK_EXPANDED_BYTES(16), run, NULL)
-#define MXLK_INT8_AVX2(name, encoding, format, run)                                                            \
+                 MXLK_EXPANDED_BYTES(16), mxlk_linear_expanded_int8_4x16__scalar, NULL)
+#define MXLK_INT8_AVX2(name, encoding, format)                                                                 \
   MXLK_BLOCK_ROW(name, encoding, format, MXL_COMPUTE_INT8, 10, MXL_CPU_AVX2, 4, 16, mxlk_expand_int8_16__avx2, \
-                 MXLK_EXPANDED_BYTES(16), run, NULL)
-#define MXLK_INT8_AVX512VNNI(name, encoding, format, run)                                                              \
+                 MXLK_EXPANDED_BYTES(16), mxlk_linear_expanded_int8_4x16__avx2,                                \
+                 mxlk_linear_packed_int8_4x16__avx2)
+#define MXLK_INT8_AVX512VNNI(name, encoding, format)                                                                   \
   MXLK_BLOCK_ROW(name, encoding, format, MXL_COMPUTE_INT8, 30, MXL_CPU_AVX2 | MXL_CPU_AVX512 | MXL_CPU_AVX512_VNNI, 6, \
-                 32, mxlk_expand_int8_32__avx512vnni, MXLK_EXPANDED_BYTES(32), run,                                    \
-                 mxlk_linear_packed_int8_6x32__avx512vnni)
+                 32, mxlk_expand_int8_32__avx512vnni, MXLK_EXPANDED_BYTES(32),                                         \
+                 mxlk_linear_expanded_int8_6x32__avx512vnni, mxlk_linear_packed_int8_6x32__avx512vnni)
 
 #define MXLK_FLOAT32_SCALAR(name, encoding, format)                                                        \
   MXLK_BLOCK_ROW(name, encoding, format, MXL_COMPUTE_FLOAT32, 0, 0, 4, 16, mxlk_expand_float32_16__scalar, \

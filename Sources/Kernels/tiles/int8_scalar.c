@@ -24,7 +24,7 @@ static int32_t dot(const uint8_t *codes, const mxlk_activation *x, int64_t colum
   return sum;
 }
 
-void mxlk_linear_block32_int8_4x16__scalar(const mxl_kernel_row *row, const mxl_tile *tile) {
+static void block32(const mxl_kernel_row *row, const mxl_tile *tile) {
   int zero = ((const mxlk_block_format *)row->context)->zero;
   const mxlk_activation *x = tile->x;
   const uint8_t *codes = tile->weights;
@@ -38,8 +38,7 @@ void mxlk_linear_block32_int8_4x16__scalar(const mxl_kernel_row *row, const mxl_
     }
 }
 
-void mxlk_linear_super32_int8_4x16__scalar(const mxl_kernel_row *row, const mxl_tile *tile) {
-  (void)row;
+static void super32(const mxl_tile *tile) {
   const mxlk_activation *x = tile->x;
   const uint8_t *codes = tile->weights;
   const int32_t *scales = (const int32_t *)(const void *)(codes + MXL_SUPERBLOCK * columns);
@@ -57,7 +56,7 @@ void mxlk_linear_super32_int8_4x16__scalar(const mxl_kernel_row *row, const mxl_
     }
 }
 
-void mxlk_linear_super16_int8_4x16__scalar(const mxl_kernel_row *row, const mxl_tile *tile) {
+static void super16(const mxl_kernel_row *row, const mxl_tile *tile) {
   int zero = ((const mxlk_block_format *)row->context)->zero;
   const mxlk_activation *x = tile->x;
   const uint8_t *codes = tile->weights;
@@ -73,7 +72,7 @@ void mxlk_linear_super16_int8_4x16__scalar(const mxl_kernel_row *row, const mxl_
     }
 }
 
-void mxlk_linear_group_int8_4x16__scalar(const mxl_kernel_row *row, const mxl_tile *tile) {
+static void group(const mxl_kernel_row *row, const mxl_tile *tile) {
   const mxlk_block_format *format = row->context;
   const int64_t blocks = format->group / 32;
   const mxlk_activation *x = tile->x;
@@ -93,4 +92,13 @@ void mxlk_linear_group_int8_4x16__scalar(const mxl_kernel_row *row, const mxl_ti
       }
       *y = fmaf(t, x[r].alpha, *y);
     }
+}
+
+void mxlk_linear_expanded_int8_4x16__scalar(const mxl_kernel_row *row, const mxl_tile *tile) {
+  switch (((const mxlk_block_format *)row->context)->scheme) {
+    case MXLK_SCHEME_BLOCK32: block32(row, tile); break;
+    case MXLK_SCHEME_SUPER32: super32(tile); break;
+    case MXLK_SCHEME_SUPER16: super16(row, tile); break;
+    case MXLK_SCHEME_GROUP: group(row, tile); break;
+  }
 }

@@ -1,0 +1,322 @@
+/* The int8 arithmetic of int8.h for vectors of any width. A variant's file, before it includes this under its target attribute, defines
+ *
+ *   enum { lanes, vectors, tile_rows }     outputs a vector, vectors a panel, the most rows of a tile
+ *
+ * and behind it the functions declared here without a body: what its instructions make of a block's dots. */
+#ifndef MXLK_TILES_INT8_SCHEMES_H
+#define MXLK_TILES_INT8_SCHEMES_H
+
+#include "panel/expand.h"
+#include "tiles/int8.h"
+
+enum { columns = lanes * vectors };
+
+typedef int32_t ints __attribute__((vector_size(4 * lanes)));
+typedef float floats __attribute__((vector_size(4 * lanes)));
+typedef uint8_t bytes __attribute__((vector_size(4 * lanes))); /* 4 consecutive codes of each output */
+typedef uint16_t words __attribute__((vector_size(4 * lanes)));
+typedef uint8_t unsigned_bytes __attribute__((vector_size(lanes))); /* one an output */
+typedef int8_t signed_bytes __attribute__((vector_size(lanes)));
+typedef _Float16 halves __attribute__((vector_size(2 * lanes)));
+
+/* Where a kernel's codes and scales come from. All but the pointers are constants at every call: whether the superblock is expanded or
+ * still packed, and then is taken apart in registers; code bits. Prefetches of what comes next are spread over the dots. */
+typedef struct weights {
+  int packed, code_bits;
+  const uint8_t *codes, *high;        /* codes; packed: low nibbles (or bytes) and high bits */
+  const uint8_t *scales, *minima, *d; /* expanded: int32, pairs of int16, float; packed: bytes, bytes, halves */
+  const char *next;
+  int64_t step; /* bytes to prefetch a group of 4 k */
+  int scale_bytes, group;
+} weights;
+
+/* What a superblock of one row of x brings to its dots, ready to be broadcast. What the words are is the variant's own. */
+typedef struct row_words {
+  int32_t starts[16];
+  int32_t factors[8];
+} row_words;
+
+/* The words of the superblock's sub-blocks: 8 of 32 columns or 16 of 16 (`blocks`), for codes whose 0 is `zero`. scaled: for
+ * add_scaled_dots, else for block_dots. */
+static void words_of(const int scaled, const int blocks, const mxlk_activation *x, int zero, row_words *words);
+
+/* dots[r][v] = (sum of (code - zero) q) << s_b over sub-block b of 32; not centred: (sum of code q) << s_b. */
+static void block_dots(const int rows, const int centred, const weights *w, const mxlk_activation *x,
+                       const row_words *words, int64_t b, ints dots[][vectors]);
+
+/* sums[r][v] += scale[v] ((sum of (code - zero) q) << s) over sub-block b of `blocks`. */
+static void add_scaled_dots(const int rows, const int blocks, const weights *w, const mxlk_activation *x,
+                            const row_words *words, int64_t b, const ints scale[], ints sums[][vectors]);
+
+/* j += the two products of each pair of int16. */
+static ints add_pair_products(ints j, ints a, ints b);
+
+MXLK_INLINE ints ints_at(const void *from) {
+  ints value;
+  memcpy(&value, from, sizeof value);
+  return value;
+}
+
+MXLK_INLINE floats floats_at(const void *from) {
+  floats value;
+  memcpy(&value, from, sizeof value);
+  return value;
+}
+
+MXLK_INLINE floats halves_at(const void *from) {
+  halves value;
+  memcpy(&value, from, sizeof value);
+  return __builtin_convertvector(value, floats);
+}
+
+MXLK_INLINE ints unsigned_bytes_at(const void *from) {
+  unsigned_bytes value;
+  memcpy(&value, from, sizeof value);
+  return __builtin_convertvector(value, ints);
+}
+
+MXLK_INLINE ints signed_bytes_at(const void *from) {
+  signed_bytes value;
+  memcpy(&value, from, sizeof value);
+  return __builtin_convertvector(value, ints);
+}
+
+MXLK_INLINE ints every(int32_t value) { return value - (ints){}; }
+MXLK_INLINE floats every_float(float value) { return value - (floats){}; }
+MXLK_INLINE floats rounded(ints value) { return __builtin_convertvector(value, floats); }
+MXLK_INLINE floats fused(floats a, floats b, floats c) { return __builtin_elementwise_fma(a, b, c); }
+
+MXLK_INLINE weights weights_of(const mxl_kernel_row *row, const int packed, const int code_bits, const mxl_tile *tile,
+                               const uint8_t *at, int64_t k) {
+  weights w = {.packed = packed, .code_bits = code_bits, .codes = at, .high = at};
+  w.next = tile->next == NULL ? (const char *)at : tile->next;
+  w.step = tile->next == NULL ? 0 : tile->next_bytes / (tile->k / 4);
+  const mxlk_block_format *format = row->context;
+  w.scale_bytes = format->scale_bytes;
+  w.group = format->group;
+  if (packed) {
+    mxlk_panel_layout layout = mxlk_panel_layout_of(format, columns, k);
+    w.high = at + layout.high;
+    w.scales = at + layout.scales;
+    w.minima = at + layout.minima;
+    w.d = at + layout.d;
+  } else {
+    w.scales = at + MXL_SUPERBLOCK * columns;
+    w.minima = w.scales + 32 * columns;
+    w.d = w.scales + (format->scheme == MXLK_SCHEME_BLOCK32 || format->scheme == MXLK_SCHEME_GROUP ? 0
+                      : format->scheme == MXLK_SCHEME_SUPER32                                      ? 48
+                                                                                                   : 64) *
+                         columns;
+  }
+  return w;
+}
+
+/* The codes of a vector's outputs in group g of 4 k. */
+MXLK_INLINE bytes codes_at(const weights *w, int64_t g, int v) {
+  const int width = 4 * columns, whole = !w->packed || w->code_bits == 8;
+  bytes low;
+  memcpy(&low, w->codes + (whole ? g : g / 2) * width + 4 * lanes * v, sizeof low);
+  if (whole) return low;
+  bytes nibbles = (g % 2 ? (bytes)((words)low >> 4) : low) & 15;
+  if (w->code_bits == 4) return nibbles;
+  /* The high bits of this group, moved to bit 4 (and 5): left by 4 - position, or right. */
+  int position = (int)(w->code_bits == 5 ? g % 8 : 2 * (g % 4));
+  words high;
+  memcpy(&high, w->high + g / (w->code_bits == 5 ? 8 : 4) * width + 4 * lanes * v, sizeof high);
+  high = position <= 4 ? high << (4 - position) : high >> (position - 4);
+  const uint8_t mask = w->code_bits == 5 ? 16 : 48;
+  return nibbles | ((bytes)high & mask);
+}
+
+/* Asks for what comes next, a share a group of 4 k. */
+MXLK_INLINE void prefetch_at(const weights *w, int64_t g) {
+  /* An eighth for scales; expanded weights have others to come, which are looked after once a tile. */
+  const int share = w->packed ? 4 * columns * w->code_bits / 8 * 9 / 8 : 64;
+  for (int line = 0; line < (share + 63) / 64; line++) __builtin_prefetch(w->next + g * w->step + 64 * line, 0, 3);
+}
+
+MXLK_INLINE ints unsigned_scales_at(const weights *w, int64_t b, int v) {
+  int64_t at = b * columns + lanes * v;
+  return w->packed ? unsigned_bytes_at(w->scales + at) : ints_at(w->scales + 4 * at);
+}
+
+MXLK_INLINE ints signed_scales_at(const weights *w, int64_t b, int v) {
+  int64_t at = b * columns + lanes * v;
+  return w->packed ? signed_bytes_at(w->scales + at) : ints_at(w->scales + 4 * at);
+}
+
+/* m of sub-blocks 2 p and 2 p + 1 as pairs of int16. */
+MXLK_INLINE ints minima_at(const weights *w, int64_t p, int v) {
+  if (!w->packed) return ints_at(w->minima + 4 * (p * columns + lanes * v));
+  const uint8_t *at = w->minima + 2 * p * columns + lanes * v;
+  return unsigned_bytes_at(at) | unsigned_bytes_at(at + columns) << 16;
+}
+
+MXLK_INLINE floats d_at(const weights *w, int64_t b, int v) {
+  int64_t at = b * columns + lanes * v;
+  return w->packed ? halves_at(w->d + 2 * at) : floats_at(w->d + 4 * at);
+}
+
+MXLK_INLINE floats group_scales_at(const weights *w, int64_t g, int v) {
+  int64_t at = g * columns + lanes * v;
+  return w->packed && w->scale_bytes == 2 ? halves_at(w->d + 2 * at) : floats_at(w->d + 4 * at);
+}
+
+MXLK_INLINE ints zeros_at(const weights *w, int64_t g, int v) {
+  int64_t at = g * columns + lanes * v;
+  return w->packed ? unsigned_bytes_at(w->minima + at) : ints_at(w->minima + 4 * at);
+}
+
+/* y = fma(t, alpha, y) */
+MXLK_INLINE void finish(const mxlk_activation *x, floats t, float *y) {
+  floats sum = fused(t, every_float(x->alpha), floats_at(y));
+  memcpy(y, &sum, sizeof sum);
+}
+
+MXLK_INLINE void block32(const int rows, const weights *w, const mxlk_activation *x, const row_words *words, int64_t k,
+                         float *y) {
+  floats t[tile_rows][vectors];
+  for (int r = 0; r < rows; r++)
+    for (int v = 0; v < vectors; v++) t[r][v] = (floats){};
+  for (int64_t b = 0; b < k / 32; b++) {
+    ints i[tile_rows][vectors];
+    block_dots(rows, 1, w, x, words, b, i);
+    for (int v = 0; v < vectors; v++) {
+      floats d = d_at(w, b, v);
+      for (int r = 0; r < rows; r++) t[r][v] = fused(rounded(i[r][v]), d, t[r][v]);
+    }
+  }
+  for (int r = 0; r < rows; r++)
+    for (int v = 0; v < vectors; v++) finish(x + r, t[r][v], y + r * columns + lanes * v);
+}
+
+/* I = sum of sc_b (i_b << s_b) over the superblock's sub-blocks: `blocks` is 8 (SUPER32) or 16 (SUPER16). */
+MXLK_INLINE void super(const int rows, const int blocks, const weights *w, const mxlk_activation *x,
+                       const row_words *words, ints sums[][vectors]) {
+  for (int r = 0; r < rows; r++)
+    for (int v = 0; v < vectors; v++) sums[r][v] = (ints){};
+  for (int64_t b = 0; b < blocks; b++) {
+    ints scale[vectors];
+    for (int v = 0; v < vectors; v++) scale[v] = blocks == 16 ? signed_scales_at(w, b, v) : unsigned_scales_at(w, b, v);
+    add_scaled_dots(rows, blocks, w, x, words, b, scale, sums);
+  }
+}
+
+MXLK_INLINE void super32(const int rows, const weights *w, const mxlk_activation *x, const row_words *words, float *y) {
+  ints sums[tile_rows][vectors];
+  super(rows, 8, w, x, words, sums);
+  for (int v = 0; v < vectors; v++) {
+    ints minima[4];
+    for (int p = 0; p < 4; p++) minima[p] = minima_at(w, p, v);
+    floats d = d_at(w, 0, v), dmin = d_at(w, 1, v);
+    for (int r = 0; r < rows; r++) {
+      ints j = {};
+      for (int p = 0; p < 4; p++) {
+        int32_t pair;
+        memcpy(&pair, x[r].sums32 + 2 * p, 4);
+        j = add_pair_products(j, minima[p], every(pair));
+      }
+      finish(x + r, fused(-rounded(j), dmin, rounded(sums[r][v]) * d), y + r * columns + lanes * v);
+    }
+  }
+}
+
+MXLK_INLINE void super16(const int rows, const weights *w, const mxlk_activation *x, const row_words *words, float *y) {
+  ints sums[tile_rows][vectors];
+  super(rows, 16, w, x, words, sums);
+  for (int r = 0; r < rows; r++)
+    for (int v = 0; v < vectors; v++)
+      finish(x + r, rounded(sums[r][v]) * d_at(w, 0, v), y + r * columns + lanes * v);
+}
+
+/* I begins at -zero S, S = sum of S_b << s_b over the group. */
+MXLK_INLINE void group(const int rows, const weights *w, const mxlk_activation *x, const row_words *words, int64_t k,
+                       float *y) {
+  floats t[tile_rows][vectors];
+  for (int r = 0; r < rows; r++)
+    for (int v = 0; v < vectors; v++) t[r][v] = (floats){};
+  const int64_t blocks = w->group / 32;
+  for (int64_t g = 0; g < k / w->group; g++) {
+    ints sums[tile_rows][vectors];
+    for (int r = 0; r < rows; r++) {
+      int32_t sum = 0;
+      for (int64_t b = g * blocks; b < (g + 1) * blocks; b++) sum += x[r].sums32[b];
+      for (int v = 0; v < vectors; v++) sums[r][v] = zeros_at(w, g, v) * -sum;
+    }
+    for (int64_t b = g * blocks; b < (g + 1) * blocks; b++) {
+      ints i[tile_rows][vectors];
+      block_dots(rows, 0, w, x, words, b, i);
+      for (int r = 0; r < rows; r++)
+        for (int v = 0; v < vectors; v++) sums[r][v] += i[r][v];
+    }
+    for (int r = 0; r < rows; r++)
+      for (int v = 0; v < vectors; v++)
+        t[r][v] = fused(rounded(sums[r][v]), group_scales_at(w, g, v), t[r][v]);
+  }
+  for (int r = 0; r < rows; r++)
+    for (int v = 0; v < vectors; v++) finish(x + r, t[r][v], y + r * columns + lanes * v);
+}
+
+/* All superblocks of a tile: an expanded one is alone. All but the last two arguments are constants. */
+MXLK_INLINE void run_superblocks(const mxlk_scheme scheme, const int code_bits, const int packed, const int rows,
+                                 const mxl_kernel_row *row, const mxl_tile *tile) {
+  const mxlk_activation *x = tile->x;
+  const uint8_t *at = tile->weights;
+  const int zero = ((const mxlk_block_format *)row->context)->zero;
+  const int blocks = scheme == MXLK_SCHEME_SUPER16 ? 16 : 8;
+  const int scaled = scheme == MXLK_SCHEME_SUPER32 || scheme == MXLK_SCHEME_SUPER16;
+  const size_t bytes = packed ? row->packed_size(row, MXL_SUPERBLOCK) : 0;
+  mxl_tile moving = *tile;
+  for (int64_t done = 0; done < tile->k; done += MXL_SUPERBLOCK) {
+    int64_t k = tile->k - done < MXL_SUPERBLOCK ? tile->k - done : MXL_SUPERBLOCK;
+    row_words words[tile_rows];
+    for (int r = 0; r < rows; r++) words_of(scaled, blocks, x + r, zero, &words[r]);
+    weights w = weights_of(row, packed, code_bits, &moving, at, k);
+    switch (scheme) {
+      case MXLK_SCHEME_BLOCK32: block32(rows, &w, x, words, k, tile->y); break;
+      case MXLK_SCHEME_SUPER32: super32(rows, &w, x, words, tile->y); break;
+      case MXLK_SCHEME_SUPER16: super16(rows, &w, x, words, tile->y); break;
+      case MXLK_SCHEME_GROUP: group(rows, &w, x, words, k, tile->y); break;
+    }
+    x += rows;
+    at += bytes;
+    if (moving.next != NULL) moving.next = (const char *)moving.next + bytes;
+  }
+}
+
+/* The number of rows as a constant. */
+MXLK_INLINE void run_rows(const mxlk_scheme scheme, const int code_bits, const int packed, const mxl_kernel_row *row,
+                          const mxl_tile *tile) {
+  switch (tile->rows) {
+    case 1: run_superblocks(scheme, code_bits, packed, 1, row, tile); break;
+    case 2: run_superblocks(scheme, code_bits, packed, 2, row, tile); break;
+    case 3: run_superblocks(scheme, code_bits, packed, 3, row, tile); break;
+    case 4: run_superblocks(scheme, code_bits, packed, 4, row, tile); break;
+    case 5:
+      if (tile_rows >= 5) run_superblocks(scheme, code_bits, packed, 5, row, tile);
+      break;
+    case 6:
+      if (tile_rows >= 6) run_superblocks(scheme, code_bits, packed, 6, row, tile);
+      break;
+  }
+}
+
+/* The scheme and the code bits as constants. */
+MXLK_INLINE void run_format(const int packed, const mxl_kernel_row *row, const mxl_tile *tile) {
+  const mxlk_block_format *format = row->context;
+  switch (format->scheme) {
+    case MXLK_SCHEME_BLOCK32:
+      if (format->code_bits == 4) run_rows(MXLK_SCHEME_BLOCK32, 4, packed, row, tile);
+      if (format->code_bits == 5) run_rows(MXLK_SCHEME_BLOCK32, 5, packed, row, tile);
+      if (format->code_bits == 8) run_rows(MXLK_SCHEME_BLOCK32, 8, packed, row, tile);
+      break;
+    case MXLK_SCHEME_SUPER32:
+      if (format->code_bits == 4) run_rows(MXLK_SCHEME_SUPER32, 4, packed, row, tile);
+      if (format->code_bits == 5) run_rows(MXLK_SCHEME_SUPER32, 5, packed, row, tile);
+      break;
+    case MXLK_SCHEME_SUPER16: run_rows(MXLK_SCHEME_SUPER16, 6, packed, row, tile); break;
+    case MXLK_SCHEME_GROUP: run_rows(MXLK_SCHEME_GROUP, 4, packed, row, tile); break;
+  }
+}
+
+#endif
