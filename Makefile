@@ -12,7 +12,7 @@ export MAXLINEAR_LIBRARY := $(abspath $(LIBRARY))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-swift test-python lib lint format abi abi-fixture clean
+.PHONY: help demo test test-swift test-emulated test-python lib lint format abi abi-fixture clean
 
 help:
 	@echo "make demo     a trained encoder in every encoding, and one MLP from four languages; MODEL=file.gguf for your own"
@@ -28,10 +28,13 @@ demo: $(LIBRARY) $(VENV)/demo.stamp $(BUILD)/compilers.stamp
 	$(VENV)/bin/python examples/python/minilm
 	$(VENV)/bin/python examples/python/same_bits $(if $(MODEL),--model "$(MODEL)") $(if $(LAYER),--layer $(LAYER))
 
-test: test-swift test-python
+test: test-swift test-emulated test-python
 
 test-swift: $(BUILD)/system.stamp
 	scripts/swift $(BUILD)/test test
+
+test-emulated: $(BUILD)/system.stamp
+	scripts/test-emulated $(if $(EMULATE),always)
 
 test-python: $(LIBRARY) $(VENV)/demo.stamp $(VENV)/test.stamp $(BUILD)/compilers.stamp
 	PYTHONPATH=bindings/python/src $(VENV)/bin/python -m pytest -q bindings/python/tests Tests examples/python/tests

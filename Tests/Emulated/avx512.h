@@ -30,8 +30,8 @@ EMULATED __m512i emulated_dpbusd(__m512i sum, __m512i unsigned_bytes, __m512i si
   emulated_lanes s = {sum}, u = {unsigned_bytes}, b = {signed_bytes};
   for (int half = 0; half < 2; half++) {
     __m256i w = u.integer_halves[half], x = b.integer_halves[half];
-    __m256i even = _mm256_madd_epi16(_mm256_and_si256(w, _mm256_set1_epi16(255)),
-                                     _mm256_srai_epi16(_mm256_slli_epi16(x, 8), 8));
+    __m256i even =
+        _mm256_madd_epi16(_mm256_and_si256(w, _mm256_set1_epi16(255)), _mm256_srai_epi16(_mm256_slli_epi16(x, 8), 8));
     __m256i odd = _mm256_madd_epi16(_mm256_srli_epi16(w, 8), _mm256_srai_epi16(x, 8));
     s.integer_halves[half] = _mm256_add_epi32(s.integer_halves[half], _mm256_add_epi32(even, odd));
   }
@@ -43,8 +43,8 @@ EMULATED __m512i emulated_dpbusd(__m512i sum, __m512i unsigned_bytes, __m512i si
 EMULATED __m512i emulated_dpwssd(__m512i sum, __m512i a, __m512i b) {
   emulated_lanes s = {sum}, left = {a}, right = {b};
   for (int half = 0; half < 2; half++)
-    s.integer_halves[half] = _mm256_add_epi32(
-        s.integer_halves[half], _mm256_madd_epi16(left.integer_halves[half], right.integer_halves[half]));
+    s.integer_halves[half] = _mm256_add_epi32(s.integer_halves[half],
+                                              _mm256_madd_epi16(left.integer_halves[half], right.integer_halves[half]));
   return s.integers;
 }
 #undef _mm512_dpwssd_epi32
@@ -123,8 +123,8 @@ EMULATED __m512 emulated_cvtepi32_ps(__m512i integers) {
 EMULATED __m256i emulated_cvtepi32_epi16(__m512i integers) {
   const __m256i lower = _mm256_set1_epi32(0xffff);
   emulated_lanes v = {integers};
-  __m256i packed = _mm256_packus_epi32(_mm256_and_si256(v.integer_halves[0], lower),
-                                       _mm256_and_si256(v.integer_halves[1], lower));
+  __m256i packed =
+      _mm256_packus_epi32(_mm256_and_si256(v.integer_halves[0], lower), _mm256_and_si256(v.integer_halves[1], lower));
   return _mm256_permute4x64_epi64(packed, 0xd8);
 }
 #undef _mm512_cvtepi32_epi16
