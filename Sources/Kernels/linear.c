@@ -20,10 +20,13 @@
 #include <stdatomic.h>
 #include <string.h>
 
-/* Rows of a block: 384 rows of a superblock of x are 384 KiB, which with the accumulators stays in 1 MiB. */
-#define BLOCK_ROWS 384
-/* Panels of a unit: each superblock of x that comes from the third level cache or memory is used by so many panels. */
-#define GROUP_PANELS 4
+/* Rows of a block, and outputs of a unit: each superblock of x that comes from the third level cache or memory meets so many outputs.
+ * 128 rows of a superblock are at most 128 KiB of x, and their accumulators for 256 outputs are as many: half of a second level cache of
+ * 512 KiB. */
+#define BLOCK_ROWS 128
+#define UNIT_COLUMNS 256
+/* Up to so many tiles pass over packed weights one after the other, taking them apart anew; more share expanded ones. */
+#define PACKED_TILES 2
 /* x is packed in pieces of at most so many bytes, so that scratch is bounded whatever the number of rows. */
 #define CHUNK_BYTES ((int64_t)32 << 20)
 /* Units per thread that the split aims at, so that threads end together. */
@@ -182,14 +185,18 @@ static void run_superblock(const plan *p, int64_t block, int64_t superblock, con
 }
 
 /* What runs whole panels of packed weights; NULL when the row must expand them. */
-static void (*single_tile(const mxl_kernel_row *row))(const mxl_kernel_row *, const mxl_tile *) {
+static void (*panel_run(const mxl_kernel_row *row))(const mxl_kernel_row *, const mxl_tile *) {
   return row->expand == NULL ? row->run : row->run_packed;
 }
 
-/* A unit whose block is one tile, on packed weights: whole panels, one after the other as they lie in memory. */
-static void run_single_tile(const plan *p, const mxlk_linear_weights *matrix, int64_t block, int64_t panel,
-                            float *accumulators) {
-  int64_t tile = block_tile(p, block);
+/* A panel of dense weights may be larger than the second level cache, from which it would come again. */
+static int64_t most_panel_tiles(const mxl_kernel_row *row) {
+  return panel_run(row) == NULL ? 0 : row->expand == NULL ? 1 : PACKED_TILES;
+}
+
+/* One tile on a whole panel of packed weights, as they lie in memory. */
+static void run_panel(const plan *p, const mxlk_linear_weights *matrix, int64_t block, int64_t tile, int64_t panel,
+                      float *accumulators) {
   const char *weights = (const char *)matrix->packed + (size_t)panel * p->panel_bytes;
   mxl_tile one = {
       .struct_size = sizeof(mxl_tile),
@@ -201,7 +208,7 @@ static void run_single_tile(const plan *p, const mxlk_linear_weights *matrix, in
       .next = weights + PREFETCH_AHEAD,
       .next_bytes = (int64_t)p->panel_bytes,
   };
-  single_tile(p->row)(p->row, &one);
+  panel_run(p->row)(p->row, &one);
 }
 
 /* One superblock of one panel, packed on the way when the weights are not, expanded when the row wants it. */
@@ -231,9 +238,12 @@ static void run_matrix(const plan *p, const mxlk_linear_weights *weights, int64_
   int64_t first_tile = block_tile(p, block), end_tile = block_tile(p, block + 1);
   int64_t each = (tile_row(p, end_tile) - tile_row(p, first_tile)) * p->panel_columns;
   memset(accumulators, 0, (size_t)(each * (end_panel - first_panel)) * 4);
-  if (end_tile - first_tile == 1 && weights->packed != NULL && single_tile(p->row) != NULL) {
+  if (end_tile - first_tile <= most_panel_tiles(p->row) && weights->packed != NULL) {
+    int64_t first = tile_row(p, first_tile);
     for (int64_t panel = first_panel; panel < end_panel; panel++)
-      run_single_tile(p, weights, block, panel, accumulators + (panel - first_panel) * each);
+      for (int64_t tile = first_tile; tile < end_tile; tile++)
+        run_panel(p, weights, block, tile, panel,
+                  accumulators + (panel - first_panel) * each + (tile_row(p, tile) - first) * p->panel_columns);
   } else if (end_tile - first_tile == 1) {
     /* Each superblock of x is used once a panel: the weights come in the order in which they lie in memory. */
     for (int64_t panel = first_panel; panel < end_panel; panel++)
@@ -309,7 +319,7 @@ static void split(plan *p, int32_t threads) {
   int64_t wanted = threads == 1 ? 1 : divide_up((int64_t)threads * UNITS_PER_THREAD, p->shard_count);
   for (int32_t i = 0; i < p->shard_count; i++) {
     shard *s = &p->shards[i];
-    int64_t groups = divide_up(s->panels, GROUP_PANELS);
+    int64_t groups = divide_up(s->panels, UNIT_COLUMNS / p->panel_columns);
     if (groups * blocks < wanted) groups = least(divide_up(wanted, blocks), s->panels);
     s->groups = parts_of(s->panels, groups);
     fewest = least(fewest, groups);
@@ -366,9 +376,9 @@ static void plan_make(plan *p, const mxlk_linear_job *job) {
     const char *x = (const char *)job->x + 4 * mxlk_rows_offset(&p->rows, p->rows.x_strides, job->row_begin);
     if ((uintptr_t)x % 4 == 0) p->x_direct = (const float *)(const void *)x;
   }
-  /* A block has at most BLOCK_ROWS rows and one tile and a row more, a group at most GROUP_PANELS panels. */
+  /* A block has at most BLOCK_ROWS rows and one tile and a row more, a group at most UNIT_COLUMNS columns. */
   int64_t block_rows = least(most_rows, BLOCK_ROWS + row->tile_rows + 1);
-  p->accumulator_bytes = mxlk_align_up((size_t)(block_rows * GROUP_PANELS * p->panel_columns) * 4);
+  p->accumulator_bytes = mxlk_align_up((size_t)(block_rows * UNIT_COLUMNS) * 4);
   p->packed_bytes = packs ? mxlk_align_up(p->superblock_bytes) : 0;
   p->scratch_each =
       p->accumulator_bytes * (job->gate == NULL ? 1 : 2) + p->packed_bytes + mxlk_align_up(row->expanded_size);
