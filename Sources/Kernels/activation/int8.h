@@ -26,18 +26,35 @@ typedef struct mxlk_activation {
 
 _Static_assert(sizeof(mxlk_activation) == 384, "an activation record has six cache lines");
 
+/* The sums of the codes. */
+static inline __attribute__((always_inline)) void mxlk_activation_sum(mxlk_activation *restrict out) {
+  typedef int16_t eight __attribute__((vector_size(16)));
+  for (int i = 0; i < 16; i++) {
+    eight codes, pairs; /* two codes a lane, then their sum */
+    memcpy(&codes, out->codes + 16 * i, 16);
+    pairs = (codes << 8 >> 8) + (codes >> 8);
+    pairs += __builtin_shufflevector(pairs, pairs, 4, 5, 6, 7, 0, 1, 2, 3);
+    pairs += __builtin_shufflevector(pairs, pairs, 2, 3, 0, 1, 6, 7, 4, 5);
+    memcpy(out->lanes16 + 2 * i, &pairs, 4);
+    out->sums16[i] = (int16_t)(pairs[0] + pairs[1]);
+  }
+  for (int b = 0; b < 8; b++)
+    out->sums32[b] = (int16_t)((out->sums16[2 * b] + out->sums16[2 * b + 1]) * (1 << out->shifts[b]));
+}
+
 /* Quantizes k <= 256 values, a multiple of 32. */
 static inline __attribute__((always_inline)) void mxlk_activation_quantize(const float *restrict x, int64_t k,
                                                                            mxlk_activation *restrict out) {
+  typedef float floats32 __attribute__((vector_size(128))); /* a sub-block */
+  typedef int32_t ints32 __attribute__((vector_size(128)));
+  typedef int8_t bytes32 __attribute__((vector_size(32)));
+  const int blocks = (int)(k / 32);
   int32_t maxima[8], maximum = 0;
-  for (int64_t b = 0; b < k / 32; b++) {
-    int32_t a = 0;
-    for (int i = 0; i < 32; i++) {
-      int32_t bits = (int32_t)(mxlk_bits_from_float(x[32 * b + i]) & 0x7fffffff);
-      a = bits > a ? bits : a;
-    }
-    maxima[b] = a;
-    maximum = a > maximum ? a : maximum;
+  for (int b = 0; b < blocks; b++) {
+    ints32 bits;
+    memcpy(&bits, x + 32 * b, sizeof bits);
+    maxima[b] = __builtin_reduce_max(bits & 0x7fffffff);
+    maximum = maxima[b] > maximum ? maxima[b] : maximum;
   }
   memset(out, 0, sizeof *out);
   float A = mxlk_float_from_bits((uint32_t)maximum);
@@ -48,26 +65,19 @@ static inline __attribute__((always_inline)) void mxlk_activation_quantize(const
   if (A < 0x1p-100f) return;
   out->alpha = A / 127.0f / 8.0f;
   float scale = 127.0f / A;
-  for (int64_t b = 0; b < k / 32; b++) {
+  for (int b = 0; b < blocks; b++) {
     float a = mxlk_float_from_bits((uint32_t)maxima[b]);
     int e = (a * 2.0f <= A) + (a * 4.0f <= A) + (a * 8.0f <= A);
-    float factor = scale * (float)(1 << e);
-    for (int64_t i = 32 * b; i < 32 * b + 32; i++) {
-      float rounded = (x[i] * factor + 0x1.8p23f) - 0x1.8p23f; /* to nearest even, as |x factor| < 2^22 */
-      int32_t q = (int32_t)rounded;
-      out->codes[i] = (int8_t)(q > 127 ? 127 : q < -127 ? -127 : q);
-    }
+    floats32 values;
+    memcpy(&values, x + 32 * b, sizeof values);
+    values = values * (scale * (float)(1 << e)) + 0x1.8p23f - 0x1.8p23f; /* to nearest even, as |x factor| < 2^22 */
+    ints32 q = __builtin_convertvector(values, ints32);
+    q = __builtin_elementwise_max(__builtin_elementwise_min(q, (ints32){} + 127), (ints32){} - 127);
+    bytes32 codes = __builtin_convertvector(q, bytes32);
+    memcpy(out->codes + 32 * b, &codes, sizeof codes);
     out->shifts[b] = (uint8_t)(3 - e);
   }
-  int16_t pairs[MXL_SUPERBLOCK / 2];
-  for (int i = 0; i < MXL_SUPERBLOCK / 2; i++) pairs[i] = (int16_t)(out->codes[2 * i] + out->codes[2 * i + 1]);
-  for (int i = 0; i < 16; i++)
-    for (int half = 0; half < 2; half++) {
-      const int16_t *from = pairs + 8 * i + half;
-      out->lanes16[2 * i + half] = (int16_t)(from[0] + from[2] + from[4] + from[6]);
-    }
-  for (int i = 0; i < 16; i++) out->sums16[i] = (int16_t)(out->lanes16[2 * i] + out->lanes16[2 * i + 1]);
-  for (int b = 0; b < 8; b++) out->sums32[b] = (int16_t)((out->sums16[2 * b] + out->sums16[2 * b + 1]) * (1 << out->shifts[b]));
+  mxlk_activation_sum(out);
 }
 
 #endif

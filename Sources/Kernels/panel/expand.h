@@ -1,5 +1,6 @@
 /* From a packed superblock to an expanded one (panel.h). Written as plain loops over whole vectors: each file of tiles/ includes this
- * under its own target attribute, and the compiler vectorizes it for that CPU variant. `columns` is a constant there. */
+ * under its own target attribute, and the compiler vectorizes it for that CPU variant. `columns` is a constant there. A file whose target
+ * converts halves to floats in hardware defines MXLK_CONVERTS_HALVES. */
 #ifndef MXLK_PANEL_EXPAND_H
 #define MXLK_PANEL_EXPAND_H
 
@@ -8,40 +9,47 @@
 
 #define MXLK_INLINE static inline __attribute__((always_inline))
 
-MXLK_INLINE void mxlk_expand_codes(const uint8_t *restrict packed, const uint8_t *restrict high, int code_bits,
-                                   int columns, int64_t k, uint8_t *restrict codes) {
-  const int width = 4 * columns;
-  for (int64_t pair = 0; pair < k / 8; pair++) {
-    const uint8_t *low = packed + pair * width;
-    uint8_t *first = codes + 2 * pair * width, *second = first + width;
-    if (code_bits == 4) {
+/* The bits of `mask`, 16 or 48, from `position` on: moved left by 4 - position, or right. */
+MXLK_INLINE uint8_t mxlk_moved_bits(uint8_t bits, const int position, const int mask) {
+  return (uint8_t)((position <= 4 ? bits << (4 - position) : bits >> (position - 4)) & mask);
+}
+
+MXLK_INLINE void mxlk_expand_codes(const uint8_t *restrict packed, const uint8_t *restrict high, const int code_bits,
+                                   const int columns, int64_t k, uint8_t *restrict codes) {
+  const int width = 4 * columns, each = code_bits - 4; /* high bits of a code */
+  /* Sub-blocks of 32 k are four pairs of groups, so that the positions of the high bits are constants. */
+  for (int64_t block = 0; block < k / 32; block++)
+#pragma clang loop unroll(full)
+    for (int pair = 0; pair < 4; pair++) {
+      const uint8_t *low = packed + (4 * block + pair) * width;
+      uint8_t *first = codes + 2 * (4 * block + pair) * width, *second = first + width;
+      const uint8_t *bits = high + (each == 2 ? 2 * block + pair / 2 : block) * width;
+      const int position = each == 2 ? 4 * (pair % 2) : 2 * pair, mask = each == 2 ? 48 : 16;
       for (int i = 0; i < width; i++) {
         first[i] = low[i] & 15;
         second[i] = low[i] >> 4;
-      }
-    } else if (code_bits == 5) {
-      const uint8_t *bits = high + pair / 4 * width;
-      int shift = (int)(2 * (pair % 4));
-      for (int i = 0; i < width; i++) {
-        uint8_t moved = bits[i] >> shift;
-        first[i] = (uint8_t)((low[i] & 15) | (moved & 1) << 4);
-        second[i] = (uint8_t)(low[i] >> 4 | (moved & 2) << 3);
-      }
-    } else {
-      const uint8_t *bits = high + pair / 2 * width;
-      int shift = (int)(4 * (pair % 2));
-      for (int i = 0; i < width; i++) {
-        uint8_t moved = bits[i] >> shift;
-        first[i] = (uint8_t)((low[i] & 15) | (moved & 3) << 4);
-        second[i] = (uint8_t)(low[i] >> 4 | (moved & 12) << 2);
+        if (each == 0) continue;
+        first[i] |= mxlk_moved_bits(bits[i], position, mask);
+        second[i] |= mxlk_moved_bits(bits[i], position + each, mask);
       }
     }
-  }
 }
 
+/* count is a multiple of 16. */
 MXLK_INLINE void mxlk_expand_halves(const uint8_t *restrict halves, int64_t count, float *restrict values) {
+#ifdef MXLK_CONVERTS_HALVES
+  typedef _Float16 halves16 __attribute__((vector_size(32)));
+  typedef float floats16 __attribute__((vector_size(64)));
+  for (int64_t i = 0; i < count; i += 16) {
+    halves16 from;
+    memcpy(&from, halves + 2 * i, sizeof from);
+    floats16 to = __builtin_convertvector(from, floats16);
+    memcpy(values + i, &to, sizeof to);
+  }
+#else
   for (int64_t i = 0; i < count; i++)
     values[i] = mxlk_float_from_half((uint16_t)(halves[2 * i] | halves[2 * i + 1] << 8));
+#endif
 }
 
 /* Scales of one superblock into `scales`, the area behind the codes. */

@@ -1,7 +1,8 @@
 #include "panel/float32.h"
 
 #ifdef __x86_64__
-#pragma clang attribute push(__attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl"))), \
+#define MXLK_CONVERTS_HALVES
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl"))), \
                              apply_to = function)
 
 #include "panel/lines.h"

@@ -15,6 +15,7 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
+#define MXLK_CONVERTS_HALVES
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 
 enum { lanes = 8, vectors = 2, tile_rows = 4 };
