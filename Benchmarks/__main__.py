@@ -93,11 +93,12 @@ def render(results, folder, into_readme):
     print(summary)
     print("\n".join(str(path) for path in [folder / "table.md", folder / "summary.md", *filter(None, drawn)]))
     if into_readme:
+        picture = ROOT / "docs" / "images" / "speed.png"
+        picture.parent.mkdir(exist_ok=True)
+        shutil.copyfile(folder / f"{LAYERS[0]}.png", picture)
         readme = ROOT / "README.md"
-        readme.write_text(table.filled(readme.read_text(), summary))
-        images = ROOT / "docs" / "images"
-        images.mkdir(exist_ok=True)
-        shutil.copyfile(folder / "linear.png", images / "speed.png")
+        shown = f"{summary}\n![Rooflines of linear layers, an encoding each]({picture.relative_to(ROOT)})\n"
+        readme.write_text(table.filled(readme.read_text(), shown))
 
 
 def main():

@@ -23,7 +23,7 @@ ROTATED_BYTES = 256 << 20
 MOST_COPIES = 8
 
 SCRIPTS = Path(__file__).resolve().parent / "peers"
-START_SECONDS = 300
+START_SECONDS = 600
 ANSWER_SECONDS = 120
 
 
