@@ -71,7 +71,10 @@ def blocks(random, encoding, out_dim, in_dim):
 
 
 def measure(call, seconds):
-    """Two calls to warm up, then calls until the time is over: at least 7, or 3 where each takes longer than the time."""
+    """As `maxlinear bench` does it: one or two calls to warm up, then calls until the time is over.
+
+    At least 7, 3 where each takes longer than the time, or 1 where it takes four times as long.
+    """
 
     def once():
         begin = time.perf_counter()
@@ -81,8 +84,9 @@ def measure(call, seconds):
     first = once()
     if first < seconds:
         once()
+    least = 7 if first < seconds else 3 if first < 4 * seconds else 1
     times = []
-    while sum(times) < seconds or len(times) < (7 if first < seconds else 3):
+    while sum(times) < seconds or len(times) < least:
         times.append(once())
     low, median, high = np.quantile(times, [0.1, 0.5, 0.9])
     return {"seconds": float(median), "seconds_10": float(low), "seconds_90": float(high), "calls": len(times)}

@@ -39,7 +39,7 @@ def test_every_encoding(command, layer):
     weights = 512 * 512 * (1 if layer == "linear" else 3)
     for line in found:
         assert (line["layer"], line["K"], line["N"], line["pack"]) == (layer, 512, 512, "always")
-        assert line["calls"] >= 3 and line["threads"] >= 1
+        assert line["calls"] >= 1 and line["threads"] >= 1
         assert 0 < line["seconds_10"] <= line["seconds"] <= line["seconds_90"] < 60
         assert line["gflops"] == pytest.approx(2e-9 * line["M"] * weights / line["seconds"])
         assert line["weight_gbs"] == pytest.approx(1e-9 * weights * BYTES[line["encoding"]] / line["seconds"])

@@ -20,7 +20,7 @@ const ceilings_loop *ceilings_loop_at(size_t index); /* NULL past the end */
 /* Operations a second of a loop on that many threads at once, for about that many seconds; 0 when the threads cannot be made. */
 double ceilings_compute(const ceilings_loop *loop, int32_t threads, double seconds);
 
-/* Memory to read, written once by the threads that read it. */
+/* Memory to read. */
 typedef struct ceilings_memory {
   void *data; /* NULL when it cannot be had */
   int64_t bytes;
@@ -28,7 +28,7 @@ typedef struct ceilings_memory {
 
 ceilings_memory ceilings_memory_make(int64_t bytes, int32_t threads);
 void ceilings_memory_free(ceilings_memory memory);
-/* Bytes a second of reading all of it once, a part a thread; 0 when the threads cannot be made. */
+/* Bytes a second of reading all of it once; 0 when the threads cannot be made. */
 double ceilings_read(ceilings_memory memory, int32_t threads);
 
 #endif

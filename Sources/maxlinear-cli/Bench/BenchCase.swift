@@ -98,7 +98,8 @@ final class BenchCase {
     }
   }
 
-  /// Two calls to warm up, then calls until the time is over: at least 7, or 3 where each takes longer than the time.
+  /// One or two calls to warm up, then calls until the time is over: at least 7, 3 where each takes longer than the time, or 1 where it takes
+  /// four times as long.
   func time(rows: Int, seconds: Double) throws -> BenchResult {
     let x = try random.floats(shape: [rows, inDim], dtype: encoding.inputDType, exponent: -1)
     let y = try Tensor.zeros(shape: [rows, layer == .mlp ? inDim : outDim], dtype: encoding.inputDType)
@@ -109,9 +110,10 @@ final class BenchCase {
     }
     let first = try call()
     if first < seconds { _ = try call() }
+    let least = first < seconds ? 7 : first < 4 * seconds ? 3 : 1
     var times: [Double] = []
     var spent = 0.0
-    while spent < seconds || times.count < (first < seconds ? 7 : 3) {
+    while spent < seconds || times.count < least {
       times.append(try call())
       spent += times[times.count - 1]
     }
