@@ -47,12 +47,15 @@ def measure(settings, layer, encoding):
     try:
         expected = dict.fromkeys((runner.name for runner in runners), 0.0)
         for rows in settings.sizes:
-            turns = {runner.name: [] for runner in runners}
+            turns = {}
+            for runner in runners:
+                # Time grows with M at most in proportion.
+                if expected[runner.name] * rows > settings.longest:
+                    failures.append(f"M={rows}: {runner.name}: left out, too slow for --longest")
+                else:
+                    turns[runner.name] = []
             for _ in range(settings.rounds):
-                for runner in list(runners):
-                    # Time grows with M at most in proportion.
-                    if expected[runner.name] * rows > settings.longest:
-                        continue
+                for runner in [runner for runner in runners if runner.name in turns]:
                     time.sleep(PAUSE_SECONDS)
                     try:
                         turns[runner.name].append(runner.time(rows, settings.seconds))
@@ -62,7 +65,7 @@ def measure(settings, layer, encoding):
                         runners.remove(runner)
                         runner.stop()
             for runner in runners:
-                if turns[runner.name]:
+                if turns.get(runner.name):
                     expected[runner.name] = turns[runner.name][-1]["seconds"] / rows
                     cells.append(cell(settings, layer, encoding, rows, runner, turns[runner.name]))
     finally:

@@ -26,6 +26,7 @@ class Results:
     cells: list[dict] = field(default_factory=list)
     #: By kind: the best rate that any measurement found.
     ceilings: dict[str, dict] = field(default_factory=dict)
+    #: What could not be timed, and why.
     failures: list[str] = field(default_factory=list)
     machine: str = field(default_factory=cpu_model)
     date: str = field(default_factory=lambda: date.today().isoformat())
@@ -44,7 +45,9 @@ class Results:
         self.cells = [
             cell for cell in self.cells if (cell["layer"], cell["encoding"], cell["M"]) not in measured
         ] + cells
-        self.failures += [f"{layer} {encoding}: {failure}" for failure in failures]
+        about = f"{layer} {encoding}: "
+        self.failures = [failure for failure in self.failures if not failure.startswith(about)]
+        self.failures += [about + failure for failure in failures]
         for found in ceilings:
             kind = found["ceiling"]
             if found["giga_per_second"] > self.ceilings.get(kind, {}).get("giga_per_second", 0):

@@ -62,7 +62,7 @@ def every_cell(results):
             for size, cells in results.of(layer, encoding).items():
                 text += cell_line(results, layer, encoding, size, cells)
     if results.failures:
-        text += "\nFailed:\n\n" + "".join(f"- {failure}\n" for failure in results.failures)
+        text += "\nNot timed:\n\n" + "".join(f"- {failure}\n" for failure in results.failures)
     return text
 
 
