@@ -4,6 +4,7 @@ PYTHON ?= python3
 BUILD := build
 VENV := $(BUILD)/venv
 LIBRARY := $(BUILD)/lib/libmaxlinear.so
+COMMAND := $(BUILD)/release/release/maxlinear-cli
 # Folders too: a file that went away leaves its mark there.
 SWIFT_SOURCES := $(shell find Sources include abi/libmaxlinear.map Package.swift)
 CLANG_FORMAT_FILES := $(shell git ls-files '*.c' '*.h' '*.cpp' ':!Tests/CTests/abi-v*')
@@ -12,12 +13,13 @@ export MAXLINEAR_LIBRARY := $(abspath $(LIBRARY))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-swift test-emulated test-python lib lint format abi abi-fixture clean
+.PHONY: help demo test test-swift test-emulated test-python lib bench lint format abi abi-fixture clean
 
 help:
 	@echo "make demo     a trained encoder in every encoding, and one MLP from four languages; MODEL=file.gguf for your own"
 	@echo "make test     all tests"
 	@echo "make lib      $(LIBRARY)"
+	@echo "make bench    the speed table beside its peers; BENCH=--quick for a look, BENCH='--encodings Q4_K --m 1,32' for some of it"
 	@echo "make lint     formats, types and house rules"
 	@echo "make format   apply the formats"
 	@echo "make abi      rewrite the ABI snapshots in abi/"
@@ -44,18 +46,25 @@ lib: $(LIBRARY)
 $(LIBRARY): $(SWIFT_SOURCES) $(BUILD)/system.stamp
 	scripts/build-library $@
 
+bench: $(COMMAND) $(VENV)/bench.stamp $(BUILD)/compilers.stamp
+	PYTHON=$(PYTHON) Benchmarks/setup
+	$(VENV)/bin/python Benchmarks $(BENCH)
+
+$(COMMAND): $(SWIFT_SOURCES) $(BUILD)/system.stamp
+	scripts/swift $(BUILD)/release build -c release --product maxlinear-cli
+
 lint: $(VENV)/lint.stamp
 	swift format lint --strict --recursive Package.swift Sources Tests examples
 	$(VENV)/bin/clang-format --dry-run -Werror $(CLANG_FORMAT_FILES)
-	$(VENV)/bin/ruff check bindings/python examples/python Tests scripts
-	$(VENV)/bin/ruff format --check bindings/python examples/python Tests scripts
+	$(VENV)/bin/ruff check Benchmarks bindings/python examples/python Tests scripts
+	$(VENV)/bin/ruff format --check Benchmarks bindings/python examples/python Tests scripts
 	$(VENV)/bin/mypy --strict bindings/python/src
 	$(VENV)/bin/python scripts/check_house.py
 
 format: $(VENV)/lint.stamp
 	swift format --in-place --recursive Package.swift Sources Tests examples
 	$(VENV)/bin/clang-format -i $(CLANG_FORMAT_FILES)
-	$(VENV)/bin/ruff format bindings/python examples/python Tests scripts
+	$(VENV)/bin/ruff format Benchmarks bindings/python examples/python Tests scripts
 
 abi: $(LIBRARY) $(VENV)/test.stamp
 	$(VENV)/bin/python Tests/CTests/abi.py --write
@@ -87,6 +96,10 @@ $(VENV)/demo.stamp: examples/python/requirements.txt examples/python/requirement
 	@touch $@
 
 $(VENV)/test.stamp: scripts/requirements-test.txt $(VENV)/bin/python
+	$(VENV)/bin/pip install -q -r $<
+	@touch $@
+
+$(VENV)/bench.stamp: Benchmarks/requirements-plot.txt $(VENV)/bin/python
 	$(VENV)/bin/pip install -q -r $<
 	@touch $@
 

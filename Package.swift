@@ -46,7 +46,9 @@ let package = Package(
       ]),
     .executableTarget(
       name: "maxlinear-cli",
-      dependencies: ["MaxLinear", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+      dependencies: ["Ceilings", "MaxLinear", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+    .target(
+      name: "Ceilings", cSettings: [.unsafeFlags(["-O3", "-std=c11", "-ffp-contract=off", "-Wall", "-Wextra"])]),
     .testTarget(name: "MaxLinearTests", dependencies: ["CHandles", "MaxLinear", "MaxLinearC", "Kernels"]),
     .target(
       name: "KernelChecks", dependencies: ["Kernels"], path: "Tests/KernelChecks",

@@ -1,0 +1,55 @@
+"""OpenVINO on CPU: GPTQ as int4 weights of groups of 128 with int8 activations of the same groups."""
+
+import numpy as np
+import openvino
+import openvino.opset13 as op
+
+from serve import GROUP, dense, generator, serve
+
+random = generator()
+
+
+def codes(shape):
+    count = int(np.prod(shape))
+    packed = random.integers(0, 256, count // 2, dtype=np.uint8)
+    return op.constant(openvino.Tensor(packed, openvino.Shape(list(shape)), openvino.Type.u4), shared_memory=False)
+
+
+def matrix(case, x, out_dim, in_dim):
+    groups = in_dim // GROUP
+    zeros = codes((out_dim, groups, 1)) if case.is_asymmetric else op.constant(np.array(8, np.uint8))
+    centred = op.subtract(op.convert(codes((out_dim, groups, GROUP)), np.float16), op.convert(zeros, np.float16))
+    scaled = op.multiply(centred, op.constant(np.full((out_dim, groups, 1), 0.01, np.float16)))
+    weight = op.convert(op.reshape(scaled, op.constant(np.array([out_dim, in_dim])), False), np.float32)
+    if case.has_order:
+        x = op.gather(x, op.constant(random.permutation(in_dim)), op.constant(np.array(1)))
+    return op.matmul(x, weight, False, True)
+
+
+def request(case):
+    x = op.parameter([-1, case.in_dim], np.float32)
+    if case.layer == "linear":
+        y = matrix(case, x, *case.shapes[0])
+    else:
+        gate, up, down = case.shapes
+        y = matrix(case, op.multiply(op.swish(matrix(case, x, *gate)), matrix(case, x, *up)), *down)
+    options = {
+        "DYNAMIC_QUANTIZATION_GROUP_SIZE": GROUP,
+        "INFERENCE_NUM_THREADS": case.threads,
+        "INFERENCE_PRECISION_HINT": "f32",
+        "PERFORMANCE_HINT": "LATENCY",
+    }
+    return openvino.Core().compile_model(openvino.Model([y], [x]), "CPU", options).create_infer_request()
+
+
+def build(case):
+    requests = [request(case) for _ in range(case.copies)]
+
+    def prepare(rows):
+        x = dense(random, rows, case.in_dim) * 64
+        return lambda copy: requests[copy].infer([x], share_inputs=True, share_outputs=True)
+
+    return prepare
+
+
+serve(f"OpenVINO {openvino.__version__.split('-')[0]}", build)

@@ -1,0 +1,118 @@
+"""What all peers' scripts share: they build one layer, say that it is ready, and time it as often as they are asked.
+
+A script is run as `PYTHON peers/NAME.py '{"layer": "linear", "encoding": "Q4_K", "K": 4096, ...}'`. It answers each line
+{"M": 32, "seconds": 0.5} of its input with a line of its output, as `maxlinear bench --requests` does.
+"""
+
+import json
+import sys
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+GROUP = 128
+#: Elements and bytes of a block, and where its float16 scales are.
+BLOCKS = {
+    "Q4_0": (32, 18, [0]),
+    "Q4_K": (256, 144, [0, 2]),
+    "Q5_K": (256, 176, [0, 2]),
+    "Q6_K": (256, 210, [208]),
+    "Q8_0": (32, 34, [0]),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One layer of one encoding."""
+
+    layer: str
+    encoding: str
+    in_dim: int
+    out_dim: int
+    threads: int
+    #: How many copies of the layer the calls rotate through.
+    copies: int
+
+    @property
+    def shapes(self):
+        """The matrices' outputs and inputs: gate, up and down of an MLP."""
+        wide, narrow = (self.out_dim, self.in_dim), (self.in_dim, self.out_dim)
+        return [wide] if self.layer == "linear" else [wide, wide, narrow]
+
+    @property
+    def is_asymmetric(self):
+        return self.encoding == "GPTQ-asym"
+
+    @property
+    def has_order(self):
+        return self.encoding == "GPTQ-act-order"
+
+
+def generator():
+    return np.random.default_rng(0)
+
+
+def dense(random, out_dim, in_dim):
+    return random.standard_normal((out_dim, in_dim), dtype=np.float32) / np.float32(64)
+
+
+def bfloat16_bits(values):
+    return (values.view(np.uint32) >> 16).astype(np.uint16)
+
+
+def blocks(random, encoding, out_dim, in_dim):
+    """Random blocks with ordinary scales, uint8 (out_dim, row bytes)."""
+    elements, size, scales = BLOCKS[encoding]
+    data = random.integers(0, 256, (out_dim, in_dim // elements, size), dtype=np.uint8)
+    for at in scales:
+        data[:, :, at : at + 2] = np.array([0.01], np.float16).view(np.uint8)
+    return data.reshape(out_dim, -1)
+
+
+def measure(call, seconds):
+    """As `maxlinear bench` does it: one or two calls to warm up, then calls until the time is over.
+
+    At least 7, 3 where each takes longer than the time, or 1 where it takes four times as long.
+    """
+
+    def once():
+        begin = time.perf_counter()
+        call()
+        return time.perf_counter() - begin
+
+    first = once()
+    if first < seconds:
+        once()
+    least = 7 if first < seconds else 3 if first < 4 * seconds else 1
+    times = []
+    while sum(times) < seconds or len(times) < least:
+        times.append(once())
+    low, median, high = np.quantile(times, [0.1, 0.5, 0.9])
+    return {"seconds": float(median), "seconds_10": float(low), "seconds_90": float(high), "calls": len(times)}
+
+
+def serve(peer, build):
+    """`build(case)` gives a function that takes M and gives a function that takes the number of a copy and runs it once."""
+    options = json.loads(sys.argv[1])
+    case = Case(
+        layer=options["layer"],
+        encoding=options["encoding"],
+        in_dim=options["K"],
+        out_dim=options["N"],
+        threads=options["threads"],
+        copies=options["copies"],
+    )
+    prepare = build(case)
+    print(json.dumps({"peer": peer, "ready": True}), flush=True)
+    turn = 0
+    for line in sys.stdin:
+        request = json.loads(line)
+        run = prepare(request["M"])
+
+        def call(run=run):
+            nonlocal turn
+            turn += 1
+            run(turn % case.copies)
+
+        print(json.dumps({"M": request["M"], **measure(call, request["seconds"])}), flush=True)

@@ -1,0 +1,62 @@
+import Ceilings
+import Foundation
+import MaxLinear
+
+/// What the machine can do at most of one kind.
+struct BenchCeiling: BenchLine {
+  /// "f32", "bf16", "int8", "int8 of 4-bit codes", "read".
+  let ceiling: String
+  /// The instructions that were repeated.
+  let instructions: String
+  let threads: Int
+  /// The best of the measurements: others had the machine for part of the time in the slower ones.
+  let rate: Double
+  let median: Double
+
+  private enum CodingKeys: String, CodingKey {
+    case ceiling, instructions, threads
+    // Of multiplications and additions, or of bytes: thousand millions a second.
+    case rate = "giga_per_second"
+    case median = "median_giga_per_second"
+  }
+
+  private static let measurements = 5
+  /// More than last-level caches hold.
+  private static let readBytes: Int64 = 512 << 20
+
+  /// One of each loop that this CPU and MAXLINEAR_ISA allow, then reading.
+  static func measureAll(machine: Machine, threads: Int, seconds: Double) -> [BenchCeiling] {
+    var ceilings: [BenchCeiling] = []
+    let count = Int32(clamping: threads)
+    for index in 0..<ceilings_loop_count() {
+      guard let loop = ceilings_loop_at(index),
+        machine.allowedFeatures.contains(String(cString: loop.pointee.feature))
+      else { continue }
+      let rates = (0..<measurements).map { _ in ceilings_compute(loop, count, seconds / Double(measurements)) }
+      ceilings.append(
+        BenchCeiling(
+          String(cString: loop.pointee.kind), String(cString: loop.pointee.instructions), threads: threads, rates))
+    }
+    let memory = ceilings_memory_make(readBytes, count)
+    defer { ceilings_memory_free(memory) }
+    if memory.data != nil {
+      let rates = (0..<measurements).map { _ in ceilings_read(memory, count) }
+      ceilings.append(BenchCeiling("read", "loads", threads: threads, rates))
+    }
+    return ceilings
+  }
+
+  private init(_ kind: String, _ instructions: String, threads: Int, _ rates: [Double]) {
+    ceiling = kind
+    self.instructions = instructions
+    self.threads = threads
+    rate = (rates.max() ?? 0) / 1e9
+    median = BenchTimes(rates).median / 1e9
+  }
+
+  var text: String {
+    let kind = ceiling.padding(toLength: 21, withPad: " ", startingAt: 0)
+    let unit = ceiling == "read" ? "GB/s" : "GOP/s"
+    return kind + String(format: " %9.1f %@ (median %.1f)  ", rate, unit, median) + instructions
+  }
+}

@@ -1,0 +1,127 @@
+import ArgumentParser
+import MaxLinear
+
+/// `maxlinear bench`: how fast the layers run here, and how fast anything could.
+struct BenchCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "bench",
+    abstract: "Time prepared layers of every encoding, or what the machine can do at most.",
+    discussion: """
+      y = layer(x) with x (M, K) and a weight (N, K), random but valid; an MLP has three such matrices. Calls rotate through copies of the \
+      layer that outgrow the last-level cache together, so that M=1 reads memory as a model's decode does. bf16 weights meet bfloat16 x, \
+      all others float32 x. GFLOP/s count 2 M K N for each matrix; weight GB/s count the encoded bytes.
+
+      GPTQ has 4 bits and groups of 128: GPTQ-sym, GPTQ-asym, GPTQ-act-order.
+      """)
+
+  @Option(help: "Layers, as a list: linear, mlp.")
+  var layer = CommaList<BenchLayer>([.linear])
+
+  @Option(help: "Encodings, as a list, or \"all\": \(BenchEncoding.all.map(\.name).joined(separator: ", ")).")
+  var encoding = CommaList<BenchEncoding>(BenchEncoding.all)
+
+  @Option(help: "Rows of x, as a list.")
+  var m = CommaList<Int>([1, 4, 8, 16, 32, 128, 512])
+
+  @Option(help: "Inputs.")
+  var k = 4096
+
+  @Option(help: "Outputs; of an MLP, its hidden width.")
+  var n = 14336
+
+  @Option(help: "Threads; 0 for the default.")
+  var threads = 0
+
+  @Option(help: "Seconds for each M, or for each ceiling.")
+  var seconds = 0.5
+
+  @Option(help: "Megabytes of weights that the copies have together at least, in up to 64 copies.")
+  var rotate = 256
+
+  @Option(help: "\"always\", or \"never\": run from the weights as they are stored.")
+  var pack = BenchPacking.always
+
+  @Flag(help: "Measure the ceilings instead: operations a second of one instruction repeated, and reading memory.")
+  var ceilings = false
+
+  @Flag(help: "Print JSON, one object a line.")
+  var json = false
+
+  @Flag(help: "For one layer and encoding: say when it is ready, then time each line \"M SECONDS\" of the input.")
+  var requests = false
+
+  func validate() throws {
+    guard k > 0, n > 0, m.values.allSatisfy({ $0 > 0 }) else {
+      throw ValidationError("m, k and n must be 1 or more")
+    }
+    guard seconds >= 0, rotate >= 0 else { throw ValidationError("seconds and rotate must not be negative") }
+    guard (0...1024).contains(threads) else { throw ValidationError("threads must be 1 to 1024, or 0 for the default") }
+    guard !requests || (layer.values.count == 1 && encoding.values.count == 1) else {
+      throw ValidationError("requests needs one layer and one encoding")
+    }
+  }
+
+  func run() throws {
+    let machine = try Machine.current()
+    let threads = threads == 0 ? machine.threads : threads
+    if threads > machine.threads { try Threads.set(threads) }
+    if ceilings {
+      for ceiling in BenchCeiling.measureAll(machine: machine, threads: threads, seconds: seconds) {
+        try BenchOutput.write(ceiling, json: json)
+      }
+      return
+    }
+    for layer in layer.values {
+      for encoding in encoding.values {
+        if pack == .never, !encoding.runsUnpacked, self.encoding.values.count > 1 { continue }
+        let bench = try BenchCase(
+          layer: layer, encoding: encoding, inDim: k, outDim: n, threads: threads, packing: pack,
+          rotatingBytes: rotate << 20, machine: machine)
+        try requests ? answerRequests(bench) : timeAll(bench)
+      }
+    }
+  }
+
+  private func timeAll(_ bench: BenchCase) throws {
+    for rows in m.values { try BenchOutput.write(try bench.time(rows: rows, seconds: seconds), json: json) }
+  }
+
+  private func answerRequests(_ bench: BenchCase) throws {
+    try BenchOutput.write(BenchReady(peer: "maxlinear \(version)"), json: json)
+    while let line = readLine() {
+      let words = line.split(separator: " ")
+      guard words.count == 2, let rows = Int(words[0]), rows > 0, let seconds = Double(words[1]), seconds >= 0 else {
+        throw ValidationError("a request is \"\(line)\", expected M and seconds")
+      }
+      try BenchOutput.write(try bench.time(rows: rows, seconds: seconds), json: json)
+    }
+  }
+}
+
+/// "a,b,c", or "all" for the default.
+struct CommaList<Element: BenchArgument>: ExpressibleByArgument {
+  let values: [Element]
+
+  init(_ values: [Element]) { self.values = values }
+
+  init?(argument: String) {
+    if argument == "all", !Element.all.isEmpty {
+      values = Element.all
+      return
+    }
+    values = argument.split(separator: ",", omittingEmptySubsequences: false).compactMap { Element(String($0)) }
+    guard values.count == argument.split(separator: ",", omittingEmptySubsequences: false).count else { return nil }
+  }
+
+  var defaultValueDescription: String { values.map(\.description).joined(separator: ",") }
+}
+
+/// What a list may hold.
+protocol BenchArgument: LosslessStringConvertible {
+  /// What "all" means; nothing where it has no meaning.
+  static var all: [Self] { get }
+}
+
+extension Int: BenchArgument {
+  static var all: [Int] { [] }
+}

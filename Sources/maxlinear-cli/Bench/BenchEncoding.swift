@@ -1,0 +1,147 @@
+import MaxLinear
+
+/// An encoding of the benchmark, and random weights in it: made in a moment, and as ordinary as the kernels can tell.
+struct BenchEncoding: BenchArgument {
+  let name: String
+  private let kind: Kind
+
+  private enum Kind {
+    case dense(DType)
+    /// Random blocks but for the float16 scales at these bytes.
+    case blocks(scales: [Int])
+    case gptq(QuantizationConfig)
+  }
+
+  static let all: [BenchEncoding] = [
+    BenchEncoding(name: "f32", kind: .dense(.float32)),
+    BenchEncoding(name: "bf16", kind: .dense(.bfloat16)),
+    BenchEncoding(name: "Q4_0", kind: .blocks(scales: [0])),
+    BenchEncoding(name: "Q4_K", kind: .blocks(scales: [0, 2])),
+    BenchEncoding(name: "Q5_K", kind: .blocks(scales: [0, 2])),
+    BenchEncoding(name: "Q6_K", kind: .blocks(scales: [208])),
+    BenchEncoding(name: "Q8_0", kind: .blocks(scales: [0])),
+    BenchEncoding(name: "GPTQ-sym", kind: .gptq(QuantizationConfig(bits: 4, groupSize: 128, sym: true))),
+    BenchEncoding(name: "GPTQ-asym", kind: .gptq(QuantizationConfig(bits: 4, groupSize: 128))),
+    BenchEncoding(
+      name: "GPTQ-act-order", kind: .gptq(QuantizationConfig(bits: 4, groupSize: 128, descAct: true, sym: true))),
+  ]
+
+  private init(name: String, kind: Kind) {
+    self.name = name
+    self.kind = kind
+  }
+
+  init?(_ name: String) {
+    guard let known = Self.all.first(where: { $0.name == name }) else { return nil }
+    self = known
+  }
+
+  var description: String { name }
+
+  /// Whether the kernels take it with `pack = never`.
+  var runsUnpacked: Bool { config == nil }
+
+  /// The dtype of x and y.
+  var inputDType: DType { dtype == .bfloat16 ? .bfloat16 : .float32 }
+
+  /// What a layer's constructor is told.
+  var dtype: DType { if case .dense(let dtype) = kind { dtype } else { .uint8 } }
+
+  var config: QuantizationConfig? { if case .gptq(let config) = kind { config } else { nil } }
+
+  func quantizationEncoding() throws -> QuantizationEncoding? {
+    switch kind {
+    case .dense: nil
+    case .blocks: try QuantizationEncoding(name)
+    case .gptq: .gptq
+    }
+  }
+
+  /// The entries of a matrix, and the bytes that a call must read of them. `storage` as in `WeightData`.
+  func weights(
+    outDim: Int, inDim: Int, prefix: String, storage: WeightStorage, random: inout RandomBits
+  ) throws -> (state: [WeightData], bytes: Int) {
+    func entry(_ name: String, _ tensor: Tensor, encoding: String? = nil) -> WeightData {
+      WeightData(name: prefix + name, tensor: tensor, encoding: encoding, storage: storage)
+    }
+    switch kind {
+    case .dense(let dtype):
+      let values = try random.floats(shape: [outDim, inDim], dtype: dtype, exponent: -7)
+      return ([entry("weight", values)], values.byteCount)
+    case .blocks(let scales):
+      let encoding = try QuantizationEncoding(name)
+      let blocks = try random.bits(
+        shape: [outDim, inDim / encoding.elementsPerBlock * encoding.blockSize], dtype: .uint8)
+      if let start = blocks.pointer {
+        for block in stride(from: 0, to: blocks.byteCount, by: encoding.blockSize) {
+          for at in scales { start.storeBytes(of: Self.scale, toByteOffset: block + at, as: UInt16.self) }
+        }
+      }
+      return ([entry("weight", blocks, encoding: name)], blocks.byteCount)
+    case .gptq(let config):
+      let groups = (inDim + config.groupSize - 1) / config.groupSize
+      let codes = try random.bits(shape: [inDim / 8, outDim], dtype: .int32)
+      let scales = try Tensor(
+        elements: [Float16](repeating: Float16(bitPattern: Self.scale), count: groups * outDim),
+        shape: [groups, outDim])
+      let zeros = try random.bits(shape: [groups, (outDim + 7) / 8], dtype: .int32)
+      var columns = (0..<inDim).map { Int32($0 / config.groupSize) }
+      if config.descAct { columns.shuffle(using: &random) }
+      var state = [
+        entry("qweight", codes), entry("scales", scales), entry("g_idx", try Tensor(elements: columns)),
+      ]
+      var bytes = codes.byteCount + scales.byteCount
+      // Absent zeros are 8, which is what symmetric ones must be.
+      if !config.sym {
+        state.append(entry("qzeros", zeros))
+        bytes += zeros.byteCount
+      }
+      return (state, bytes)
+    }
+  }
+
+  /// 0.01 as float16.
+  private static let scale: UInt16 = 0x211f
+}
+
+/// SplitMix64, and tensors of its bits.
+struct RandomBits: RandomNumberGenerator {
+  private var state: UInt64
+
+  init(seed: UInt64) { state = seed }
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9e37_79b9_7f4a_7c15
+    var bits = state
+    bits = (bits ^ bits >> 30) &* 0xbf58_476d_1ce4_e5b9
+    bits = (bits ^ bits >> 27) &* 0x94d0_49bb_1331_11eb
+    return bits ^ bits >> 31
+  }
+
+  /// Of those bits that `mask` has; the others are `constant`'s.
+  mutating func bits(shape: [Int], dtype: DType, mask: UInt64 = .max, constant: UInt64 = 0) throws -> Tensor {
+    let tensor = try Tensor.zeros(shape: shape, dtype: dtype)
+    guard let start = tensor.pointer else { return tensor }
+    let bytes = tensor.byteCount
+    for offset in stride(from: 0, to: bytes - 7, by: 8) {
+      start.storeBytes(of: next() & mask | constant, toByteOffset: offset, as: UInt64.self)
+    }
+    let last = next() & mask | constant
+    withUnsafeBytes(of: last) {
+      UnsafeMutableRawBufferPointer(start: start + bytes / 8 * 8, count: bytes % 8).copyBytes(from: $0[..<(bytes % 8)])
+    }
+    return tensor
+  }
+
+  /// Of either sign, their magnitudes between 2^exponent and twice that.
+  mutating func floats(shape: [Int], dtype: DType, exponent: Int) throws -> Tensor {
+    // Sign and fraction are random, the exponent is not.
+    let biased = UInt64(127 + exponent)
+    guard dtype == .bfloat16 else {
+      return try bits(
+        shape: shape, dtype: dtype, mask: 0x807f_ffff_807f_ffff, constant: (biased << 23) &* 0x1_0000_0001)
+    }
+    return try bits(
+      shape: shape, dtype: dtype, mask: 0x807f_807f_807f_807f, constant: (biased << 7) &* 0x1_0001_0001_0001)
+  }
+}

@@ -1,0 +1,163 @@
+"""`maxlinear bench` times every encoding and the machine; Benchmarks/ turns such figures into tables."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRATCH = ROOT / "build" / "test"
+ENCODINGS = ["f32", "bf16", "Q4_0", "Q4_K", "Q5_K", "Q6_K", "Q8_0", "GPTQ-sym", "GPTQ-asym", "GPTQ-act-order"]
+SMALL = ["--k", "512", "--n", "512", "--seconds", "0.01", "--rotate", "0", "--json"]
+BYTES = {"f32": 4, "bf16": 2, "Q4_0": 18 / 32, "Q4_K": 144 / 256, "Q5_K": 176 / 256, "Q6_K": 210 / 256, "Q8_0": 34 / 32}
+BYTES |= {"GPTQ-sym": 0.5 + 2 / 128, "GPTQ-act-order": 0.5 + 2 / 128, "GPTQ-asym": 0.5 + 2.5 / 128}
+
+
+@pytest.fixture(scope="session")
+def command():
+    """The command as `swift test` has built it: this only brings it up to date."""
+    build = [str(ROOT / "scripts" / "swift"), str(SCRATCH), "build", "--product", "maxlinear-cli"]
+    result = subprocess.run(build, cwd=ROOT, check=False, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return str(SCRATCH / "debug" / "maxlinear-cli")
+
+
+def lines(command, *arguments, **keywords):
+    result = subprocess.run(
+        [command, "bench", *arguments], check=False, capture_output=True, text=True, timeout=300, **keywords
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("layer", ["linear", "mlp"])
+def test_every_encoding(command, layer):
+    found = lines(command, "--m", "1,4", "--layer", layer, "--encoding", "all", *SMALL)
+    assert [(line["encoding"], line["M"]) for line in found] == [(name, rows) for name in ENCODINGS for rows in (1, 4)]
+    weights = 512 * 512 * (1 if layer == "linear" else 3)
+    for line in found:
+        assert (line["layer"], line["K"], line["N"], line["pack"]) == (layer, 512, 512, "always")
+        assert line["calls"] >= 1 and line["threads"] >= 1
+        assert 0 < line["seconds_10"] <= line["seconds"] <= line["seconds_90"] < 60
+        assert line["gflops"] == pytest.approx(2e-9 * line["M"] * weights / line["seconds"])
+        assert line["weight_gbs"] == pytest.approx(1e-9 * weights * BYTES[line["encoding"]] / line["seconds"])
+        assert line["pack_gbs"] > 0
+        kind = "gptq_128" if line["encoding"].startswith("GPTQ") else line["encoding"].lower()
+        assert line["kernel"].startswith(f"mxlk_linear_{kind}_{'bf16' if kind == 'bf16' else ''}")
+
+
+def test_never_packed(command):
+    found = lines(command, "--m", "2", "--encoding", "all", "--pack", "never", *SMALL)
+    assert [line["encoding"] for line in found] == ENCODINGS[:7]
+    assert all(line["pack"] == "never" and "pack_gbs" not in line for line in found)
+
+
+def test_requests(command):
+    first, *found = lines(command, "--encoding", "Q4_K", "--requests", *SMALL, input="4 0.01\n1 0.02\n")
+    assert first["ready"] and first["peer"].startswith("maxlinear ")
+    assert [line["M"] for line in found] == [4, 1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--encoding", "Q9"], "invalid for '--encoding"),
+        (["--m", "0"], "must be 1 or more"),
+        (["--encoding", "Q4_K", "--k", "500"], "expected a multiple of Q4_K's 256"),
+        (["--requests"], "one layer and one encoding"),
+    ],
+)
+def test_refuses(command, arguments, message):
+    result = subprocess.run([command, "bench", *arguments], check=False, capture_output=True, text=True, timeout=60)
+    assert result.returncode != 0 and message in result.stderr
+
+
+def test_ceilings(command):
+    found = {line["ceiling"]: line for line in lines(command, "--ceilings", "--seconds", "0.05", "--json")}
+    assert found["read"]["giga_per_second"] >= found["read"]["median_giga_per_second"] > 0
+    info = json.loads(subprocess.run([command, "info", "--json"], check=True, capture_output=True, text=True).stdout)
+    expected = {"read"} | ({"f32", "int8", "int8 of 4-bit codes"} if "avx2" in info["isa"]["features"] else set())
+    expected |= {"bf16"} if "avx512bf16" in info["isa"]["features"] else set()
+    assert set(found) == expected
+
+
+def results():
+    """maxlinear and two peers on one encoding, a cell without a peer, and one without maxlinear."""
+    cell = {"layer": "linear", "K": 4096, "N": 14336, "threads": 2}
+    operations = 2 * 4096 * 14336
+
+    def at(encoding, rows, name, *rates):
+        times = [operations * rows / rate / 1e9 for rate in rates]
+        return {**cell, "encoding": encoding, "M": rows, "name": name, "peer": name.upper(), "rounds": times}
+
+    return {
+        "cells": [
+            at("Q4_K", 1, "maxlinear", 100, 120, 110),
+            at("Q4_K", 1, "max", 50, 80, 55),
+            at("Q4_K", 1, "ggml", 40, 40, 40),
+            at("Q4_K", 512, "maxlinear", 400, 400, 400),
+            at("Q4_K", 512, "max", 800, 800, 800),
+            at("f32", 1, "maxlinear", 10, 10, 10),
+            at("f32", 512, "max", 100, 100, 100),
+        ],
+        "ceilings": {
+            "f32": {"instructions": "fma", "giga_per_second": 250, "threads": 2},
+            "int8": {"instructions": "dots", "giga_per_second": 700, "threads": 2},
+            "int8 of 4-bit codes": {"instructions": "small dots", "giga_per_second": 1000, "threads": 2},
+            "read": {"instructions": "loads", "giga_per_second": 50, "threads": 2},
+        },
+        "failures": ["mlp f32: M=4: max: ended"],
+        "machine": "A CPU",
+        "date": "2026-01-01",
+    }
+
+
+def render(folder, *arguments):
+    (folder / "results.json").write_text(json.dumps(results()))
+    command = [sys.executable, str(ROOT / "Benchmarks"), "--render", str(folder / "results.json"), *arguments]
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+
+
+def columns(text, *beginning):
+    rows = [[column.strip() for column in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
+    return next(row[len(beginning) :] for row in rows if row[: len(beginning)] == list(beginning))
+
+
+def test_tables(tmp_path):
+    result = render(tmp_path)
+    assert result.returncode == 0, result.stderr
+    table = (tmp_path / "table.md").read_text()
+    # The ratio is the middle one of three rounds: 2, 1.5, 2. 110 GFLOP/s at M=1 are 55 GIPS of weights of 4.5 bits.
+    first = columns(table, "linear", "Q4_K", "1")
+    assert first == ["110", "100 to 120", "MAX", "55.0", "2.00", "11 %", "30.9", "62 %"]
+    assert columns(table, "linear", "Q4_K", "512")[2:6] == ["MAX", "800", "0.50", "40 %"]
+    assert columns(table, "linear", "f32", "1")[2:5] == ["-", "-", "-"]
+    assert columns(table, "linear", "f32", "512")[:3] == ["-", "-", "MAX"]
+    assert "mlp f32: M=4: max: ended" in table and "A CPU" in table
+    summary = (tmp_path / "summary.md").read_text()
+    assert summary in result.stdout
+    assert columns(summary, "linear", "Q4_K") == ["110 (2.00)", "400 (0.50)", "62 %", "40 %"]
+    assert columns(summary, "linear", "f32") == ["10", "-", "40 %", "-"]
+
+
+def test_plot(tmp_path):
+    assert render(tmp_path).returncode == 0
+    image = (tmp_path / "linear.png").read_bytes()
+    assert image.startswith(b"\x89PNG") and 2_000 < len(image) < 150_000
+    assert not (tmp_path / "mlp.png").exists()
+
+
+def test_readme_keeps_what_is_around(tmp_path):
+    sys.path.insert(0, str(ROOT / "Benchmarks"))
+    try:
+        import table
+    finally:
+        sys.path.remove(str(ROOT / "Benchmarks"))
+    before, after = f"# Title\n\n{table.BEGIN}", f"{table.END}\n\nmore\n"
+    text = f"{before}\nold\n{after}"
+    assert table.filled(text, "new\n") == f"{before}\nnew\n{after}"
+    assert table.filled(table.filled(text, "a\n"), "b\n") == table.filled(text, "b\n")
+    with pytest.raises(SystemExit):
+        table.filled("# Title\n", "new\n")
