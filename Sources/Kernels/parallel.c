@@ -123,8 +123,8 @@ typedef struct counter {
 } counter;
 
 struct mxlk_meeting {
-  counter round;            /* how many barriers the team has passed */
-  counter workers_done;     /* how many workers have returned from the body */
+  counter round;           /* how many barriers the team has passed */
+  counter workers_done;    /* how many workers have returned from the body */
   _Atomic int32_t arrived; /* threads at the next barrier */
   _Atomic int32_t late;    /* 1: a worker began late */
   int64_t begin;
