@@ -95,8 +95,9 @@ $(VENV)/demo.stamp: examples/python/requirements.txt examples/python/requirement
 	$(VENV)/bin/pip install -q --no-deps -r examples/python/requirements-no-deps.txt
 	@touch $@
 
-$(VENV)/test.stamp: scripts/requirements-test.txt $(VENV)/bin/python
+$(VENV)/test.stamp: scripts/requirements-test.txt scripts/requirements-test-no-deps.txt $(VENV)/bin/python
 	$(VENV)/bin/pip install -q -r $<
+	$(VENV)/bin/pip install -q --no-deps -r scripts/requirements-test-no-deps.txt
 	@touch $@
 
 $(VENV)/bench.stamp: Benchmarks/requirements-plot.txt $(VENV)/bin/python

@@ -7,6 +7,11 @@
  * - A failed call changes nothing: out parameters and handles are as they were before it.
  * - Thread safety: any number of threads may call mxl_layer_forward on one prepared layer at once, and may
  *   read one mxl_weights handle at once. Different handles are independent. Each header says what else holds.
+ * - The host's threads: the library's own sleep between calls unless calls follow each other at once, and a child of
+ *   fork() may call. They are LLVM's OpenMP (libomp). Of that and Intel's (libiomp5) a process can have one only: load
+ *   the host's with RTLD_GLOBAL, or link it, before this library, and both use it. If another has begun before the first
+ *   call with several threads, calls run on their caller's thread alone; one that begins after it aborts the process,
+ *   unless KMP_DUPLICATE_LIB_OK is set.
  * - Ownership: handles belong to the caller and end with their destroy function; NULL is fine there.
  */
 #ifndef MAXLINEAR_H

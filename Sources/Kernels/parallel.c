@@ -1,20 +1,35 @@
 /* The only file with OpenMP. A target attribute does not reach the outlined body of a region, so regions here call
- * functions and do nothing else. */
+ * functions and do nothing else. docs/PERFORMANCE.md, "In a host process", has the measurements behind the waiting. */
+#define _GNU_SOURCE
 #include "parallel.h"
 
 #include "kernels.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
+#include <stddef.h>
+#include <time.h>
+#ifdef __linux__
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 /* From the OpenMP runtime; omp.h is not on every compiler's path, and kmp_ is LLVM's and Intel's alone. */
 int omp_get_thread_num(void);
 int omp_get_num_threads(void);
+int kmp_get_blocktime(void) __attribute__((weak));
 void kmp_set_blocktime(int milliseconds) __attribute__((weak));
 
-/* How long a worker spins for the next region before it sleeps, milliseconds. Long enough for the gap between two
- * layers of one model, short enough that the host program's own threads get the CPUs back. */
-#define BLOCKTIME 1
+/* The runtime lets a worker spin for whole milliseconds or not at all. One that spins takes a CPU from the host's own
+ * threads; one that sleeps costs the next region 15 to 40 us. So workers spin when the calls of a host thread have come
+ * this close together this many times in a row: the layers of a model, with nothing between them that has threads. */
+#define CLOSE_NANOSECONDS 30000
+#define CLOSE_CALLS 16
+/* How long the threads of a region spin for each other before they sleep: when a CPU is missing, whoever we wait for
+ * may need this one. */
+#define SPIN_NANOSECONDS 20000
 
 /* The floating point control word of the calling thread. */
 #if defined(__x86_64__) || defined(__SSE__)
@@ -53,9 +68,14 @@ int32_t mxlk_threads(void) {
 
 void mxlk_set_threads(int32_t threads) { atomic_store(&budget, threads < 1 ? 1 : threads); }
 
-/* In a child process the threads that were running are gone. */
-static void after_fork(void) { atomic_store(&running, 0); }
-static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+/* Whether a region may be opened: 0 not yet known, 1 yes, 2 no, it would end the process (runtimes.c). */
+static _Atomic int32_t openable;
+
+/* In a child process the threads that were running are gone, and the runtime begins anew. */
+static void after_fork(void) {
+  atomic_store(&running, 0);
+  atomic_store(&openable, 0);
+}
 static void watch_forks(void) { pthread_atfork(NULL, NULL, after_fork); }
 
 /* Takes up to `wanted` threads from the budget: at least one, the caller's own. */
@@ -82,22 +102,137 @@ __attribute__((noinline)) static void run_body(mxlk_body body, void *context, co
   control_write(before);
 }
 
-static void run_team(int32_t threads, mxlk_body body, void *context) {
-  static _Thread_local int blocktime_set;
-  if (!blocktime_set) {
-    blocktime_set = 1;
-    pthread_once(&fork_once, watch_forks);
-    if (kmp_set_blocktime) kmp_set_blocktime(BLOCKTIME);
+static int64_t nanoseconds(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+static inline void relax(void) {
+#if defined(__x86_64__)
+  for (int i = 0; i < 8; i++) __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  for (int i = 0; i < 8; i++) __asm__ volatile("yield");
+#endif
+}
+
+/* A number that threads wait for, alone in its cache line. */
+typedef struct counter {
+  _Alignas(64) _Atomic int32_t value;
+  _Atomic int32_t sleepers;
+} counter;
+
+struct mxlk_meeting {
+  counter round;           /* how many barriers the team has passed */
+  counter workers_done;    /* how many workers have returned from the body */
+  _Atomic int32_t arrived; /* threads at the next barrier */
+  _Atomic int32_t late;    /* 1: a worker began late */
+  int64_t begin;
+};
+
+/* Returns when the counter's value is no longer `value`. */
+static void wait_while(counter *counter, int32_t value) {
+  int64_t end = nanoseconds() + SPIN_NANOSECONDS;
+  do {
+    for (int i = 0; i < 4; i++) {
+      if (atomic_load_explicit(&counter->value, memory_order_acquire) != value) return;
+      relax();
+    }
+  } while (nanoseconds() < end);
+  atomic_fetch_add(&counter->sleepers, 1);
+  while (atomic_load(&counter->value) == value) {
+#ifdef __linux__
+    syscall(SYS_futex, &counter->value, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+#else
+    sched_yield();
+#endif
   }
+  atomic_fetch_sub(&counter->sleepers, 1);
+}
+
+/* After a change of its value. The team's region has not ended, so the meeting is there. */
+static void wake_sleepers(counter *counter) {
+#ifdef __linux__
+  if (atomic_load(&counter->sleepers) != 0)
+    syscall(SYS_futex, &counter->value, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
+#else
+  (void)counter;
+#endif
+}
+
+void mxlk_barrier(const mxlk_team *team) {
+  struct mxlk_meeting *meeting = team->meeting;
+  if (meeting == NULL) return;
+  int32_t round = atomic_load_explicit(&meeting->round.value, memory_order_relaxed);
+  if (atomic_fetch_add(&meeting->arrived, 1) + 1 < team->count) {
+    wait_while(&meeting->round, round);
+    return;
+  }
+  atomic_store_explicit(&meeting->arrived, 0, memory_order_relaxed);
+  atomic_store(&meeting->round.value, round + 1);
+  wake_sleepers(&meeting->round);
+}
+
+static void set_blocktime(int milliseconds) {
+  if (kmp_set_blocktime != NULL) kmp_set_blocktime(milliseconds);
+}
+
+/* One thread of a region. The caller's thread waits for the others here and not in the runtime, which without a
+ * blocktime would put it to sleep at once, and with one would spin for all of it. */
+static void run_member(mxlk_body body, void *context, const mxlk_team *team) {
+  struct mxlk_meeting *meeting = team->meeting;
+  if (team->thread != 0 && nanoseconds() - meeting->begin >= SPIN_NANOSECONDS)
+    atomic_store_explicit(&meeting->late, 1, memory_order_relaxed);
+  run_body(body, context, team);
+  if (team->thread != 0) {
+    atomic_fetch_add(&meeting->workers_done.value, 1);
+    wake_sleepers(&meeting->workers_done);
+    return;
+  }
+  int32_t done;
+  while ((done = atomic_load_explicit(&meeting->workers_done.value, memory_order_acquire)) < team->count - 1)
+    wait_while(&meeting->workers_done, done);
+  /* The runtime's own meeting at the end of the region is a matter of nanoseconds now. */
+  set_blocktime(1);
+}
+
+static void run_team(int32_t threads, mxlk_body body, void *context) {
+  static _Thread_local int64_t last_end;
+  static _Thread_local int32_t close_calls;
+  struct mxlk_meeting meeting = {.begin = nanoseconds()};
+  if (meeting.begin - last_end >= CLOSE_NANOSECONDS) close_calls = 0;
+  int spin = close_calls >= CLOSE_CALLS;
+  /* The host may share the runtime with us: what it has set for its own regions comes back. */
+  int before = kmp_get_blocktime != NULL ? kmp_get_blocktime() : 0;
+  set_blocktime(spin);
 #pragma omp parallel num_threads(threads)
   {
-    mxlk_team team = {omp_get_thread_num(), omp_get_num_threads()};
-    run_body(body, context, &team);
+    mxlk_team team = {omp_get_thread_num(), omp_get_num_threads(), &meeting};
+    run_member(body, context, &team);
   }
+  if (kmp_get_blocktime != NULL) set_blocktime(before);
+  /* A worker that was spinning begins at once, unless somebody else, perhaps we, wanted its CPU: it had better sleep. */
+  if (!spin)
+    close_calls++;
+  else if (atomic_load_explicit(&meeting.late, memory_order_relaxed))
+    close_calls = 0;
+  last_end = nanoseconds();
+}
+
+/* Asks once, before the first region of the process. */
+static int may_open(void) {
+  static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+  int32_t known = atomic_load_explicit(&openable, memory_order_relaxed);
+  if (known == 0) {
+    pthread_once(&fork_once, watch_forks);
+    known = mxlk_other_runtime_runs() ? 2 : 1;
+    atomic_store_explicit(&openable, known, memory_order_relaxed);
+  }
+  return known == 1;
 }
 
 void mxlk_parallel(int32_t threads, mxlk_body body, void *context) {
-  int32_t granted = budget_take(threads);
+  int32_t granted = budget_take(threads < 2 || may_open() ? threads : 1);
   if (granted > 1) {
     /* The runtime, too, must find nothing that traps. */
     control_word before = control_read();
@@ -105,14 +240,8 @@ void mxlk_parallel(int32_t threads, mxlk_body body, void *context) {
     run_team(granted, body, context);
     control_write(before);
   } else {
-    mxlk_team alone = {0, 1};
+    mxlk_team alone = {0, 1, NULL};
     run_body(body, context, &alone);
   }
   budget_return(granted);
-}
-
-void mxlk_barrier(const mxlk_team *team) {
-  /* Alone there may be a region of the host program around us, whose barrier this must not be. */
-  if (team->count == 1) return;
-#pragma omp barrier
 }

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import re
 from pathlib import Path
 
 from . import constants, structs
@@ -18,7 +19,52 @@ def _candidates() -> list[str]:
     return [str(path) for path in (beside, *checkout) if path.exists()] + ["libmaxlinear.so.0"]
 
 
+class _SymbolInfo(ctypes.Structure):
+    """What dladdr tells: Dl_info of dlfcn.h."""
+
+    _fields_ = (
+        ("file", ctypes.c_char_p),
+        ("base", ctypes.c_void_p),
+        ("name", ctypes.c_char_p),
+        ("address", ctypes.c_void_p),
+    )
+
+
+def _loaded_openmp() -> list[str]:
+    """The OpenMP runtimes of LLVM's family in this process: LLVM's own and Intel's, whatever their files are called."""
+    try:
+        maps = Path("/proc/self/maps").read_text(errors="surrogateescape")
+    except OSError:
+        return []
+    paths = dict.fromkeys(re.findall(r"^\S+ \S+ \S+ \S+ \S+ +(/.*/lib[^/]*omp[^/]*\.so[^/\n]*)$", maps, re.MULTILINE))
+    dladdr = ctypes.CDLL(None).dladdr
+    dladdr.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+    found = []
+    for path in paths:
+        try:
+            function = ctypes.CDLL(path, mode=os.RTLD_NOLOAD | os.RTLD_LAZY)["__kmpc_fork_call"]
+        except (AttributeError, OSError):
+            continue
+        # A library that needs a runtime finds the function, too, and is not one.
+        info = _SymbolInfo()
+        known = dladdr(ctypes.cast(function, ctypes.c_void_p), ctypes.byref(info))
+        if known and info.file and os.path.realpath(os.fsdecode(info.file)) == os.path.realpath(path):
+            found.append(path)
+    return found
+
+
+def _share_openmp() -> None:
+    """Lets libmaxlinear.so bind to an OpenMP runtime that is already here.
+
+    Its own would be a second one of the family, and the second to begin aborts the process (OMP: Error #15). Symbols
+    are looked for in what was loaded with RTLD_GLOBAL first; the own runtime is then loaded, and never begins.
+    """
+    for path in _loaded_openmp()[:1]:
+        ctypes.CDLL(path, mode=os.RTLD_NOLOAD | os.RTLD_GLOBAL | os.RTLD_LAZY)
+
+
 def _load() -> ctypes.CDLL:
+    _share_openmp()
     tried = []
     for candidate in _candidates():
         try:
