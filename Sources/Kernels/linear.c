@@ -62,12 +62,14 @@ typedef struct plan {
   /* The chunk of rows at hand, its tiles and blocks of tiles. */
   int64_t chunk_begin, chunk_rows;
   even_parts tiles, blocks; /* of rows, of tiles */
+  int tile_by_tile;         /* blocks have so few tiles that each passes over whole packed panels by itself */
   int64_t x_row_bytes;   /* of packed x, one row, all superblocks */
   const float *x_direct; /* one aligned float32 row, used in place; else NULL */
   char *x_packed;
   char *scratch; /* per thread: thread_scratch */
   size_t scratch_each, accumulator_bytes, packed_bytes, x_bytes;
   int64_t row_count, chunks;
+  int packs; /* some weights are packed on the way */
   int32_t threads, shard_count;
   shard shards[MXLK_MOST_SHARDS];
 } plan;
@@ -102,9 +104,10 @@ static int64_t tile_row(const plan *p, int64_t tile) { return part_begin(&p->til
 static int64_t block_tile(const plan *p, int64_t block) { return part_begin(&p->blocks, block); }
 static int64_t group_panel(const shard *s, int64_t group) { return part_begin(&s->groups, group); }
 
-/* Where the packed x of a tile and superblock begins. */
+/* Where the packed x of a tile and superblock begins: superblock by superblock of the block, or of the tile. */
 static char *packed_x_at(const plan *p, int64_t block, int64_t tile, int64_t superblock) {
-  int64_t first = tile_row(p, block_tile(p, block)), end = tile_row(p, block_tile(p, block + 1));
+  int64_t first = tile_row(p, p->tile_by_tile ? tile : block_tile(p, block));
+  int64_t end = tile_row(p, p->tile_by_tile ? tile + 1 : block_tile(p, block + 1));
   int64_t whole = mxlk_activation_bytes(p->row, MXL_SUPERBLOCK);
   return p->x_packed + first * p->x_row_bytes + (end - first) * superblock * whole +
          (tile_row(p, tile) - first) * mxlk_activation_bytes(p->row, superblock_k(p->in_dim, superblock));
@@ -240,7 +243,7 @@ static void run_matrix(const plan *p, const mxlk_linear_weights *weights, int64_
   int64_t first_tile = block_tile(p, block), end_tile = block_tile(p, block + 1);
   int64_t each = (tile_row(p, end_tile) - tile_row(p, first_tile)) * p->panel_columns;
   memset(accumulators, 0, (size_t)(each * (end_panel - first_panel)) * 4);
-  if (end_tile - first_tile <= most_panel_tiles(p->row) && weights->packed != NULL) {
+  if (p->tile_by_tile) {
     int64_t first = tile_row(p, first_tile), rows = tile_row(p, end_tile) - first;
     int64_t together = end_tile - first_tile == 1 ? most(p->row->side_panels / rows, 1) : 1;
     for (int64_t panel = first_panel; panel < end_panel; panel += together)
@@ -331,6 +334,7 @@ static void split(plan *p, int32_t threads) {
   if (fewest * blocks < wanted) blocks = least(divide_up(wanted, fewest), tiles);
   p->tiles = parts_of(p->chunk_rows, tiles);
   p->blocks = parts_of(tiles, blocks);
+  p->tile_by_tile = !p->packs && divide_up(tiles, blocks) <= most_panel_tiles(p->row);
 }
 
 static const mxl_kernel_row *row_for(const mxlk_linear_job *job) {
@@ -356,7 +360,7 @@ static void plan_make(plan *p, const mxlk_linear_job *job) {
   p->superblock_bytes = row->packed_size(row, least(in_dim, MXL_SUPERBLOCK));
   p->shard_count = job->shard_count == 0 ? 1 : job->shard_count;
   p->out_dim = 0;
-  int packs = 0;
+  p->packs = 0;
   for (int32_t i = 0; i < p->shard_count; i++) {
     shard *s = &p->shards[i];
     s->weights = weights + i;
@@ -365,7 +369,7 @@ static void plan_make(plan *p, const mxlk_linear_job *job) {
     s->out_dim = s->weights->source.out_dim;
     s->panels = mxlk_panel_count(row, s->out_dim);
     p->out_dim += s->out_dim;
-    packs |= in_place(s->weights) || in_place(s->gate);
+    p->packs |= in_place(s->weights) || in_place(s->gate);
   }
   p->row_count = job->row_count == 0 ? mxlk_rows_count(&job->rows) : job->row_count;
   p->threads = useful_threads(p, p->row_count, job->threads);
@@ -382,7 +386,7 @@ static void plan_make(plan *p, const mxlk_linear_job *job) {
   /* A block has at most BLOCK_ROWS rows and one tile and a row more, a group at most UNIT_COLUMNS columns. */
   int64_t block_rows = least(most_rows, BLOCK_ROWS + row->tile_rows + 1);
   p->accumulator_bytes = mxlk_align_up((size_t)(block_rows * UNIT_COLUMNS) * 4);
-  p->packed_bytes = packs ? mxlk_align_up(p->superblock_bytes) : 0;
+  p->packed_bytes = p->packs ? mxlk_align_up(p->superblock_bytes) : 0;
   p->scratch_each =
       p->accumulator_bytes * (job->gate == NULL ? 1 : 2) + p->packed_bytes + mxlk_align_up(row->expanded_size);
   p->x_bytes = p->x_direct != NULL ? 0 : mxlk_align_up((size_t)most_rows * (size_t)p->x_row_bytes);
