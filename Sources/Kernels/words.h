@@ -6,7 +6,9 @@
 #include <stdint.h>
 #include <string.h>
 
+#ifndef MXLK_INLINE
 #define MXLK_INLINE static inline __attribute__((always_inline))
+#endif
 
 typedef uint32_t mxlk_words __attribute__((vector_size(32)));
 typedef uint32_t mxlk_half_words __attribute__((vector_size(16)));

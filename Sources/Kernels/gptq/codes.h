@@ -1,32 +1,56 @@
-/* qweight's words as bytes, and bytes as the lines of a panel (panel.h), sixteen outputs at a time. Between the two the columns of x come
- * in any order: codes lie as rows of bytes, one a column of x, the outputs side by side. */
+/* qweight's words as the lines of a panel (panel.h). A word holds the codes of columns 0 to 7 of x in this order, a line's those of
+ * columns 0 4 1 5 2 6 3 7, from the lowest nibble up. Where the columns of x come in another order, codes lie between the two as rows of
+ * bytes: row i has columns 2 i and 2 i + 1 of x, low nibble and high, the outputs side by side. Sixteen outputs at a time. */
 #ifndef MXLK_GPTQ_CODES_H
 #define MXLK_GPTQ_CODES_H
 
-#include <stdint.h>
-#include <string.h>
+#include "words.h"
 
 typedef uint8_t mxlk_code_bytes __attribute__((vector_size(16)));
 
-static inline void mxlk_bytes_load(const void *from, mxlk_code_bytes *bytes) { memcpy(bytes, from, sizeof *bytes); }
-static inline void mxlk_bytes_store(const mxlk_code_bytes *bytes, void *to) { memcpy(to, bytes, sizeof *bytes); }
+/* Exchanges nibbles 2, 3 with 4, 5, then 1 with 2 and 5 with 6. */
+MXLK_INLINE void mxlk_line_from_words(const void *words, void *line) {
+  for (int half = 0; half < 2; half++) {
+    mxlk_words x, t;
+    memcpy(&x, (const char *)words + 32 * half, sizeof x);
+    t = (x ^ x >> 8) & 0x0000ff00u;
+    x ^= t ^ t << 8;
+    t = (x ^ x >> 4) & 0x00f000f0u;
+    x ^= t ^ t << 4;
+    memcpy((char *)line + 32 * half, &x, sizeof x);
+  }
+}
 
-/* Sixteen times four bytes: v[i] holds outputs 4 i to 4 i + 3, four bytes each, and comes to hold byte i of all sixteen outputs. */
-static inline void mxlk_bytes_split(mxlk_code_bytes v[4]) {
+/* The inverse. */
+MXLK_INLINE void mxlk_words_from_line(const void *line, void *words) {
+  for (int half = 0; half < 2; half++) {
+    mxlk_words x, t;
+    memcpy(&x, (const char *)line + 32 * half, sizeof x);
+    t = (x ^ x >> 4) & 0x00f000f0u;
+    x ^= t ^ t << 4;
+    t = (x ^ x >> 8) & 0x0000ff00u;
+    x ^= t ^ t << 8;
+    memcpy((char *)words + 32 * half, &x, sizeof x);
+  }
+}
+
+/* v[i] holds outputs 4 i to 4 i + 3, four bytes each, and comes to hold byte i of all sixteen outputs. */
+MXLK_INLINE void mxlk_bytes_split(mxlk_code_bytes v[4]) {
   mxlk_code_bytes a[4];
   for (int i = 0; i < 2; i++) {
     a[i] = __builtin_shufflevector(v[2 * i], v[2 * i + 1], 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
     a[2 + i] =
         __builtin_shufflevector(v[2 * i], v[2 * i + 1], 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
   }
-  v[0] = __builtin_shufflevector(a[0], a[1], 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-  v[2] = __builtin_shufflevector(a[0], a[1], 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
-  v[1] = __builtin_shufflevector(a[2], a[3], 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-  v[3] = __builtin_shufflevector(a[2], a[3], 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+  for (int i = 0; i < 2; i++) {
+    v[i] = __builtin_shufflevector(a[2 * i], a[2 * i + 1], 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    v[2 + i] =
+        __builtin_shufflevector(a[2 * i], a[2 * i + 1], 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+  }
 }
 
 /* The inverse. */
-static inline void mxlk_bytes_join(mxlk_code_bytes v[4]) {
+MXLK_INLINE void mxlk_bytes_join(mxlk_code_bytes v[4]) {
   mxlk_code_bytes a[4];
   for (int i = 0; i < 2; i++) {
     a[i] = __builtin_shufflevector(v[2 * i], v[2 * i + 1], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
@@ -40,58 +64,53 @@ static inline void mxlk_bytes_join(mxlk_code_bytes v[4]) {
   }
 }
 
-/* Sixteen words of qweight as eight rows of codes. */
-static inline void mxlk_codes_from_words(const void *words, int64_t width, uint8_t *codes) {
-  mxlk_code_bytes even[4], odd[4];
-  for (int i = 0; i < 4; i++) {
-    mxlk_code_bytes both;
-    mxlk_bytes_load((const char *)words + 16 * i, &both);
-    even[i] = both & 15;
-    odd[i] = both >> 4;
-  }
-  mxlk_bytes_split(even);
-  mxlk_bytes_split(odd);
-  for (int i = 0; i < 4; i++) {
-    mxlk_bytes_store(&even[i], codes + 2 * i * width);
-    mxlk_bytes_store(&odd[i], codes + (2 * i + 1) * width);
-  }
-}
-
-/* The inverse. */
-static inline void mxlk_words_from_codes(const uint8_t *codes, int64_t width, void *words) {
+/* Words as four rows of bytes, `width` apart. */
+MXLK_INLINE void mxlk_rows_from_words(const void *words, int64_t width, uint8_t *rows) {
   mxlk_code_bytes v[4];
-  for (int i = 0; i < 4; i++) {
-    mxlk_code_bytes even, odd;
-    mxlk_bytes_load(codes + 2 * i * width, &even);
-    mxlk_bytes_load(codes + (2 * i + 1) * width, &odd);
-    v[i] = even | odd << 4;
-  }
-  mxlk_bytes_join(v);
-  for (int i = 0; i < 4; i++) mxlk_bytes_store(&v[i], (char *)words + 16 * i);
-}
-
-/* Eight rows of codes as sixteen outputs' part of a line: the first four rows the low nibbles, the others the high ones. */
-static inline void mxlk_line_from_codes(const uint8_t *const rows[8], int64_t column, uint8_t *line) {
-  mxlk_code_bytes v[4];
-  for (int i = 0; i < 4; i++) {
-    mxlk_code_bytes low, high;
-    mxlk_bytes_load(rows[i] + column, &low);
-    mxlk_bytes_load(rows[4 + i] + column, &high);
-    v[i] = low | high << 4;
-  }
-  mxlk_bytes_join(v);
-  for (int i = 0; i < 4; i++) mxlk_bytes_store(&v[i], line + 16 * i);
-}
-
-/* The inverse. */
-static inline void mxlk_codes_from_line(const uint8_t *line, uint8_t *const rows[8], int64_t column) {
-  mxlk_code_bytes v[4];
-  for (int i = 0; i < 4; i++) mxlk_bytes_load(line + 16 * i, &v[i]);
+  memcpy(v, words, sizeof v);
   mxlk_bytes_split(v);
+  for (int i = 0; i < 4; i++) memcpy(rows + i * width, &v[i], sizeof v[i]);
+}
+
+/* The inverse. */
+MXLK_INLINE void mxlk_words_from_rows(const uint8_t *rows, int64_t width, void *words) {
+  mxlk_code_bytes v[4];
+  for (int i = 0; i < 4; i++) memcpy(&v[i], rows + i * width, sizeof v[i]);
+  mxlk_bytes_join(v);
+  memcpy(words, v, sizeof v);
+}
+
+/* Where the codes of eight columns of x are: their rows, and the lowest bit of their nibble. */
+typedef struct mxlk_code_places {
+  uint8_t *row[8];
+  uint32_t shift[8];
+} mxlk_code_places;
+
+/* A line from eight columns of x. */
+MXLK_INLINE void mxlk_line_from_rows(const mxlk_code_places *from, int64_t output, void *line) {
+  mxlk_code_bytes v[4];
   for (int i = 0; i < 4; i++) {
-    mxlk_code_bytes low = v[i] & 15, high = v[i] >> 4;
-    mxlk_bytes_store(&low, rows[i] + column);
-    mxlk_bytes_store(&high, rows[4 + i] + column);
+    mxlk_half_words low, high, both;
+    memcpy(&low, from->row[i] + output, sizeof low);
+    memcpy(&high, from->row[4 + i] + output, sizeof high);
+    both = (low >> from->shift[i] & 0x0f0f0f0fu) | (high >> from->shift[4 + i] & 0x0f0f0f0fu) << 4;
+    memcpy(&v[i], &both, sizeof both);
+  }
+  mxlk_bytes_join(v);
+  memcpy(line, v, sizeof v);
+}
+
+/* The inverse, into rows of zeros. */
+MXLK_INLINE void mxlk_rows_from_line(const void *line, const mxlk_code_places *to, int64_t output) {
+  mxlk_code_bytes v[4];
+  memcpy(v, line, sizeof v);
+  mxlk_bytes_split(v);
+  for (int j = 0; j < 8; j++) {
+    mxlk_half_words codes, row;
+    memcpy(&codes, &v[j % 4], sizeof codes);
+    memcpy(&row, to->row[j] + output, sizeof row);
+    row |= (codes >> 4 * (j / 4) & 0x0f0f0f0fu) << to->shift[j];
+    memcpy(to->row[j] + output, &row, sizeof row);
   }
 }
 

@@ -71,128 +71,169 @@ typedef struct panels_job {
   int64_t panels; /* taken together */
 } panels_job;
 
-/* Rows of codes for a thread, bytes: those of all columns of x, when they come in another order, and of so many outputs that it stays in the
- * second level cache. */
+/* The most outputs taken together: several lines of each row of qweight, and what is known of eight columns of x serves them all. */
+#define MOST_WIDTH 128
+/* Where columns of x come in another order, a thread has the codes of so many outputs as rows of bytes that they stay in its second level
+ * cache. */
 #define CODES_BYTES ((int64_t)256 << 10)
-/* The most outputs taken together: whole lines of qweight, wherever it begins. */
-#define MOST_WIDTH 64
-/* Rows of qweight asked for ahead: they are far apart. */
-#define ROWS_AHEAD 8
+/* Rows of qweight asked for ahead: they are far apart, and where their distance is a power of two few of them fit in the cache. */
+#define ROWS_AHEAD 4
 
-/* Outputs [first, first + width) of some columns of x as rows of codes, or back; `count` of the outputs exist, the others are 0. */
-typedef struct code_block {
+/* The outputs of some panels: `count` exist, the rest of `width` are zeros. */
+typedef struct outputs {
   const mxlk_gptq_tensors *tensors;
   int64_t first, count, width;
-  uint8_t *codes;
-} code_block;
+  uint8_t *codes; /* rows of bytes (codes.h); NULL where the columns of x come in order */
+} outputs;
 
 static void prefetch_words(const char *words, int64_t bytes) {
   for (int64_t i = 0; i < bytes + 64; i += 64) __builtin_prefetch(words + i);
 }
 
-/* Columns [begin, begin + k) of x from qweight into rows 0 to k - 1. */
-static void load_codes(const code_block *b, int64_t begin, int64_t k) {
-  const mxlk_gptq_tensors *t = b->tensors;
-  for (int64_t row = 0; row < k / 8; row++) {
-    const char *words = (const char *)t->qweight + (begin / 8 + row) * t->qweight_stride + 4 * b->first;
-    prefetch_words(words + ROWS_AHEAD * t->qweight_stride, 4 * b->width);
-    for (int64_t n = 0; n < b->width; n += 16) {
-      uint32_t some[16] = {0};
-      const void *from = words + 4 * n;
-      if (n + 16 > b->count) {
-        if (n < b->count) memcpy(some, from, (size_t)(b->count - n) * 4);
-        from = some;
-      }
-      mxlk_codes_from_words(from, b->width, b->codes + 8 * row * b->width + n);
+/* Sixteen words of a row of qweight from output `n` of these on; the copy when not all exist. */
+static const void *words_of(const outputs *o, const char *row, int64_t n, uint32_t copy[16]) {
+  const char *words = row + 4 * (o->first + n);
+  if (n + 16 <= o->count) return words;
+  memset(copy, 0, 64);
+  if (n < o->count) memcpy(copy, words, (size_t)(o->count - n) * 4);
+  return copy;
+}
+
+static void store_words(const outputs *o, const uint32_t words[16], int64_t n, char *row) {
+  if (n < o->count) memcpy(row + 4 * (o->first + n), words, o->count - n < 16 ? (size_t)(o->count - n) * 4 : 64);
+}
+
+/* All of qweight that these outputs have, as rows of bytes. */
+static void load_codes(const outputs *o) {
+  const mxlk_gptq_tensors *t = o->tensors;
+  for (int64_t word = 0; word < t->in_dim / 8; word++) {
+    const char *row = (const char *)t->qweight + word * t->qweight_stride;
+    prefetch_words(row + ROWS_AHEAD * t->qweight_stride + 4 * o->first, 4 * o->width);
+    for (int64_t n = 0; n < o->width; n += 16) {
+      uint32_t copy[16];
+      mxlk_rows_from_words(words_of(o, row, n, copy), o->width, o->codes + 4 * word * o->width + n);
     }
   }
 }
 
-/* The inverse, into qweight's rows at `words`. */
-static void store_codes(const code_block *b, int64_t begin, int64_t k, char *qweight) {
-  int64_t stride = b->tensors->qweight_stride;
-  for (int64_t row = 0; row < k / 8; row++)
-    for (int64_t n = 0; n < b->count; n += 16) {
+static void store_codes(const outputs *o, char *qweight) {
+  for (int64_t word = 0; word < o->tensors->in_dim / 8; word++)
+    for (int64_t n = 0; n < o->count; n += 16) {
       uint32_t words[16];
-      mxlk_words_from_codes(b->codes + 8 * row * b->width + n, b->width, words);
-      size_t bytes = b->count - n < 16 ? (size_t)(b->count - n) * 4 : sizeof words;
-      memcpy(qweight + (begin / 8 + row) * stride + 4 * (b->first + n), words, bytes);
+      mxlk_words_from_rows(o->codes + 4 * word * o->width + n, o->width, words);
+      store_words(o, words, n, qweight + word * o->tensors->qweight_stride);
     }
 }
 
-/* The rows of codes of the eight places from `place` on; row 0 is column `begin` of x. */
-static void rows_of(const code_block *b, int64_t begin, int64_t place, uint8_t *rows[8]) {
-  for (int i = 0; i < 8; i++) rows[i] = b->codes + (column_of(b->tensors, place + i) - begin) * b->width;
+/* Where the codes of the eight packed columns from `place` on are. */
+static void find_codes(const outputs *o, int64_t place, mxlk_code_places *places) {
+  for (int i = 0; i < 8; i++) {
+    uint32_t column = (uint32_t)o->tensors->order[place + i];
+    places->row[i] = o->codes + (int64_t)(column / 2) * o->width;
+    places->shift[i] = 4 * (column % 2);
+  }
 }
 
-/* The scales and zeros of `valid` outputs of a panel from `first` on, and 0 for the others. */
-static void pack_scales(const mxlk_gptq_tensors *t, const mxlk_block_format *format, int64_t columns, int64_t first,
-                        int64_t valid, int64_t k_begin, int64_t k, uint8_t *packed) {
+/* Eight zeros of a word of qzeros, a byte each. */
+static uint64_t zeros_of(uint32_t word, int32_t offset) {
+  uint64_t x = word;
+  x = (x | x << 16) & 0x0000ffff0000ffffu;
+  x = (x | x << 8) & 0x00ff00ff00ff00ffu;
+  x = (x | x << 4) & 0x0f0f0f0f0f0f0f0fu;
+  return x + (uint64_t)offset * 0x0101010101010101u;
+}
+
+/* The scales and zeros of the panel whose outputs begin at `offset` of these, and zeros behind the outputs that exist. */
+static void pack_scales(const panels_job *job, const outputs *o, int64_t offset, int64_t k_begin, int64_t k,
+                        uint8_t *packed) {
+  const mxlk_gptq_tensors *t = o->tensors;
+  const mxlk_block_format *format = job->format;
+  int64_t columns = job->row->panel_columns, bytes = format->scale_bytes, first = o->first + offset;
+  int64_t valid = o->count - offset < columns ? o->count - offset : columns;
   mxlk_panel_layout layout = mxlk_panel_layout_of(format, columns, k);
-  int64_t scale_bytes = format->scale_bytes;
   memset(packed + layout.minima, 0, (size_t)(layout.bytes - layout.minima));
   for (int64_t g = 0; g < mxlk_group_count(format, k); g++) {
-    int64_t stored = t->group_of[column_of(t, k_begin + g * format->group)];
-    uint8_t *zeros = packed + layout.minima + g * columns, *scales = packed + layout.d + g * columns * scale_bytes;
-    for (int64_t n = 0; n < valid; n++) zeros[n] = (uint8_t)zero_at(t, stored, first + n);
+    int64_t group = t->group_of[column_of(t, k_begin + g * format->group)];
+    uint8_t *zeros = packed + layout.minima + g * columns, *scales = packed + layout.d + g * columns * bytes;
+    for (int64_t n = 0; n < valid; n += 8) {
+      uint32_t word = 0x88888888u;
+      if (t->qzeros != NULL) word = word_at(t->qzeros, t->qzeros_stride, group, (first + n) / 8);
+      uint64_t eight = zeros_of(word, t->qzeros == NULL ? 0 : t->zero_offset);
+      memcpy(zeros + n, &eight, valid - n < 8 ? (size_t)(valid - n) : 8);
+    }
     if (t->scales_dtype == MXL_BFLOAT16)
       for (int64_t n = 0; n < valid; n++)
-        mxlk_group_scale_store(format, scale_bits_at(t, stored, first + n), scales + n * scale_bytes);
+        mxlk_group_scale_store(format, scale_bits_at(t, group, first + n), scales + n * bytes);
     else
-      memcpy(scales, (const char *)t->scales + stored * t->scales_stride + first * scale_bytes,
-             (size_t)(valid * scale_bytes));
+      memcpy(scales, (const char *)t->scales + group * t->scales_stride + first * bytes, (size_t)(valid * bytes));
   }
 }
 
-/* One superblock of one panel, whose outputs begin at `offset` of the block. */
-static void pack_superblock(const panels_job *job, const code_block *b, int64_t offset, int64_t begin, int64_t k_begin,
-                            int64_t k, char *to) {
-  int64_t columns = job->row->panel_columns, valid = b->count - offset < columns ? b->count - offset : columns;
+/* One superblock of all panels of these outputs; those of the next panel begin panel_bytes behind. */
+static void pack_superblock(const panels_job *job, const outputs *o, int64_t k_begin, int64_t k, char *to) {
+  const mxlk_gptq_tensors *t = o->tensors;
+  const int64_t columns = job->row->panel_columns, bytes = (int64_t)job->row->packed_size(job->row, k);
   _Alignas(64) uint8_t packed[MXL_SUPERBLOCK * MOST_WIDTH];
   for (int64_t word = 0; word < k / 8; word++) {
-    uint8_t *rows[8];
-    rows_of(b, begin, k_begin + 8 * word, rows);
-    for (int64_t n = 0; n < columns; n += 16)
-      mxlk_line_from_codes((const uint8_t *const *)rows, offset + n, packed + 4 * (word * columns + n));
+    uint8_t *line = packed + 4 * word * columns;
+    const char *row = (const char *)t->qweight + (k_begin / 8 + word) * t->qweight_stride;
+    mxlk_code_places places;
+    if (t->order != NULL) find_codes(o, k_begin + 8 * word, &places);
+    if (t->order == NULL) prefetch_words(row + ROWS_AHEAD * t->qweight_stride + 4 * o->first, 4 * o->width);
+    for (int64_t offset = 0; offset < o->width; offset += columns, line += bytes)
+      for (int64_t n = 0; n < columns; n += 16) {
+        uint32_t copy[16];
+        if (t->order != NULL)
+          mxlk_line_from_rows(&places, offset + n, line + 4 * n);
+        else
+          mxlk_line_from_words(words_of(o, row, offset + n, copy), line + 4 * n);
+      }
   }
-  pack_scales(b->tensors, job->format, columns, b->first + offset, valid, k_begin, k, packed);
-  mxlk_stream((const char *)packed, job->row->packed_size(job->row, k), to);
+  for (int64_t offset = 0; offset < o->width; offset += columns, to += job->panel_bytes) {
+    uint8_t *panel = packed + offset / columns * bytes;
+    pack_scales(job, o, offset, k_begin, k, panel);
+    mxlk_stream((const char *)panel, (size_t)bytes, to);
+  }
 }
 
-static void unpack_superblock(const panels_job *job, const code_block *b, int64_t offset, int64_t begin,
-                              int64_t k_begin, int64_t k, const uint8_t *packed) {
+static void unpack_superblock(const panels_job *job, const outputs *o, int64_t k_begin, int64_t k, const char *from) {
+  const mxlk_gptq_tensors *t = o->tensors;
   int64_t columns = job->row->panel_columns;
   for (int64_t word = 0; word < k / 8; word++) {
-    uint8_t *rows[8];
-    rows_of(b, begin, k_begin + 8 * word, rows);
-    for (int64_t n = 0; n < columns; n += 16)
-      mxlk_codes_from_line(packed + 4 * (word * columns + n), rows, offset + n);
+    const char *line = from + 4 * word * columns;
+    mxlk_code_places places;
+    if (t->order != NULL) find_codes(o, k_begin + 8 * word, &places);
+    for (int64_t offset = 0; offset < o->width; offset += columns, line += job->panel_bytes)
+      for (int64_t n = 0; n < columns; n += 16) {
+        if (t->order != NULL) {
+          mxlk_rows_from_line(line + 4 * n, &places, offset + n);
+          continue;
+        }
+        uint32_t words[16];
+        mxlk_words_from_line(line + 4 * n, words);
+        store_words(o, words, offset + n, job->qweight + (k_begin / 8 + word) * t->qweight_stride);
+      }
   }
 }
 
-/* Panels [panel, end) of blocks, at most job->panels. In x's own order a superblock of rows of codes is enough, in another all of them. */
+/* Panels [panel, end) of blocks, at most job->panels. */
 static void run_blocks(const panels_job *job, const mxlk_gptq_tensors *t, int64_t panel, int64_t end, char *packed,
                        char *scratch) {
   int64_t columns = job->row->panel_columns, first = panel * columns;
   int64_t count = t->out_dim < end * columns ? t->out_dim - first : (end - panel) * columns;
-  code_block b = {t, first, count, (end - panel) * columns, (uint8_t *)scratch};
-  size_t superblock_bytes = job->row->packed_size(job->row, MXL_SUPERBLOCK);
-  int64_t step = t->order == NULL ? MXL_SUPERBLOCK : t->in_dim;
-  for (int64_t begin = 0; begin < t->in_dim; begin += step) {
-    int64_t rows = t->in_dim - begin < step ? t->in_dim - begin : step;
-    if (job->qweight == NULL) load_codes(&b, begin, rows);
-    for (int64_t offset = 0; offset < b.width; offset += columns)
-      for (int64_t k_begin = begin; k_begin < begin + rows; k_begin += MXL_SUPERBLOCK) {
-        int64_t k = t->in_dim - k_begin < MXL_SUPERBLOCK ? t->in_dim - k_begin : MXL_SUPERBLOCK;
-        char *at = packed + (size_t)(offset / columns) * job->panel_bytes +
-                   (size_t)(k_begin / MXL_SUPERBLOCK) * superblock_bytes;
-        if (job->qweight == NULL)
-          pack_superblock(job, &b, offset, begin, k_begin, k, at);
-        else
-          unpack_superblock(job, &b, offset, begin, k_begin, k, (const uint8_t *)at);
-      }
-    if (job->qweight != NULL) store_codes(&b, begin, rows, job->qweight);
+  outputs o = {t, first, count, (end - panel) * columns, (uint8_t *)scratch};
+  int unpack = job->qweight != NULL;
+  if (t->order != NULL && !unpack) load_codes(&o);
+  if (t->order != NULL && unpack) memset(o.codes, 0, (size_t)(t->in_dim / 2 * o.width));
+  for (int64_t k_begin = 0; k_begin < t->in_dim; k_begin += MXL_SUPERBLOCK) {
+    int64_t k = t->in_dim - k_begin < MXL_SUPERBLOCK ? t->in_dim - k_begin : MXL_SUPERBLOCK;
+    if (unpack)
+      unpack_superblock(job, &o, k_begin, k, packed);
+    else
+      pack_superblock(job, &o, k_begin, k, packed);
+    packed += job->row->packed_size(job->row, k);
   }
+  if (t->order != NULL && unpack) store_codes(&o, job->qweight);
 }
 
 /* One panel of values, by way of rows of them. */
@@ -232,20 +273,22 @@ static void panels_thread(void *context, const mxlk_team *team) {
 
 static mxl_status run_panels(panels_job *job, int32_t threads) {
   const mxl_kernel_row *row = job->row;
-  int64_t in_dim = job->tensors->in_dim, columns = row->panel_columns, rows = in_dim;
+  int64_t in_dim = job->tensors->in_dim, columns = row->panel_columns;
+  int in_order = job->tensors->order == NULL;
   job->panel_bytes = mxlk_panel_bytes(row, in_dim);
   /* Blocks have a format; values, rows of "F32", have none. */
   job->format = row->pack == mxlk_block_pack ? row->context : NULL;
   job->panels = 1;
-  size_t row_bytes = (size_t)columns * 4;
+  job->scratch_each = mxlk_align_up((size_t)(4 * in_dim * columns));
   if (job->format != NULL) {
-    if (job->tensors->order == NULL && in_dim > MXL_SUPERBLOCK) rows = MXL_SUPERBLOCK;
-    while (2 * job->panels * columns <= MOST_WIDTH && 2 * job->panels * columns * rows <= CODES_BYTES) job->panels *= 2;
-    row_bytes = (size_t)(job->panels * columns);
+    while (2 * job->panels * columns <= MOST_WIDTH && (in_order || job->panels * columns * in_dim <= CODES_BYTES))
+      job->panels *= 2;
+    job->scratch_each = in_order ? 0 : mxlk_align_up((size_t)(in_dim / 2 * job->panels * columns));
   }
-  job->scratch_each = mxlk_align_up((size_t)rows * row_bytes);
-  job->scratch = mxlk_allocate(job->scratch_each * (size_t)threads);
-  if (job->scratch == NULL) return MXL_OUT_OF_MEMORY;
+  if (job->scratch_each > 0) {
+    job->scratch = mxlk_allocate(job->scratch_each * (size_t)threads);
+    if (job->scratch == NULL) return MXL_OUT_OF_MEMORY;
+  }
   mxlk_parallel(threads, panels_thread, job);
   mxlk_free(job->scratch);
   return MXL_OK;

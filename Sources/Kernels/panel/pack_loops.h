@@ -68,8 +68,8 @@ MXLK_INLINE void mxlk_codes_pack(const mxlk_pack_columns *from, int64_t k, int c
       if (code_bits == 5)
         bits |= (first >> 4 & 0x01010101u) << (2 * pair) | (second >> 4 & 0x01010101u) << (2 * pair + 1);
       if (code_bits == 6) {
-        mxlk_words two = (first >> 4 & 0x03030303u) << (4 * (pair % 2)) |
-                         (second >> 4 & 0x03030303u) << (4 * (pair % 2) + 2);
+        mxlk_words two = (first >> 4 & 0x03030303u) << (4 * (pair % 2)) | (second >> 4 & 0x03030303u)
+                                                                              << (4 * (pair % 2) + 2);
         if (pair < 2)
           bits |= two;
         else
