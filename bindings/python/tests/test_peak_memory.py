@@ -85,8 +85,9 @@ def test_gguf_mlp(tmp_path):
     (wide, narrow), row = GGUF_SHAPES["Q4_K"]
     gate = (some((wide, row), np.uint8), "Q4_K")
     down = (some((narrow, wide // 256 * 144), np.uint8), "Q4_K")
-    path = write(tmp_path / "a.gguf", {"blk.0.ffn_gate.weight": gate, "blk.0.ffn_down.weight": down,
-                                       "blk.0.ffn_up.weight": gate})
+    path = write(
+        tmp_path / "a.gguf", {"blk.0.ffn_gate.weight": gate, "blk.0.ffn_down.weight": down, "blk.0.ffn_up.weight": gate}
+    )
     most, packed = peak(path, "mlp", "Q4_K")
     check(most, packed, wide * row)
 
