@@ -73,9 +73,9 @@ typedef struct panels_job {
 
 /* The most outputs taken together: several lines of each row of qweight, and what is known of eight columns of x serves them all. */
 #define MOST_WIDTH 128
-/* Where columns of x come in another order, a thread has the codes of so many outputs as rows of bytes that they stay in its second level
- * cache. */
-#define CODES_BYTES ((int64_t)256 << 10)
+/* Where columns of x come in another order, a thread has the codes of all of them as rows of bytes, of as many outputs as fit in so many
+ * bytes: the second level cache, or what a thread has of the third. */
+#define CODES_BYTES ((int64_t)1 << 20)
 /* Rows of qweight asked for ahead: they are far apart, and where their distance is a power of two few of them fit in the cache. */
 #define ROWS_AHEAD 4
 
