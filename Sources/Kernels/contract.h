@@ -23,6 +23,9 @@
 /* Alignment of packed weights, accumulators and scratch, bytes. */
 #define MXLK_ALIGNMENT 64
 
+/* A function that becomes part of its caller, whose CPU variant (a target attribute) it is then compiled for. */
+#define MXLK_INLINE static inline __attribute__((always_inline))
+
 /* The most panel_columns a row may have. */
 #define MXLK_MOST_PANEL_COLUMNS 64
 

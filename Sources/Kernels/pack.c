@@ -1,6 +1,9 @@
 /* Packing and unpacking of whole matrices. */
 #include "kernels.h"
 #include "parallel.h"
+#include "stream.h"
+
+#include <stdatomic.h>
 
 typedef struct pack_job {
   const mxl_kernel_row *row;
@@ -10,11 +13,15 @@ typedef struct pack_job {
   int unpack;
 } pack_job;
 
+/* Superblocks of up to so many bytes are packed in a thread's first level cache, then written. */
+#define STAGED_BYTES 16384
+
 static void run_shard(const pack_job *job, int32_t shard, const mxlk_team *team) {
   const mxl_kernel_row *row = job->row;
   const mxl_source *source = &job->sources[shard];
   int64_t in_dim = source->in_dim;
   size_t panel_bytes = mxlk_panel_bytes(row, in_dim), superblock_bytes = row->packed_size(row, MXL_SUPERBLOCK);
+  _Alignas(64) char staged[STAGED_BYTES];
   int64_t begin, end;
   mxlk_share(team, mxlk_panel_count(row, source->out_dim), &begin, &end);
   for (int64_t panel = begin; panel < end; panel++) {
@@ -23,12 +30,17 @@ static void run_shard(const pack_job *job, int32_t shard, const mxlk_team *team)
       int64_t k = in_dim - k_begin < MXL_SUPERBLOCK ? in_dim - k_begin : MXL_SUPERBLOCK;
       if (job->unpack) {
         row->unpack(row, packed, panel, k_begin, k, source);
+      } else if (superblock_bytes <= STAGED_BYTES) {
+        row->pack(row, source, panel, k_begin, k, staged);
+        mxlk_stream(staged, row->packed_size(row, k), packed);
       } else {
         row->pack(row, source, panel, k_begin, k, packed);
       }
       packed += superblock_bytes;
     }
   }
+  /* What went past the caches becomes visible with the rest. */
+  atomic_thread_fence(memory_order_seq_cst);
 }
 
 static void run_thread(void *context, const mxlk_team *team) {

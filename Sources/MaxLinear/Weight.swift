@@ -174,6 +174,7 @@ public final class Weight {
     let tensor = data.tensor
     if isCast {
       let converted = try tensor.converted(to: dtype, purpose: key)
+      data.releasePages()
       return WeightData(name: data.name, tensor: converted, encoding: nil, storage: .copy)
     }
     let rowsAreAdjacent = tensor.rank < 2 || tensor.shape[tensor.rank - 1] <= 1 || tensor.strides[tensor.rank - 1] == 1

@@ -7,6 +7,7 @@
 #include "tiles/expanded_row.h"
 #include "tiles/pairs.h"
 #include "tiles/tiles.h"
+#include "words.h"
 
 size_t mxlk_pairs_packed_size(const mxl_kernel_row *row, int64_t k) {
   return (size_t)((k + 1) / 2 * row->panel_columns) * 4;
@@ -28,25 +29,38 @@ void mxlk_pairs_pack(const mxl_kernel_row *row, const mxl_source *source, int64_
                      void *packed) {
   uint16_t *pairs = packed;
   int64_t columns = row->panel_columns, valid = mxlk_dense_valid_columns(source, panel, columns);
-  if (valid < columns || k % 2 != 0) memset(packed, 0, mxlk_pairs_packed_size(row, k));
-  for (int64_t c = 0; c < valid; c++) {
-    const char *from = (const char *)source->data + (panel * columns + c) * source->row_stride + k_begin * 2;
-    for (int64_t j = 0; j < k; j++) {
-      uint16_t bits;
-      memcpy(&bits, from + 2 * j, 2);
+  const char *from = (const char *)source->data + panel * columns * source->row_stride + k_begin * 2;
+  /* Four pairs at a time; clipping takes them one by one. */
+  int64_t whole = source->clip < __builtin_inff() ? 0 : k / 8 * 8;
+  for (int64_t j = 0; j < whole; j += 8)
+    for (int64_t first = 0; first < columns; first += 8) {
+      mxlk_words words[4];
+      mxlk_words_gather(from + 2 * j, source->row_stride, first, valid, words);
+      for (int i = 0; i < 4; i++) memcpy(pairs + ((j / 2 + i) * columns + first) * 2, &words[i], sizeof words[i]);
+    }
+  for (int64_t c = 0; c < columns; c++)
+    for (int64_t j = whole; j < (k + 1) / 2 * 2; j++) {
+      uint16_t bits = 0;
+      if (c < valid && j < k) memcpy(&bits, from + c * source->row_stride + 2 * j, 2);
       pairs[(j / 2 * columns + c) * 2 + j % 2] = clipped(row, bits, source->clip);
     }
-  }
 }
 
 void mxlk_pairs_unpack(const mxl_kernel_row *row, const void *packed, int64_t panel, int64_t k_begin, int64_t k,
                        const mxl_source *destination) {
   const uint16_t *pairs = packed;
   int64_t columns = row->panel_columns, valid = mxlk_dense_valid_columns(destination, panel, columns);
-  for (int64_t c = 0; c < valid; c++) {
-    char *to = (char *)destination->data + (panel * columns + c) * destination->row_stride + k_begin * 2;
-    for (int64_t j = 0; j < k; j++) memcpy(to + 2 * j, &pairs[(j / 2 * columns + c) * 2 + j % 2], 2);
-  }
+  char *to = (char *)destination->data + panel * columns * destination->row_stride + k_begin * 2;
+  int64_t whole = k / 8 * 8;
+  for (int64_t first = 0; first < columns; first += 8)
+    for (int64_t j = 0; j < whole; j += 8) {
+      mxlk_words words[4];
+      for (int i = 0; i < 4; i++) memcpy(&words[i], pairs + ((j / 2 + i) * columns + first) * 2, sizeof words[i]);
+      mxlk_words_scatter(words, to + 2 * j, destination->row_stride, first, valid);
+    }
+  for (int64_t c = 0; c < valid; c++)
+    for (int64_t j = whole; j < k; j++)
+      memcpy(to + c * destination->row_stride + 2 * j, &pairs[(j / 2 * columns + c) * 2 + j % 2], 2);
 }
 
 static void expand(const mxl_kernel_row *row, int32_t dtype, const uint16_t *pairs, int64_t k, float *lines) {

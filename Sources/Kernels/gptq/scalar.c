@@ -9,10 +9,12 @@ static void column_from_blocks(const mxlk_block_format *format, const uint8_t *b
     column->group_scales[g] = mxlk_group_scale_load(format, block);
     column->minima[g] = block[format->scale_bytes];
     const uint8_t *codes = block + format->scale_bytes + 1;
-    for (int i = 0; i < format->group / 2; i++) {
-      column->codes[g * format->group + 2 * i] = codes[i] & 15;
-      column->codes[g * format->group + 2 * i + 1] = codes[i] >> 4;
-    }
+    uint8_t *to = column->codes + g * format->group;
+    for (int part = 0; part < format->group; part += 32)
+      for (int i = 0; i < 16; i++) {
+        to[part + 2 * i] = codes[part / 2 + i] & 15;
+        to[part + 2 * i + 1] = codes[part / 2 + i] >> 4;
+      }
   }
 }
 
@@ -22,8 +24,9 @@ static void blocks_from_column(const mxlk_block_format *format, const mxlk_colum
     mxlk_group_scale_store(format, column->group_scales[g], block);
     block[format->scale_bytes] = column->minima[g];
     const uint8_t *codes = column->codes + g * format->group;
-    for (int i = 0; i < format->group / 2; i++)
-      block[format->scale_bytes + 1 + i] = (uint8_t)(codes[2 * i + 1] << 4 | codes[2 * i]);
+    uint8_t *to = block + format->scale_bytes + 1;
+    for (int part = 0; part < format->group; part += 32)
+      for (int i = 0; i < 16; i++) to[part / 2 + i] = (uint8_t)(codes[part + 2 * i + 1] << 4 | codes[part + 2 * i]);
   }
 }
 

@@ -2,8 +2,10 @@
 
 #include "contract.h"
 #include "float16.h"
+#include "gptq/codes.h"
 #include "panel/rows.h"
 #include "parallel.h"
+#include "stream.h"
 
 #include <stdatomic.h>
 #include <string.h>
@@ -45,45 +47,6 @@ static int64_t column_of(const mxlk_gptq_tensors *t, int64_t place) {
   return t->order == NULL ? place : t->order[place];
 }
 
-/* Outputs [first, first + count) as rows of blocks. */
-static void to_blocks(const mxlk_gptq_tensors *t, const mxlk_block_format *format, int64_t first, int64_t count,
-                      uint8_t *blocks) {
-  const int64_t group = format->group, block_bytes = format->encoding->block_size;
-  const int64_t row_bytes = t->in_dim / group * block_bytes;
-  for (int64_t g = 0; g < t->in_dim / group; g++) {
-    int64_t stored = t->group_of[column_of(t, g * group)];
-    uint8_t *block = blocks + g * block_bytes;
-    for (int64_t n = 0; n < count; n++) {
-      mxlk_group_scale_store(format, scale_bits_at(t, stored, first + n), block + n * row_bytes);
-      block[n * row_bytes + format->scale_bytes] = (uint8_t)zero_at(t, stored, first + n);
-    }
-    uint8_t *codes = block + format->scale_bytes + 1;
-    for (int64_t i = 0; i < group; i += 2) {
-      int64_t low = column_of(t, g * group + i), high = column_of(t, g * group + i + 1);
-      for (int64_t n = 0; n < count; n++)
-        codes[n * row_bytes + i / 2] = (uint8_t)(code_at(t, high, first + n) << 4 | code_at(t, low, first + n));
-    }
-  }
-}
-
-/* Outputs [first, first + count) of qweight, whose rows are qweight_stride bytes apart, words zeroed before, from rows of blocks. */
-static void from_blocks(const mxlk_gptq_tensors *t, const mxlk_block_format *format, int64_t first, int64_t count,
-                        const uint8_t *blocks, char *qweight) {
-  const int64_t group = format->group, block_bytes = format->encoding->block_size;
-  const int64_t row_bytes = t->in_dim / group * block_bytes;
-  for (int64_t place = 0; place < t->in_dim; place++) {
-    int64_t k = column_of(t, place), i = place % group;
-    const uint8_t *codes = blocks + place / group * block_bytes + format->scale_bytes + 1 + i / 2;
-    for (int64_t n = 0; n < count; n++) {
-      char *at = qweight + k / 8 * t->qweight_stride + 4 * (first + n);
-      uint32_t word;
-      memcpy(&word, at, 4);
-      word |= (uint32_t)(codes[n * row_bytes] >> (4 * (i % 2)) & 15) << (4 * (k % 8));
-      memcpy(at, &word, 4);
-    }
-  }
-}
-
 /* Outputs [first, first + count) as rows of values in x's order. */
 static void to_values(const mxlk_gptq_tensors *t, int64_t first, int64_t count, float *values) {
   for (int64_t k = 0; k < t->in_dim; k++) {
@@ -98,64 +61,234 @@ static void to_values(const mxlk_gptq_tensors *t, int64_t first, int64_t count, 
 
 typedef struct panels_job {
   const mxl_kernel_row *row;
+  const mxlk_block_format *format;  /* NULL for a row of values */
   const mxlk_gptq_tensors *tensors; /* count of them */
   void *const *packed;
   int32_t count;
   char *qweight; /* NULL, or what to unpack into */
   char *scratch;
   size_t scratch_each, panel_bytes;
+  int64_t panels; /* taken together */
 } panels_job;
 
-/* The block format of a GPTQ row; NULL for a row of values. */
-static const mxlk_block_format *format_of(const mxl_kernel_row *row) {
-  return row->pack == mxlk_block_pack ? row->context : NULL;
+/* The most outputs taken together: several lines of each row of qweight, and what is known of eight columns of x serves them all. */
+#define MOST_WIDTH 128
+/* Where columns of x come in another order, a thread has the codes of all of them as rows of bytes, of as many outputs as fit in so many
+ * bytes: the second level cache, or what a thread has of the third. */
+#define CODES_BYTES ((int64_t)1 << 20)
+/* Rows of qweight asked for ahead: they are far apart, and where their distance is a power of two few of them fit in the cache. */
+#define ROWS_AHEAD 4
+
+/* The outputs of some panels: `count` exist, the rest of `width` are zeros. */
+typedef struct outputs {
+  const mxlk_gptq_tensors *tensors;
+  int64_t first, count, width;
+  uint8_t *codes; /* rows of bytes (codes.h); NULL where the columns of x come in order */
+} outputs;
+
+static void prefetch_words(const char *words, int64_t bytes) {
+  for (int64_t i = 0; i < bytes + 64; i += 64) __builtin_prefetch(words + i);
 }
 
-static int64_t row_bytes_of(const mxl_kernel_row *row, int64_t in_dim) {
-  const mxlk_block_format *format = format_of(row);
-  return format == NULL ? 4 * in_dim : in_dim / format->group * format->encoding->block_size;
+/* Sixteen words of a row of qweight from output `n` of these on; the copy when not all exist. */
+static const void *words_of(const outputs *o, const char *row, int64_t n, uint32_t copy[16]) {
+  const char *words = row + 4 * (o->first + n);
+  if (n + 16 <= o->count) return words;
+  memset(copy, 0, 64);
+  if (n < o->count) memcpy(copy, words, (size_t)(o->count - n) * 4);
+  return copy;
 }
 
-/* One panel; rows is scratch. */
-static void run_panel(const panels_job *job, const mxlk_gptq_tensors *t, int64_t panel, char *at, char *rows) {
-  const mxl_kernel_row *row = job->row;
-  const mxlk_block_format *format = format_of(row);
-  int64_t first = panel * row->panel_columns;
-  int64_t count = t->out_dim - first < row->panel_columns ? t->out_dim - first : row->panel_columns;
-  mxl_source source = {sizeof source, __builtin_inff(), rows, row_bytes_of(row, t->in_dim), t->in_dim, count};
-  if (job->qweight == NULL && format != NULL) to_blocks(t, format, first, count, (uint8_t *)rows);
-  if (job->qweight == NULL && format == NULL) to_values(t, first, count, (float *)(void *)rows);
+static void store_words(const outputs *o, const uint32_t words[16], int64_t n, char *row) {
+  if (n < o->count) memcpy(row + 4 * (o->first + n), words, o->count - n < 16 ? (size_t)(o->count - n) * 4 : 64);
+}
+
+/* All of qweight that these outputs have, as rows of bytes. */
+static void load_codes(const outputs *o) {
+  const mxlk_gptq_tensors *t = o->tensors;
+  for (int64_t word = 0; word < t->in_dim / 8; word++) {
+    const char *row = (const char *)t->qweight + word * t->qweight_stride;
+    prefetch_words(row + ROWS_AHEAD * t->qweight_stride + 4 * o->first, 4 * o->width);
+    for (int64_t n = 0; n < o->width; n += 16) {
+      uint32_t copy[16];
+      mxlk_rows_from_words(words_of(o, row, n, copy), o->width, o->codes + 4 * word * o->width + n);
+    }
+  }
+}
+
+static void store_codes(const outputs *o, char *qweight) {
+  for (int64_t word = 0; word < o->tensors->in_dim / 8; word++)
+    for (int64_t n = 0; n < o->count; n += 16) {
+      uint32_t words[16];
+      mxlk_words_from_rows(o->codes + 4 * word * o->width + n, o->width, words);
+      store_words(o, words, n, qweight + word * o->tensors->qweight_stride);
+    }
+}
+
+/* Where the codes of the eight packed columns from `place` on are. */
+static void find_codes(const outputs *o, int64_t place, mxlk_code_places *places) {
+  for (int i = 0; i < 8; i++) {
+    uint32_t column = (uint32_t)o->tensors->order[place + i];
+    places->row[i] = o->codes + (int64_t)(column / 2) * o->width;
+    places->shift[i] = 4 * (column % 2);
+  }
+}
+
+/* Eight zeros of a word of qzeros, a byte each. */
+static uint64_t zeros_of(uint32_t word, int32_t offset) {
+  uint64_t x = word;
+  x = (x | x << 16) & 0x0000ffff0000ffffu;
+  x = (x | x << 8) & 0x00ff00ff00ff00ffu;
+  x = (x | x << 4) & 0x0f0f0f0f0f0f0f0fu;
+  return x + (uint64_t)offset * 0x0101010101010101u;
+}
+
+/* The scales and zeros of the panel whose outputs begin at `offset` of these, and zeros behind the outputs that exist. */
+static void pack_scales(const panels_job *job, const outputs *o, int64_t offset, int64_t k_begin, int64_t k,
+                        uint8_t *packed) {
+  const mxlk_gptq_tensors *t = o->tensors;
+  const mxlk_block_format *format = job->format;
+  int64_t columns = job->row->panel_columns, bytes = format->scale_bytes, first = o->first + offset;
+  int64_t valid = o->count - offset < columns ? o->count - offset : columns;
+  mxlk_panel_layout layout = mxlk_panel_layout_of(format, columns, k);
+  memset(packed + layout.minima, 0, (size_t)(layout.bytes - layout.minima));
+  for (int64_t g = 0; g < mxlk_group_count(format, k); g++) {
+    int64_t group = t->group_of[column_of(t, k_begin + g * format->group)];
+    uint8_t *zeros = packed + layout.minima + g * columns, *scales = packed + layout.d + g * columns * bytes;
+    for (int64_t n = 0; n < valid; n += 8) {
+      uint32_t word = 0x88888888u;
+      if (t->qzeros != NULL) word = word_at(t->qzeros, t->qzeros_stride, group, (first + n) / 8);
+      uint64_t eight = zeros_of(word, t->qzeros == NULL ? 0 : t->zero_offset);
+      memcpy(zeros + n, &eight, valid - n < 8 ? (size_t)(valid - n) : 8);
+    }
+    if (t->scales_dtype == MXL_BFLOAT16)
+      for (int64_t n = 0; n < valid; n++)
+        mxlk_group_scale_store(format, scale_bits_at(t, group, first + n), scales + n * bytes);
+    else
+      memcpy(scales, (const char *)t->scales + group * t->scales_stride + first * bytes, (size_t)(valid * bytes));
+  }
+}
+
+/* One superblock of all panels of these outputs; those of the next panel begin panel_bytes behind. */
+static void pack_superblock(const panels_job *job, const outputs *o, int64_t k_begin, int64_t k, char *to) {
+  const mxlk_gptq_tensors *t = o->tensors;
+  const int64_t columns = job->row->panel_columns, bytes = (int64_t)job->row->packed_size(job->row, k);
+  _Alignas(64) uint8_t packed[MXL_SUPERBLOCK * MOST_WIDTH];
+  for (int64_t word = 0; word < k / 8; word++) {
+    uint8_t *line = packed + 4 * word * columns;
+    const char *row = (const char *)t->qweight + (k_begin / 8 + word) * t->qweight_stride;
+    mxlk_code_places places;
+    if (t->order != NULL) find_codes(o, k_begin + 8 * word, &places);
+    if (t->order == NULL) prefetch_words(row + ROWS_AHEAD * t->qweight_stride + 4 * o->first, 4 * o->width);
+    for (int64_t offset = 0; offset < o->width; offset += columns, line += bytes)
+      for (int64_t n = 0; n < columns; n += 16) {
+        uint32_t copy[16];
+        if (t->order != NULL)
+          mxlk_line_from_rows(&places, offset + n, line + 4 * n);
+        else
+          mxlk_line_from_words(words_of(o, row, offset + n, copy), line + 4 * n);
+      }
+  }
+  for (int64_t offset = 0; offset < o->width; offset += columns, to += job->panel_bytes) {
+    uint8_t *panel = packed + offset / columns * bytes;
+    pack_scales(job, o, offset, k_begin, k, panel);
+    mxlk_stream((const char *)panel, (size_t)bytes, to);
+  }
+}
+
+static void unpack_superblock(const panels_job *job, const outputs *o, int64_t k_begin, int64_t k, const char *from) {
+  const mxlk_gptq_tensors *t = o->tensors;
+  int64_t columns = job->row->panel_columns;
+  for (int64_t word = 0; word < k / 8; word++) {
+    const char *line = from + 4 * word * columns;
+    mxlk_code_places places;
+    if (t->order != NULL) find_codes(o, k_begin + 8 * word, &places);
+    for (int64_t offset = 0; offset < o->width; offset += columns, line += job->panel_bytes)
+      for (int64_t n = 0; n < columns; n += 16) {
+        if (t->order != NULL) {
+          mxlk_rows_from_line(line + 4 * n, &places, offset + n);
+          continue;
+        }
+        uint32_t words[16];
+        mxlk_words_from_line(line + 4 * n, words);
+        store_words(o, words, offset + n, job->qweight + (k_begin / 8 + word) * t->qweight_stride);
+      }
+  }
+}
+
+/* Panels [panel, end) of blocks, at most job->panels. */
+static void run_blocks(const panels_job *job, const mxlk_gptq_tensors *t, int64_t panel, int64_t end, char *packed,
+                       char *scratch) {
+  int64_t columns = job->row->panel_columns, first = panel * columns;
+  int64_t count = t->out_dim < end * columns ? t->out_dim - first : (end - panel) * columns;
+  outputs o = {t, first, count, (end - panel) * columns, (uint8_t *)scratch};
+  int unpack = job->qweight != NULL;
+  if (t->order != NULL && !unpack) load_codes(&o);
+  if (t->order != NULL && unpack) memset(o.codes, 0, (size_t)(t->in_dim / 2 * o.width));
   for (int64_t k_begin = 0; k_begin < t->in_dim; k_begin += MXL_SUPERBLOCK) {
     int64_t k = t->in_dim - k_begin < MXL_SUPERBLOCK ? t->in_dim - k_begin : MXL_SUPERBLOCK;
-    if (job->qweight == NULL)
-      row->pack(row, &source, 0, k_begin, k, at);
+    if (unpack)
+      unpack_superblock(job, &o, k_begin, k, packed);
     else
-      row->unpack(row, at, 0, k_begin, k, &source);
-    at += row->packed_size(row, k);
+      pack_superblock(job, &o, k_begin, k, packed);
+    packed += job->row->packed_size(job->row, k);
   }
-  if (job->qweight != NULL) from_blocks(t, format, first, count, (const uint8_t *)rows, job->qweight);
+  if (t->order != NULL && unpack) store_codes(&o, job->qweight);
+}
+
+/* One panel of values, by way of rows of them. */
+static void run_values(const panels_job *job, const mxlk_gptq_tensors *t, int64_t panel, char *packed, char *rows) {
+  const mxl_kernel_row *row = job->row;
+  int64_t first = panel * row->panel_columns;
+  int64_t count = t->out_dim - first < row->panel_columns ? t->out_dim - first : row->panel_columns;
+  mxl_source source = {sizeof source, __builtin_inff(), rows, 4 * t->in_dim, t->in_dim, count};
+  to_values(t, first, count, (float *)(void *)rows);
+  for (int64_t k_begin = 0; k_begin < t->in_dim; k_begin += MXL_SUPERBLOCK) {
+    int64_t k = t->in_dim - k_begin < MXL_SUPERBLOCK ? t->in_dim - k_begin : MXL_SUPERBLOCK;
+    row->pack(row, &source, 0, k_begin, k, packed);
+    packed += row->packed_size(row, k);
+  }
 }
 
 static void panels_thread(void *context, const mxlk_team *team) {
   const panels_job *job = context;
-  char *rows = job->scratch + (size_t)team->thread * job->scratch_each;
+  char *scratch = job->scratch + (size_t)team->thread * job->scratch_each;
   mxlk_team part;
   for (int32_t shard = 0; shard < job->count; shard++) {
     if (!mxlk_serves(team, shard, job->count, &part)) continue;
+    const mxlk_gptq_tensors *t = &job->tensors[shard];
     int64_t begin, end;
-    mxlk_share(&part, mxlk_panel_count(job->row, job->tensors[shard].out_dim), &begin, &end);
-    for (int64_t panel = begin; panel < end; panel++)
-      run_panel(job, &job->tensors[shard], panel, (char *)job->packed[shard] + (size_t)panel * job->panel_bytes, rows);
+    mxlk_share(&part, mxlk_panel_count(job->row, t->out_dim), &begin, &end);
+    for (int64_t panel = begin; panel < end; panel += job->panels) {
+      char *packed = (char *)job->packed[shard] + (size_t)panel * job->panel_bytes;
+      if (job->format == NULL)
+        run_values(job, t, panel, packed, scratch);
+      else
+        run_blocks(job, t, panel, end - panel < job->panels ? end : panel + job->panels, packed, scratch);
+    }
   }
+  /* What went past the caches becomes visible with the rest. */
+  atomic_thread_fence(memory_order_seq_cst);
 }
 
 static mxl_status run_panels(panels_job *job, int32_t threads) {
   const mxl_kernel_row *row = job->row;
-  int64_t in_dim = job->tensors->in_dim;
+  int64_t in_dim = job->tensors->in_dim, columns = row->panel_columns;
+  int in_order = job->tensors->order == NULL;
   job->panel_bytes = mxlk_panel_bytes(row, in_dim);
-  job->scratch_each = mxlk_align_up((size_t)row_bytes_of(row, in_dim) * (size_t)row->panel_columns);
-  job->scratch = mxlk_allocate(job->scratch_each * (size_t)threads);
-  if (job->scratch == NULL) return MXL_OUT_OF_MEMORY;
+  /* Blocks have a format; values, rows of "F32", have none. */
+  job->format = row->pack == mxlk_block_pack ? row->context : NULL;
+  job->panels = 1;
+  job->scratch_each = mxlk_align_up((size_t)(4 * in_dim * columns));
+  if (job->format != NULL) {
+    while (2 * job->panels * columns <= MOST_WIDTH && (in_order || job->panels * columns * in_dim <= CODES_BYTES))
+      job->panels *= 2;
+    job->scratch_each = in_order ? 0 : mxlk_align_up((size_t)(in_dim / 2 * job->panels * columns));
+  }
+  if (job->scratch_each > 0) {
+    job->scratch = mxlk_allocate(job->scratch_each * (size_t)threads);
+    if (job->scratch == NULL) return MXL_OUT_OF_MEMORY;
+  }
   mxlk_parallel(threads, panels_thread, job);
   mxlk_free(job->scratch);
   return MXL_OK;

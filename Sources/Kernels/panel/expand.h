@@ -4,10 +4,9 @@
 #ifndef MXLK_PANEL_EXPAND_H
 #define MXLK_PANEL_EXPAND_H
 
+#include "contract.h"
 #include "float16.h"
 #include "panel/panel.h"
-
-#define MXLK_INLINE static inline __attribute__((always_inline))
 
 /* The bits of `mask`, 16 or 48, from `position` on: moved left by 4 - position, or right. */
 MXLK_INLINE uint8_t mxlk_moved_bits(uint8_t bits, const int position, const int mask) {

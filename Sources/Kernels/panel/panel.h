@@ -37,6 +37,12 @@ void mxlk_panel_pack(const mxlk_block_format *format, int64_t columns, const mxl
                      int64_t k_begin, int64_t k, uint8_t *packed);
 void mxlk_panel_unpack(const mxlk_block_format *format, int64_t columns, const uint8_t *packed, int64_t panel,
                        int64_t k_begin, int64_t k, const mxl_source *destination);
+#ifdef __x86_64__
+void mxlk_panel_pack__avx2(const mxlk_block_format *format, int64_t columns, const mxl_source *source, int64_t panel,
+                           int64_t k_begin, int64_t k, uint8_t *packed);
+void mxlk_panel_unpack__avx2(const mxlk_block_format *format, int64_t columns, const uint8_t *packed, int64_t panel,
+                             int64_t k_begin, int64_t k, const mxl_source *destination);
+#endif
 
 /* Bytes of an expanded superblock of any scheme: codes, and at most 68 bytes of scales an output. */
 #define MXLK_EXPANDED_BYTES(columns) ((MXL_SUPERBLOCK + 68) * (columns))

@@ -1,0 +1,41 @@
+import Kernels
+import Testing
+
+extension KernelTests {
+  @Suite("Packed weights")
+  struct PackedSizes {
+    /// The most bytes of a panel, as a multiple of the bytes in the checkpoint, to two decimals.
+    static let most: [String: Double] = [
+      "F32": 1, "F16": 1, "BF16": 1, "Q4_0": 1.02, "Q8_0": 1.02, "Q4_K": 1.04, "Q5_K": 1.04, "Q6_K": 1.02,
+      "GPTQ_32": 1.04, "GPTQ_64": 1.04, "GPTQ_128": 1.02, "GPTQ_256": 1.02,
+      "GPTQ_32_F32": 1.04, "GPTQ_64_F32": 1.04, "GPTQ_128_F32": 1.02, "GPTQ_256_F32": 1.03,
+    ]
+
+    /// Bytes of a checkpoint for `depth` columns of one output. A zero of GPTQ takes 4 bits there, and a byte in a block.
+    private func encodedBytes(_ encoding: mxl_encoding, depth: Int) -> Double {
+      let blocks = Double(depth / Int(encoding.elements_per_block))
+      let isGPTQ = String(cString: encoding.name).hasPrefix("GPTQ")
+      return blocks * (Double(encoding.block_size) - (isGPTQ ? 0.5 : 0))
+    }
+
+    @Test("are hardly larger than the checkpoint, but for the padding of the last panel", arguments: [4096, 14336])
+    func sizes(depth: Int) throws {
+      var rows = 0
+      while let row = mxlk_row_at(rows) {
+        rows += 1
+        let name = String(cString: row.pointee.encoding)
+        let encoding = try #require(mxlk_encoding_find(row.pointee.encoding)).pointee
+        let columns = Int(row.pointee.panel_columns)
+        let encoded = encodedBytes(encoding, depth: depth) * Double(columns)
+        let multiple = Double(mxlk_panel_bytes(row, Int64(depth))) / encoded
+        let allowed = try #require(Self.most[name], "\(name): no figure for its packed size")
+        #expect((multiple * 100).rounded() <= allowed * 100, "\(name): \(multiple)")
+        for outputs in [1, columns, columns + 1, 10 * columns] {
+          let padded = Int(mxlk_panel_count(row, Int64(outputs))) * columns
+          #expect(padded >= outputs && padded < outputs + columns)
+        }
+      }
+      #expect(rows == mxlk_row_count())
+    }
+  }
+}
