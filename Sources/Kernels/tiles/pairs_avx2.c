@@ -11,6 +11,7 @@
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 
 enum { vectors = 2, columns = 8 * vectors, tile_rows = 6, line_bytes = 4 * columns };
+enum { superblock_bytes = MXL_SUPERBLOCK / 2 * line_bytes };
 
 /* Pairs of x that are split together, so that those of any number of rows are whole vectors. */
 enum { split_pairs = 8 };
@@ -127,37 +128,42 @@ MXLK_ALWAYS void convert_line(const char *w, float *lines) {
   }
 }
 
-/* t = fma(x, w, t) over k ascending. */
-MXLK_ALWAYS void add_values(const int kind, const int rows, const float *x, const char *w, int64_t k, uintptr_t ahead,
-                            __m256 t[][vectors]) {
-  _Alignas(32) float lines[2 * columns];
+/* t = fma(x, w, t) for two k, or one where k is 1. */
+MXLK_ALWAYS void add_values(const int kind, const int rows, const int in_registers, const float *x, const char *w,
+                            int64_t k, __m256i upper, float *lines, __m256 t[][vectors]) {
   __m256 line[vectors], odd[vectors];
-  __m256i upper = upper_halves();
-  const int in_registers = rows <= 4; /* with more rows there are none for what comes of two halves at once */
-  for (; k > 0; k -= 2, w += line_bytes) {
-    prefetch((const char *)((uintptr_t)w + ahead), rows);
-    if (kind == f16_f32 && in_registers) {
-      for (int v = 0; v < vectors; v++)
-        take_halves(load_four(w + 32 * v), load_four(w + 32 * v + 16), &line[v], &odd[v]);
-    } else if (kind == f16_f32) {
-      convert_line(w, lines);
-      load_line(lines, line);
-    } else {
-      take_low(w, line);
-    }
-    add_line(rows, x, line, t);
-    if (k == 1) break;
-    if (kind == f16_f32 && in_registers) {
-      for (int v = 0; v < vectors; v++) line[v] = odd[v];
-    } else if (kind == f16_f32) {
-      __asm__ volatile("" ::"r"(lines) : "memory");
-      load_line(lines + columns, line);
-    } else {
-      take_high(w, upper, line);
-    }
-    add_line(rows, x + rows, line, t);
-    x += 2 * rows;
+  if (kind == f16_f32 && in_registers) {
+    for (int v = 0; v < vectors; v++) take_halves(load_four(w + 32 * v), load_four(w + 32 * v + 16), &line[v], &odd[v]);
+  } else if (kind == f16_f32) {
+    convert_line(w, lines);
+    load_line(lines, line);
+  } else {
+    take_low(w, line);
   }
+  add_line(rows, x, line, t);
+  if (k == 1) return;
+  if (kind == f16_f32 && in_registers) {
+    for (int v = 0; v < vectors; v++) line[v] = odd[v];
+  } else if (kind == f16_f32) {
+    __asm__ volatile("" ::"r"(lines) : "memory");
+    load_line(lines + columns, line);
+  } else {
+    take_high(w, upper, line);
+  }
+  add_line(rows, x + rows, line, t);
+}
+
+MXLK_ALWAYS void run_values(const int kind, const int rows, const int side, const float *x, const char *w, int64_t k,
+                            uintptr_t ahead, __m256 t[][vectors]) {
+  _Alignas(32) float lines[2 * columns];
+  __m256i upper = upper_halves();
+  const int in_registers = rows * side <= 4; /* with more there are none for what comes of two halves at once */
+  for (; k > 0; k -= 2, x += 2 * rows, w += line_bytes)
+    for (int s = 0; s < side; s++) {
+      const char *at = w + s * superblock_bytes;
+      prefetch((const char *)((uintptr_t)at + ahead), rows);
+      add_values(kind, rows, in_registers, x + s * MXL_SUPERBLOCK * rows, at, k, upper, lines, t + s * rows);
+    }
 }
 
 /* x of up to split_pairs pairs as float32; reads no more than these. */
@@ -180,71 +186,86 @@ MXLK_ALWAYS void split(const int rows, const char *x, int64_t pairs, __m256i upp
 
 /* t = fma(x_odd, w_odd, t), t = fma(x_even, w_even, t) over pairs ascending. x is split ahead of its use, through the first level cache:
  * split where it is used, it costs as many operations as there are FMAs. */
-MXLK_ALWAYS void add_pairs(const int rows, const char *x, const char *w, int64_t count, uintptr_t ahead,
+MXLK_ALWAYS void run_pairs(const int rows, const int side, const char *x, const char *w, int64_t count, uintptr_t ahead,
                            __m256 t[][vectors]) {
-  _Alignas(32) float low[split_pairs * tile_rows], high[split_pairs * tile_rows];
+  _Alignas(32) float low[tile_rows][split_pairs], high[tile_rows][split_pairs];
   __m256 line[vectors];
   __m256i upper = upper_halves();
   for (; count > 0; count -= split_pairs) {
     int64_t pairs = count < split_pairs ? count : split_pairs;
-    split(rows, x, pairs, upper, low, high);
+    for (int s = 0; s < side; s++)
+      split(rows, x + s * MXL_SUPERBLOCK / 2 * rows * 4, pairs, upper, low[s * rows], high[s * rows]);
     x += pairs * rows * 4;
-    for (int64_t p = 0; p < pairs; p++, w += line_bytes) {
-      prefetch((const char *)((uintptr_t)w + ahead), rows);
-      take_high(w, upper, line);
-      add_line(rows, high + p * rows, line, t);
-      take_low(w, line);
-      add_line(rows, low + p * rows, line, t);
-    }
+    for (int64_t p = 0; p < pairs; p++, w += line_bytes)
+      for (int s = 0; s < side; s++) {
+        const char *at = w + s * superblock_bytes;
+        prefetch((const char *)((uintptr_t)at + ahead), rows);
+        take_high(at, upper, line);
+        add_line(rows, high[s * rows] + p * rows, line, t + s * rows);
+        take_low(at, line);
+        add_line(rows, low[s * rows] + p * rows, line, t + s * rows);
+      }
   }
 }
 
-/* 12 accumulators, 2 vectors of weights, 1 of x and the mask fill the registers. */
-MXLK_ALWAYS void superblock(const mxl_tile *tile, const int kind, const int rows, const char *x, const char *w,
-                            int64_t k, uintptr_t ahead) {
+/* One superblock, or `side` whole ones, a constant too. 12 accumulators, 2 vectors of weights, 1 of x and the mask fill the registers. */
+MXLK_ALWAYS void superblocks(const mxl_tile *tile, const int kind, const int rows, const int side, const char *x,
+                             const char *w, int64_t k, uintptr_t ahead) {
   __m256 t[tile_rows][vectors];
-  for (int r = 0; r < rows; r++)
+  for (int r = 0; r < side * rows; r++)
     for (int v = 0; v < vectors; v++) t[r][v] = _mm256_setzero_ps();
   if (kind == bf16_bf16) {
     uint32_t before = mxlk_flush_begin();
-    add_pairs(rows, x, w, (k + 1) / 2, ahead, t);
+    run_pairs(rows, side, x, w, (k + 1) / 2, ahead, t);
     __asm__ volatile("" ::: "memory"); /* the dots stay before the change back, the sums behind it */
-    for (int r = 0; r < rows; r++)
+    for (int r = 0; r < side * rows; r++)
       for (int v = 0; v < vectors; v++) __asm__ volatile("" : "+x"(t[r][v]));
     mxlk_flush_end(before);
-    for (int r = 0; r < rows; r++)
+    for (int r = 0; r < side * rows; r++)
       for (int v = 0; v < vectors; v++) __asm__ volatile("" : "+x"(t[r][v]));
   } else {
-    add_values(kind, rows, (const float *)(const void *)x, w, k, ahead, t);
+    run_values(kind, rows, side, (const float *)(const void *)x, w, k, ahead, t);
   }
   for (int r = 0; r < rows; r++)
     for (int v = 0; v < vectors; v++) {
       float *y = tile->y + r * columns + 8 * v;
-      if (kind == f16_f32) t[r][v] = _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(t[r][v]), 0xd8));
-      _mm256_store_ps(y, _mm256_add_ps(_mm256_load_ps(y), t[r][v]));
+      __m256 sum = _mm256_load_ps(y);
+      for (int s = 0; s < side; s++) {
+        __m256 one = t[s * rows + r][v];
+        if (kind == f16_f32) one = _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(one), 0xd8));
+        sum = _mm256_add_ps(sum, one);
+      }
+      _mm256_store_ps(y, sum);
     }
 }
 
-MXLK_ALWAYS void run_rows(const mxl_tile *tile, const int kind, const int rows) {
+/* side: superblocks of the panel that run side by side. Few rows have few sums, and each FMA waits for the one before it. */
+MXLK_ALWAYS void run_rows(const mxl_tile *tile, const int kind, const int rows, const int side) {
   const char *x = tile->x, *w = tile->weights;
   /* A line for each line of pairs: what follows the first of them has as many lines, or is another's. */
   uintptr_t ahead = tile->next == NULL ? 0 : (uintptr_t)tile->next - (uintptr_t)w;
-  for (int64_t begin = 0; begin < tile->k; begin += MXL_SUPERBLOCK) {
-    int64_t k = tile->k - begin < MXL_SUPERBLOCK ? tile->k - begin : MXL_SUPERBLOCK, pairs = (k + 1) / 2;
-    superblock(tile, kind, rows, x, w, k, ahead);
-    x += (kind == bf16_bf16 ? pairs : k) * rows * 4;
-    w += pairs * line_bytes;
+  for (int64_t left = tile->k; left > 0;) {
+    int64_t k = left < MXL_SUPERBLOCK ? left : MXL_SUPERBLOCK, taken = k;
+    if (side > 1 && left >= side * MXL_SUPERBLOCK) {
+      superblocks(tile, kind, rows, side, x, w, k, ahead + (uintptr_t)(side - 1) * superblock_bytes);
+      taken = side * k;
+    } else {
+      superblocks(tile, kind, rows, 1, x, w, k, ahead);
+    }
+    x += (kind == bf16_bf16 ? (taken + 1) / 2 : taken) * rows * 4;
+    w += (taken + 1) / 2 * line_bytes;
+    left -= taken;
   }
 }
 
 MXLK_ALWAYS void run(const mxl_tile *tile, const int kind) {
   switch (tile->rows) {
-    case 1: run_rows(tile, kind, 1); break;
-    case 2: run_rows(tile, kind, 2); break;
-    case 3: run_rows(tile, kind, 3); break;
-    case 4: run_rows(tile, kind, 4); break;
-    case 5: run_rows(tile, kind, 5); break;
-    case 6: run_rows(tile, kind, 6); break;
+    case 1: run_rows(tile, kind, 1, 4); break;
+    case 2: run_rows(tile, kind, 2, 3); break;
+    case 3: run_rows(tile, kind, 3, 2); break;
+    case 4: run_rows(tile, kind, 4, 1); break;
+    case 5: run_rows(tile, kind, 5, 1); break;
+    case 6: run_rows(tile, kind, 6, 1); break;
     default: break;
   }
 }
