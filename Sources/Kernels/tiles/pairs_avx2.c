@@ -128,9 +128,9 @@ MXLK_ALWAYS void convert_line(const char *w, float *lines) {
   }
 }
 
-/* t = fma(x, w, t) for two k, or one where k is 1. */
-MXLK_ALWAYS void add_values(const int kind, const int rows, const int in_registers, const float *x, const char *w,
-                            int64_t k, __m256i upper, float *lines, __m256 t[][vectors]) {
+/* t = fma(x, w, t) for the k of a line of pairs, two or one. */
+MXLK_ALWAYS void add_values(const int kind, const int rows, const int in_registers, const int both, const float *x,
+                            const char *w, __m256i upper, float *lines, __m256 t[][vectors]) {
   __m256 line[vectors], odd[vectors];
   if (kind == f16_f32 && in_registers) {
     for (int v = 0; v < vectors; v++) take_halves(load_four(w + 32 * v), load_four(w + 32 * v + 16), &line[v], &odd[v]);
@@ -141,7 +141,7 @@ MXLK_ALWAYS void add_values(const int kind, const int rows, const int in_registe
     take_low(w, line);
   }
   add_line(rows, x, line, t);
-  if (k == 1) return;
+  if (!both) return;
   if (kind == f16_f32 && in_registers) {
     for (int v = 0; v < vectors; v++) line[v] = odd[v];
   } else if (kind == f16_f32) {
@@ -158,12 +158,13 @@ MXLK_ALWAYS void run_values(const int kind, const int rows, const int side, cons
   _Alignas(32) float lines[2 * columns];
   __m256i upper = upper_halves();
   const int in_registers = rows * side <= 4; /* with more there are none for what comes of two halves at once */
-  for (; k > 0; k -= 2, x += 2 * rows, w += line_bytes)
+  for (int64_t p = 0; p < k / 2; p++, x += 2 * rows, w += line_bytes)
     for (int s = 0; s < side; s++) {
       const char *at = w + s * superblock_bytes;
       prefetch((const char *)((uintptr_t)at + ahead), rows);
-      add_values(kind, rows, in_registers, x + s * MXL_SUPERBLOCK * rows, at, k, upper, lines, t + s * rows);
+      add_values(kind, rows, in_registers, 1, x + s * MXL_SUPERBLOCK * rows, at, upper, lines, t + s * rows);
     }
+  if (side == 1 && k % 2 != 0) add_values(kind, rows, in_registers, 0, x, w, upper, lines, t);
 }
 
 /* x of up to split_pairs pairs as float32; reads no more than these. */
