@@ -69,6 +69,9 @@ static void over_k(const mxl_encoding *encoding, int32_t compute, void *context)
     check_shape(encoding, compute, 2, 3, k, s->values, &s->result);
     if (k % 3 == 0 || k % MXL_SUPERBLOCK < 2) check_shape(encoding, compute, rows + 1, 5, k, s->values, &s->result);
   }
+  /* Few rows may take several superblocks at once. */
+  for (int64_t m = 1; m <= 3; m++)
+    check_shape(encoding, compute, m, columns + 1, 7 * MXL_SUPERBLOCK + step, s->values, &s->result);
 }
 
 static void over_random(const mxl_encoding *encoding, int32_t compute, void *context) {

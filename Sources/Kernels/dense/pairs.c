@@ -63,23 +63,27 @@ void mxlk_pairs_unpack(const mxl_kernel_row *row, const void *packed, int64_t pa
       memcpy(to + c * destination->row_stride + 2 * j, &pairs[(j / 2 * columns + c) * 2 + j % 2], 2);
 }
 
-static void expand(const mxl_kernel_row *row, int32_t dtype, const uint16_t *pairs, int64_t k, float *lines) {
+void mxlk_pairs_expand_f16(const mxl_kernel_row *row, const void *packed, int64_t k, void *expanded) {
+  const uint32_t *restrict pairs = packed;
+  float *restrict lines = expanded;
   int64_t columns = row->panel_columns;
-  float values[2 * MXLK_MOST_PANEL_COLUMNS];
-  for (int64_t j = 0; j < k; j += 2) {
-    mxlk_floats_load(row->cpu_features, dtype, pairs + j * columns, 2 * columns, values);
-    for (int64_t c = 0; c < columns; c++) lines[j * columns + c] = values[2 * c];
+  for (int64_t j = 0; j < k; j += 2, pairs += columns) {
+    for (int64_t c = 0; c < columns; c++) lines[j * columns + c] = mxlk_float_from_half((uint16_t)pairs[c]);
     if (j + 1 < k)
-      for (int64_t c = 0; c < columns; c++) lines[(j + 1) * columns + c] = values[2 * c + 1];
+      for (int64_t c = 0; c < columns; c++)
+        lines[(j + 1) * columns + c] = mxlk_float_from_half((uint16_t)(pairs[c] >> 16));
   }
 }
 
-void mxlk_pairs_expand_f16(const mxl_kernel_row *row, const void *packed, int64_t k, void *expanded) {
-  expand(row, MXL_FLOAT16, packed, k, expanded);
-}
-
 void mxlk_pairs_expand_bf16(const mxl_kernel_row *row, const void *packed, int64_t k, void *expanded) {
-  expand(row, MXL_BFLOAT16, packed, k, expanded);
+  const uint32_t *restrict pairs = packed;
+  float *restrict lines = expanded;
+  int64_t columns = row->panel_columns;
+  for (int64_t j = 0; j < k; j += 2, pairs += columns) {
+    for (int64_t c = 0; c < columns; c++) lines[j * columns + c] = mxlk_float_from_bits(pairs[c] << 16);
+    if (j + 1 < k)
+      for (int64_t c = 0; c < columns; c++) lines[(j + 1) * columns + c] = mxlk_float_from_bits(pairs[c] & 0xffff0000u);
+  }
 }
 
 static void dequantize_f16(const void *blocks, int64_t elements, float *values) {
@@ -117,9 +121,10 @@ const mxl_kernel_row mxlk_rows_f16[MXLK_F16_ROWS] = {
                    mxlk_pairs_expand_f16, 16 * MXL_SUPERBLOCK * 4, mxlk_linear_f32_f32_4x16__scalar, NULL),
 #ifdef __x86_64__
     MXLK_PAIRS_ROW("mxlk_linear_f16_f32_6x16__avx2", "F16", &mxlk_encoding_f16, MXL_COMPUTE_FLOAT32, 10, MXL_CPU_AVX2,
-                   6, 16, mxlk_pairs_expand_f16, 16 * MXL_SUPERBLOCK * 4, mxlk_linear_f32_f32_6x16__avx2, NULL),
+                   6, 16, mxlk_pairs_expand_f16__avx2, 16 * MXL_SUPERBLOCK * 4, mxlk_linear_f32_f32_6x16__avx2,
+                   mxlk_linear_f16_f32_6x16__avx2),
     MXLK_PAIRS_ROW("mxlk_linear_f16_f32_14x32__avx512", "F16", &mxlk_encoding_f16, MXL_COMPUTE_FLOAT32, 20,
-                   MXL_CPU_AVX2 | MXL_CPU_AVX512, 14, 32, mxlk_pairs_expand_f16, 32 * MXL_SUPERBLOCK * 4,
+                   MXL_CPU_AVX2 | MXL_CPU_AVX512, 14, 32, mxlk_pairs_expand_f16__avx2, 32 * MXL_SUPERBLOCK * 4,
                    mxlk_linear_f32_f32_14x32__avx512, mxlk_linear_f16_f32_14x32__avx512),
 #endif
 };
@@ -131,12 +136,12 @@ const mxl_kernel_row mxlk_rows_bf16[MXLK_BF16_ROWS] = {
                    NULL, 0, mxlk_linear_bf16_bf16_4x16__scalar, NULL),
 #ifdef __x86_64__
     MXLK_PAIRS_ROW("mxlk_linear_bf16_f32_6x16__avx2", "BF16", &mxlk_encoding_bf16, MXL_COMPUTE_FLOAT32, 10,
-                   MXL_CPU_AVX2, 6, 16, mxlk_pairs_expand_bf16, 16 * MXL_SUPERBLOCK * 4, mxlk_linear_f32_f32_6x16__avx2,
-                   NULL),
+                   MXL_CPU_AVX2, 6, 16, mxlk_pairs_expand_bf16__avx2, 16 * MXL_SUPERBLOCK * 4,
+                   mxlk_linear_f32_f32_6x16__avx2, mxlk_linear_bf16_f32_6x16__avx2),
     MXLK_PAIRS_ROW("mxlk_linear_bf16_bf16_6x16__avx2", "BF16", &mxlk_encoding_bf16, MXL_COMPUTE_BFLOAT16, 10,
                    MXL_CPU_AVX2, 6, 16, NULL, 0, mxlk_linear_bf16_bf16_6x16__avx2, NULL),
     MXLK_PAIRS_ROW("mxlk_linear_bf16_f32_14x32__avx512", "BF16", &mxlk_encoding_bf16, MXL_COMPUTE_FLOAT32, 20,
-                   MXL_CPU_AVX2 | MXL_CPU_AVX512, 14, 32, mxlk_pairs_expand_bf16, 32 * MXL_SUPERBLOCK * 4,
+                   MXL_CPU_AVX2 | MXL_CPU_AVX512, 14, 32, mxlk_pairs_expand_bf16__avx2, 32 * MXL_SUPERBLOCK * 4,
                    mxlk_linear_f32_f32_14x32__avx512, mxlk_linear_bf16_f32_14x32__avx512),
     MXLK_PAIRS_ROW("mxlk_linear_bf16_bf16_14x32__avx512", "BF16", &mxlk_encoding_bf16, MXL_COMPUTE_BFLOAT16, 20,
                    MXL_CPU_AVX2 | MXL_CPU_AVX512, 14, 32, NULL, 0, mxlk_linear_bf16_bf16_14x32__avx512, NULL),

@@ -9,6 +9,8 @@
 
 #include "maxlinear.h"
 
+void mxlk_linear_f16_f32_6x16__avx2(const mxl_kernel_row *row, const mxl_tile *tile);
+void mxlk_linear_bf16_f32_6x16__avx2(const mxl_kernel_row *row, const mxl_tile *tile);
 void mxlk_linear_f16_f32_14x32__avx512(const mxl_kernel_row *row, const mxl_tile *tile);
 void mxlk_linear_bf16_f32_14x32__avx512(const mxl_kernel_row *row, const mxl_tile *tile);
 
@@ -16,5 +18,9 @@ void mxlk_linear_bf16_bf16_4x16__scalar(const mxl_kernel_row *row, const mxl_til
 void mxlk_linear_bf16_bf16_6x16__avx2(const mxl_kernel_row *row, const mxl_tile *tile);
 void mxlk_linear_bf16_bf16_14x32__avx512(const mxl_kernel_row *row, const mxl_tile *tile);
 void mxlk_linear_bf16_bf16_14x32__avx512bf16(const mxl_kernel_row *row, const mxl_tile *tile);
+
+/* A superblock of a panel, of any multiple of 8 columns, as lines of float32 (dense/pairs.h). */
+void mxlk_pairs_expand_f16__avx2(const mxl_kernel_row *row, const void *packed, int64_t k, void *expanded);
+void mxlk_pairs_expand_bf16__avx2(const mxl_kernel_row *row, const void *packed, int64_t k, void *expanded);
 
 #endif

@@ -1,76 +1,289 @@
+/* Pairs of 16-bit weights on 256 bits: 6 rows of x, 16 outputs as two vectors of 8; a line of pairs is 64 bytes. */
 #include "tiles/pairs.h"
 
 #ifdef __x86_64__
+#include "float16.h"
 #include "tiles/flush.h"
 
 #include <immintrin.h>
 #include <string.h>
 
-#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 
-enum { vectors = 2, columns = 8 * vectors };
+enum { vectors = 2, columns = 8 * vectors, tile_rows = 6, line_bytes = 4 * columns };
+enum { superblock_bytes = MXL_SUPERBLOCK / 2 * line_bytes };
 
-static inline __attribute__((always_inline)) __m256 low_half(__m256i pair) {
-  return _mm256_castsi256_ps(_mm256_slli_epi32(pair, 16));
+/* Pairs of x that are split together, so that those of any number of rows are whole vectors. */
+enum { split_pairs = 8 };
+
+/* The kinds of tile; a constant at every call, as is rows. */
+enum { f16_f32, bf16_f32, bf16_bf16 };
+
+#define MXLK_ALWAYS static inline __attribute__((always_inline))
+
+MXLK_ALWAYS __m256i load_pairs(const void *from) { return _mm256_load_si256((const __m256i *)from); }
+
+MXLK_ALWAYS __m256 low_half(__m256i pair) { return _mm256_castsi256_ps(_mm256_slli_epi32(pair, 16)); }
+
+/* A compiler that knows the mask blends with zeros instead, which Zen 2 does in the units of the FMAs. */
+MXLK_ALWAYS __m256i upper_halves(void) {
+  __m256i mask = _mm256_set1_epi32((int)0xffff0000);
+  __asm__("" : "+x"(mask));
+  return mask;
 }
 
-static inline __attribute__((always_inline)) __m256 high_half(__m256i pair) {
-  return _mm256_castsi256_ps(_mm256_and_si256(pair, _mm256_set1_epi32((int)0xffff0000)));
+MXLK_ALWAYS __m256 high_half(__m256i pair, __m256i upper) { return _mm256_castsi256_ps(_mm256_and_si256(pair, upper)); }
+
+/* Four pairs each, converted where they lie and then taken apart. The outputs come in the order 0 1 4 5 2 3 6 7 of their pairs. */
+MXLK_ALWAYS void take_halves(__m128i first, __m128i second, __m256 *even, __m256 *odd) {
+  __m256 a = _mm256_cvtph_ps(first), b = _mm256_cvtph_ps(second);
+  *even = _mm256_shuffle_ps(a, b, 0x88);
+  *odd = _mm256_shuffle_ps(a, b, 0xdd);
 }
 
-/* `rows` is a constant at every call: 12 accumulators, 2 vectors of weights, 1 broadcast of x. */
-static inline __attribute__((always_inline)) void superblock(const mxl_tile *tile, const int rows, const char *x,
-                                                             const char *w, int64_t pairs) {
-  __m256 t[6][vectors];
-  uint32_t before = mxlk_flush_begin();
-  for (int r = 0; r < rows; r++)
-    for (int v = 0; v < vectors; v++) t[r][v] = _mm256_setzero_ps();
-  for (int64_t p = 0; p < pairs; p++)
-    for (int v = 0; v < vectors; v++) {
-      __m256i pair = _mm256_load_si256((const __m256i *)(const void *)(w + p * columns * 4 + 32 * v));
-      __m256 even = low_half(pair), odd = high_half(pair);
-      for (int r = 0; r < rows; r++) {
-        int32_t bits;
-        memcpy(&bits, x + 4 * (p * rows + r), 4);
-        __m256i xs = _mm256_set1_epi32(bits);
-        t[r][v] = _mm256_fmadd_ps(high_half(xs), odd, t[r][v]);
-        t[r][v] = _mm256_fmadd_ps(low_half(xs), even, t[r][v]);
-      }
-    }
-  __asm__ volatile("" ::: "memory"); /* the dots stay before the change back, the sums behind it */
-  for (int r = 0; r < rows; r++)
-    for (int v = 0; v < vectors; v++) __asm__ volatile("" : "+x"(t[r][v]));
-  mxlk_flush_end(before);
-  for (int r = 0; r < rows; r++)
-    for (int v = 0; v < vectors; v++) {
-      __asm__ volatile("" : "+x"(t[r][v]));
-      float *y = tile->y + r * columns + 8 * v;
-      _mm256_store_ps(y, _mm256_add_ps(_mm256_load_ps(y), t[r][v]));
-    }
-}
+MXLK_ALWAYS __m128i load_four(const char *from) { return _mm_load_si128((const __m128i *)(const void *)from); }
 
-static inline __attribute__((always_inline)) void run_rows(const mxl_tile *tile, const int rows) {
-  const char *x = tile->x, *w = tile->weights;
-  for (int64_t begin = 0; begin < tile->k; begin += MXL_SUPERBLOCK) {
-    int64_t k = tile->k - begin < MXL_SUPERBLOCK ? tile->k - begin : MXL_SUPERBLOCK;
-    int64_t pairs = (k + 1) / 2;
-    superblock(tile, rows, x, w, pairs);
-    x += pairs * rows * 4;
-    w += pairs * columns * 4;
+/* Eight pairs as two vectors, outputs in their order. */
+MXLK_ALWAYS void expand_pairs(const int half, const char *packed, __m256i upper, float *even, float *odd) {
+  __m256 first, second;
+  if (half) {
+    __m128i a = load_four(packed), b = load_four(packed + 16);
+    take_halves(_mm_unpacklo_epi64(a, b), _mm_unpackhi_epi64(a, b), &first, &second);
+  } else {
+    /* Not a shift, of which Zen 2 does one a cycle, on the port of the stores. */
+    const __m256i up = _mm256_setr_epi8(-1, -1, 0, 1, -1, -1, 4, 5, -1, -1, 8, 9, -1, -1, 12, 13, -1, -1, 0, 1, -1, -1,
+                                        4, 5, -1, -1, 8, 9, -1, -1, 12, 13);
+    __m256i pairs = load_pairs(packed), order = up;
+    __asm__("" : "+x"(order)); /* the compiler would shift */
+    first = _mm256_castsi256_ps(_mm256_shuffle_epi8(pairs, order));
+    second = high_half(pairs, upper);
   }
+  _mm256_store_ps(even, first);
+  if (odd != NULL) _mm256_store_ps(odd, second);
+}
+
+MXLK_ALWAYS void expand(const int half, const int64_t panel_columns, const char *packed, int64_t k, float *lines) {
+  __m256i upper = upper_halves();
+  for (; k > 1; k -= 2, packed += 4 * panel_columns, lines += 2 * panel_columns)
+    for (int64_t c = 0; c < panel_columns; c += 8)
+      expand_pairs(half, packed + 4 * c, upper, lines + c, lines + panel_columns + c);
+  if (k == 1)
+    for (int64_t c = 0; c < panel_columns; c += 8) expand_pairs(half, packed + 4 * c, upper, lines + c, NULL);
+}
+
+void mxlk_pairs_expand_f16__avx2(const mxl_kernel_row *row, const void *packed, int64_t k, void *expanded) {
+  if (row->panel_columns == columns)
+    expand(1, columns, packed, k, expanded);
+  else
+    expand(1, row->panel_columns, packed, k, expanded);
+}
+
+void mxlk_pairs_expand_bf16__avx2(const mxl_kernel_row *row, const void *packed, int64_t k, void *expanded) {
+  if (row->panel_columns == columns)
+    expand(0, columns, packed, k, expanded);
+  else
+    expand(0, row->panel_columns, packed, k, expanded);
+}
+
+/* As in avx2.c: into the first level cache for few rows, else into the second. */
+MXLK_ALWAYS void prefetch(const char *line, const int rows) {
+  if (rows <= 2) {
+    _mm_prefetch(line, _MM_HINT_T0);
+  } else {
+    _mm_prefetch(line, _MM_HINT_T1);
+  }
+}
+
+/* One k of all rows. */
+MXLK_ALWAYS void add_line(const int rows, const float *x, const __m256 w[vectors], __m256 t[][vectors]) {
+  for (int r = 0; r < rows; r++) {
+    __m256 one = _mm256_broadcast_ss(x + r);
+    for (int v = 0; v < vectors; v++) t[r][v] = _mm256_fmadd_ps(one, w[v], t[r][v]);
+  }
+}
+
+/* Loaded anew for each half: pairs kept from one to the other would take registers from the accumulators. */
+MXLK_ALWAYS void take_low(const char *w, __m256 line[vectors]) {
+  __asm__ volatile("" ::: "memory");
+  for (int v = 0; v < vectors; v++) line[v] = low_half(load_pairs(w + 32 * v));
+}
+
+MXLK_ALWAYS void take_high(const char *w, __m256i upper, __m256 line[vectors]) {
+  __asm__ volatile("" ::: "memory");
+  for (int v = 0; v < vectors; v++) line[v] = high_half(load_pairs(w + 32 * v), upper);
+}
+
+MXLK_ALWAYS void load_line(const float *from, __m256 line[vectors]) {
+  for (int v = 0; v < vectors; v++) line[v] = _mm256_load_ps(from + 8 * v);
+}
+
+/* Two lines of float32. In memory, one vector after the other, whatever the compiler would prefer. */
+MXLK_ALWAYS void convert_line(const char *w, float *lines) {
+  for (int v = 0; v < vectors; v++) {
+    __m256 even, odd;
+    take_halves(load_four(w + 32 * v), load_four(w + 32 * v + 16), &even, &odd);
+    _mm256_store_ps(lines + 8 * v, even);
+    _mm256_store_ps(lines + columns + 8 * v, odd);
+    __asm__ volatile("" ::"r"(lines) : "memory");
+  }
+}
+
+/* t = fma(x, w, t) for the k of a line of pairs, two or one. */
+MXLK_ALWAYS void add_values(const int kind, const int rows, const int in_registers, const int both, const float *x,
+                            const char *w, __m256i upper, float *lines, __m256 t[][vectors]) {
+  __m256 line[vectors], odd[vectors];
+  if (kind == f16_f32 && in_registers) {
+    for (int v = 0; v < vectors; v++) take_halves(load_four(w + 32 * v), load_four(w + 32 * v + 16), &line[v], &odd[v]);
+  } else if (kind == f16_f32) {
+    convert_line(w, lines);
+    load_line(lines, line);
+  } else {
+    take_low(w, line);
+  }
+  add_line(rows, x, line, t);
+  if (!both) return;
+  if (kind == f16_f32 && in_registers) {
+    for (int v = 0; v < vectors; v++) line[v] = odd[v];
+  } else if (kind == f16_f32) {
+    __asm__ volatile("" ::"r"(lines) : "memory");
+    load_line(lines + columns, line);
+  } else {
+    take_high(w, upper, line);
+  }
+  add_line(rows, x + rows, line, t);
+}
+
+MXLK_ALWAYS void run_values(const int kind, const int rows, const int side, const float *x, const char *w, int64_t k,
+                            uintptr_t ahead, __m256 t[][vectors]) {
+  _Alignas(32) float lines[2 * columns];
+  __m256i upper = upper_halves();
+  const int in_registers = rows * side <= 4; /* with more there are none for what comes of two halves at once */
+  for (int64_t p = 0; p < k / 2; p++, x += 2 * rows, w += line_bytes)
+    for (int s = 0; s < side; s++) {
+      const char *at = w + s * superblock_bytes;
+      prefetch((const char *)((uintptr_t)at + ahead), rows);
+      add_values(kind, rows, in_registers, 1, x + s * MXL_SUPERBLOCK * rows, at, upper, lines, t + s * rows);
+    }
+  if (side == 1 && k % 2 != 0) add_values(kind, rows, in_registers, 0, x, w, upper, lines, t);
+}
+
+/* x of up to split_pairs pairs as float32; reads no more than these. */
+MXLK_ALWAYS void split(const int rows, const char *x, int64_t pairs, __m256i upper, float *low, float *high) {
+  if (pairs == split_pairs) {
+    for (int i = 0; i < rows; i++) {
+      __m256i pair = _mm256_loadu_si256((const __m256i *)(const void *)(x + 32 * i));
+      _mm256_store_ps(low + 8 * i, low_half(pair));
+      _mm256_store_ps(high + 8 * i, high_half(pair, upper));
+    }
+    return;
+  }
+  for (int64_t i = 0; i < pairs * rows; i++) {
+    uint32_t pair;
+    memcpy(&pair, x + 4 * i, 4);
+    low[i] = mxlk_float_from_bits(pair << 16);
+    high[i] = mxlk_float_from_bits(pair & 0xffff0000u);
+  }
+}
+
+/* t = fma(x_odd, w_odd, t), t = fma(x_even, w_even, t) over pairs ascending. x is split ahead of its use, through the first level cache:
+ * split where it is used, it costs as many operations as there are FMAs. */
+MXLK_ALWAYS void run_pairs(const int rows, const int side, const char *x, const char *w, int64_t count, uintptr_t ahead,
+                           __m256 t[][vectors]) {
+  _Alignas(32) float low[tile_rows][split_pairs], high[tile_rows][split_pairs];
+  __m256 line[vectors];
+  __m256i upper = upper_halves();
+  for (; count > 0; count -= split_pairs) {
+    int64_t pairs = count < split_pairs ? count : split_pairs;
+    for (int s = 0; s < side; s++)
+      split(rows, x + s * MXL_SUPERBLOCK / 2 * rows * 4, pairs, upper, low[s * rows], high[s * rows]);
+    x += pairs * rows * 4;
+    for (int64_t p = 0; p < pairs; p++, w += line_bytes)
+      for (int s = 0; s < side; s++) {
+        const char *at = w + s * superblock_bytes;
+        prefetch((const char *)((uintptr_t)at + ahead), rows);
+        take_high(at, upper, line);
+        add_line(rows, high[s * rows] + p * rows, line, t + s * rows);
+        take_low(at, line);
+        add_line(rows, low[s * rows] + p * rows, line, t + s * rows);
+      }
+  }
+}
+
+/* One superblock, or `side` whole ones, a constant too. 12 accumulators, 2 vectors of weights, 1 of x and the mask fill the registers. */
+MXLK_ALWAYS void superblocks(const mxl_tile *tile, const int kind, const int rows, const int side, const char *x,
+                             const char *w, int64_t k, uintptr_t ahead) {
+  __m256 t[tile_rows][vectors];
+  for (int r = 0; r < side * rows; r++)
+    for (int v = 0; v < vectors; v++) t[r][v] = _mm256_setzero_ps();
+  if (kind == bf16_bf16) {
+    uint32_t before = mxlk_flush_begin();
+    run_pairs(rows, side, x, w, (k + 1) / 2, ahead, t);
+    __asm__ volatile("" ::: "memory"); /* the dots stay before the change back, the sums behind it */
+    for (int r = 0; r < side * rows; r++)
+      for (int v = 0; v < vectors; v++) __asm__ volatile("" : "+x"(t[r][v]));
+    mxlk_flush_end(before);
+    for (int r = 0; r < side * rows; r++)
+      for (int v = 0; v < vectors; v++) __asm__ volatile("" : "+x"(t[r][v]));
+  } else {
+    run_values(kind, rows, side, (const float *)(const void *)x, w, k, ahead, t);
+  }
+  for (int r = 0; r < rows; r++)
+    for (int v = 0; v < vectors; v++) {
+      float *y = tile->y + r * columns + 8 * v;
+      __m256 sum = _mm256_load_ps(y);
+      for (int s = 0; s < side; s++) {
+        __m256 one = t[s * rows + r][v];
+        if (kind == f16_f32) one = _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(one), 0xd8));
+        sum = _mm256_add_ps(sum, one);
+      }
+      _mm256_store_ps(y, sum);
+    }
+}
+
+/* side: superblocks of the panel that run side by side. Few rows have few sums, and each FMA waits for the one before it. */
+MXLK_ALWAYS void run_rows(const mxl_tile *tile, const int kind, const int rows, const int side) {
+  const char *x = tile->x, *w = tile->weights;
+  /* A line for each line of pairs: what follows the first of them has as many lines, or is another's. */
+  uintptr_t ahead = tile->next == NULL ? 0 : (uintptr_t)tile->next - (uintptr_t)w;
+  for (int64_t left = tile->k; left > 0;) {
+    int64_t k = left < MXL_SUPERBLOCK ? left : MXL_SUPERBLOCK, taken = k;
+    if (side > 1 && left >= side * MXL_SUPERBLOCK) {
+      superblocks(tile, kind, rows, side, x, w, k, ahead + (uintptr_t)(side - 1) * superblock_bytes);
+      taken = side * k;
+    } else {
+      superblocks(tile, kind, rows, 1, x, w, k, ahead);
+    }
+    x += (kind == bf16_bf16 ? (taken + 1) / 2 : taken) * rows * 4;
+    w += (taken + 1) / 2 * line_bytes;
+    left -= taken;
+  }
+}
+
+MXLK_ALWAYS void run(const mxl_tile *tile, const int kind) {
+  switch (tile->rows) {
+    case 1: run_rows(tile, kind, 1, 4); break;
+    case 2: run_rows(tile, kind, 2, 3); break;
+    case 3: run_rows(tile, kind, 3, 2); break;
+    case 4: run_rows(tile, kind, 4, 1); break;
+    case 5: run_rows(tile, kind, 5, 1); break;
+    case 6: run_rows(tile, kind, 6, 1); break;
+    default: break;
+  }
+}
+
+void mxlk_linear_f16_f32_6x16__avx2(const mxl_kernel_row *row, const mxl_tile *tile) {
+  (void)row;
+  run(tile, f16_f32);
+}
+
+void mxlk_linear_bf16_f32_6x16__avx2(const mxl_kernel_row *row, const mxl_tile *tile) {
+  (void)row;
+  run(tile, bf16_f32);
 }
 
 void mxlk_linear_bf16_bf16_6x16__avx2(const mxl_kernel_row *row, const mxl_tile *tile) {
   (void)row;
-  switch (tile->rows) {
-    case 1: run_rows(tile, 1); break;
-    case 2: run_rows(tile, 2); break;
-    case 3: run_rows(tile, 3); break;
-    case 4: run_rows(tile, 4); break;
-    case 5: run_rows(tile, 5); break;
-    case 6: run_rows(tile, 6); break;
-    default: break;
-  }
+  run(tile, bf16_bf16);
 }
 
 #pragma clang attribute pop
