@@ -194,21 +194,24 @@ static int64_t most_panel_tiles(const mxl_kernel_row *row) {
   return panel_run(row) == NULL ? 0 : row->expand == NULL ? 1 : PACKED_TILES;
 }
 
-/* One tile on a whole panel of packed weights, as they lie in memory. */
+/* One tile on a whole panel of packed weights, as they lie in memory: in one call where the tile is alone in its block, whose x then lies in
+ * one piece, else in one a superblock. */
 static void run_panel(const plan *p, const mxlk_linear_weights *matrix, int64_t block, int64_t tile, int64_t panel,
-                      float *accumulators) {
+                      int alone, float *accumulators) {
   const char *weights = (const char *)matrix->packed + (size_t)panel * p->panel_bytes;
   mxl_tile one = {
       .struct_size = sizeof(mxl_tile),
       .rows = (int32_t)(tile_row(p, tile + 1) - tile_row(p, tile)),
-      .x = x_at(p, block, tile, 0),
-      .weights = weights,
       .y = accumulators,
-      .k = p->in_dim,
-      .next = weights + PREFETCH_AHEAD,
-      .next_bytes = (int64_t)p->panel_bytes,
+      .next_bytes = (int64_t)(alone ? p->panel_bytes : p->superblock_bytes),
   };
-  panel_run(p->row)(p->row, &one);
+  for (int64_t superblock = 0; superblock < (alone ? 1 : p->superblocks); superblock++) {
+    one.x = x_at(p, block, tile, superblock);
+    one.k = alone ? p->in_dim : superblock_k(p->in_dim, superblock);
+    one.weights = weights + (size_t)superblock * p->superblock_bytes;
+    one.next = (const char *)one.weights + PREFETCH_AHEAD;
+    panel_run(p->row)(p->row, &one);
+  }
 }
 
 /* One superblock of one panel, packed on the way when the weights are not, expanded when the row wants it. */
@@ -242,7 +245,7 @@ static void run_matrix(const plan *p, const mxlk_linear_weights *weights, int64_
     int64_t first = tile_row(p, first_tile);
     for (int64_t panel = first_panel; panel < end_panel; panel++)
       for (int64_t tile = first_tile; tile < end_tile; tile++)
-        run_panel(p, weights, block, tile, panel,
+        run_panel(p, weights, block, tile, panel, end_tile - first_tile == 1,
                   accumulators + (panel - first_panel) * each + (tile_row(p, tile) - first) * p->panel_columns);
   } else if (end_tile - first_tile == 1) {
     /* Each superblock of x is used once a panel: the weights come in the order in which they lie in memory. */
