@@ -1,5 +1,5 @@
 /* AVX-512 intrinsics as AVX2 code: SIMDe's, under their native names, and here those that it lacks or computes with other
- * bits. Included ahead of every source that has an AVX-512 target. An intrinsic that neither has does not compile. */
+ * bits; AVX-VNNI's. Included ahead of every source that has such a target. An intrinsic that neither has does not compile. */
 #ifndef EMULATED_AVX512_H
 #define EMULATED_AVX512_H
 
@@ -14,7 +14,7 @@
 #define SIMDE_ENABLE_NATIVE_ALIASES
 #include <simde/x86/avx512.h>
 
-#define EMULATED static inline __attribute__((always_inline))
+#include "avxvnni.h"
 
 typedef union emulated_lanes {
   __m512i integers;
@@ -25,16 +25,11 @@ typedef union emulated_lanes {
   uint32_t words[16];
 } emulated_lanes;
 
-/* The bits of a + x0 w0 + x1 w1 + x2 w2 + x3 w3 without saturation, which maddubs would have. */
 EMULATED __m512i emulated_dpbusd(__m512i sum, __m512i unsigned_bytes, __m512i signed_bytes) {
   emulated_lanes s = {sum}, u = {unsigned_bytes}, b = {signed_bytes};
-  for (int half = 0; half < 2; half++) {
-    __m256i w = u.integer_halves[half], x = b.integer_halves[half];
-    __m256i even =
-        _mm256_madd_epi16(_mm256_and_si256(w, _mm256_set1_epi16(255)), _mm256_srai_epi16(_mm256_slli_epi16(x, 8), 8));
-    __m256i odd = _mm256_madd_epi16(_mm256_srli_epi16(w, 8), _mm256_srai_epi16(x, 8));
-    s.integer_halves[half] = _mm256_add_epi32(s.integer_halves[half], _mm256_add_epi32(even, odd));
-  }
+  for (int half = 0; half < 2; half++)
+    s.integer_halves[half] =
+        _mm256_dpbusd_avx_epi32(s.integer_halves[half], u.integer_halves[half], b.integer_halves[half]);
   return s.integers;
 }
 #undef _mm512_dpbusd_epi32
@@ -43,8 +38,8 @@ EMULATED __m512i emulated_dpbusd(__m512i sum, __m512i unsigned_bytes, __m512i si
 EMULATED __m512i emulated_dpwssd(__m512i sum, __m512i a, __m512i b) {
   emulated_lanes s = {sum}, left = {a}, right = {b};
   for (int half = 0; half < 2; half++)
-    s.integer_halves[half] = _mm256_add_epi32(s.integer_halves[half],
-                                              _mm256_madd_epi16(left.integer_halves[half], right.integer_halves[half]));
+    s.integer_halves[half] =
+        _mm256_dpwssd_avx_epi32(s.integer_halves[half], left.integer_halves[half], right.integer_halves[half]);
   return s.integers;
 }
 #undef _mm512_dpwssd_epi32

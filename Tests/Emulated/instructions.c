@@ -64,6 +64,12 @@ static void dots(check_result *result) {
   }
   same(result, "dpbusd", (vector){_mm512_dpbusd_epi32(t.integers, a.integers, b.integers)}, four);
   same(result, "dpwssd", (vector){_mm512_dpwssd_epi32(t.integers, a.integers, b.integers)}, two);
+  vector got = four;
+  got.low_half = _mm256_dpbusd_avx_epi32(t.low_half, a.low_half, b.low_half);
+  same(result, "dpbusd of 256 bits", got, four);
+  got = two;
+  got.low_half = _mm256_dpwssd_avx_epi32(t.low_half, a.low_half, b.low_half);
+  same(result, "dpwssd of 256 bits", got, two);
 }
 
 static float flushed(float value) { return fpclassify(value) == FP_SUBNORMAL ? copysignf(0, value) : value; }

@@ -7,6 +7,7 @@ const mxl_kernel_row mxlk_rows_gptq[MXLK_GPTQ_FORMATS][MXLK_BLOCK_ROWS] = {
 #ifdef __x86_64__
         MXLK_INT8_AVX2("mxlk_linear_gptq_32_int8_4x16__avx2", "GPTQ_32", &mxlk_formats_gptq[0]),
         MXLK_FLOAT32_AVX2("mxlk_linear_gptq_32_f32_6x16__avx2", "GPTQ_32", &mxlk_formats_gptq[0]),
+        MXLK_INT8_AVXVNNI("mxlk_linear_gptq_32_int8_6x16__avxvnni", "GPTQ_32", &mxlk_formats_gptq[0]),
         MXLK_INT8_AVX512VNNI("mxlk_linear_gptq_32_int8_6x32__avx512vnni", "GPTQ_32", &mxlk_formats_gptq[0]),
         MXLK_FLOAT32_AVX512("mxlk_linear_gptq_32_f32_14x32__avx512", "GPTQ_32", &mxlk_formats_gptq[0]),
 #endif
@@ -17,6 +18,7 @@ const mxl_kernel_row mxlk_rows_gptq[MXLK_GPTQ_FORMATS][MXLK_BLOCK_ROWS] = {
 #ifdef __x86_64__
         MXLK_INT8_AVX2("mxlk_linear_gptq_64_int8_4x16__avx2", "GPTQ_64", &mxlk_formats_gptq[1]),
         MXLK_FLOAT32_AVX2("mxlk_linear_gptq_64_f32_6x16__avx2", "GPTQ_64", &mxlk_formats_gptq[1]),
+        MXLK_INT8_AVXVNNI("mxlk_linear_gptq_64_int8_6x16__avxvnni", "GPTQ_64", &mxlk_formats_gptq[1]),
         MXLK_INT8_AVX512VNNI("mxlk_linear_gptq_64_int8_6x32__avx512vnni", "GPTQ_64", &mxlk_formats_gptq[1]),
         MXLK_FLOAT32_AVX512("mxlk_linear_gptq_64_f32_14x32__avx512", "GPTQ_64", &mxlk_formats_gptq[1]),
 #endif
@@ -27,6 +29,7 @@ const mxl_kernel_row mxlk_rows_gptq[MXLK_GPTQ_FORMATS][MXLK_BLOCK_ROWS] = {
 #ifdef __x86_64__
         MXLK_INT8_AVX2("mxlk_linear_gptq_128_int8_4x16__avx2", "GPTQ_128", &mxlk_formats_gptq[2]),
         MXLK_FLOAT32_AVX2("mxlk_linear_gptq_128_f32_6x16__avx2", "GPTQ_128", &mxlk_formats_gptq[2]),
+        MXLK_INT8_AVXVNNI("mxlk_linear_gptq_128_int8_6x16__avxvnni", "GPTQ_128", &mxlk_formats_gptq[2]),
         MXLK_INT8_AVX512VNNI("mxlk_linear_gptq_128_int8_6x32__avx512vnni", "GPTQ_128", &mxlk_formats_gptq[2]),
         MXLK_FLOAT32_AVX512("mxlk_linear_gptq_128_f32_14x32__avx512", "GPTQ_128", &mxlk_formats_gptq[2]),
 #endif
@@ -37,6 +40,7 @@ const mxl_kernel_row mxlk_rows_gptq[MXLK_GPTQ_FORMATS][MXLK_BLOCK_ROWS] = {
 #ifdef __x86_64__
         MXLK_INT8_AVX2("mxlk_linear_gptq_256_int8_4x16__avx2", "GPTQ_256", &mxlk_formats_gptq[3]),
         MXLK_FLOAT32_AVX2("mxlk_linear_gptq_256_f32_6x16__avx2", "GPTQ_256", &mxlk_formats_gptq[3]),
+        MXLK_INT8_AVXVNNI("mxlk_linear_gptq_256_int8_6x16__avxvnni", "GPTQ_256", &mxlk_formats_gptq[3]),
         MXLK_INT8_AVX512VNNI("mxlk_linear_gptq_256_int8_6x32__avx512vnni", "GPTQ_256", &mxlk_formats_gptq[3]),
         MXLK_FLOAT32_AVX512("mxlk_linear_gptq_256_f32_14x32__avx512", "GPTQ_256", &mxlk_formats_gptq[3]),
 #endif
@@ -47,6 +51,7 @@ const mxl_kernel_row mxlk_rows_gptq[MXLK_GPTQ_FORMATS][MXLK_BLOCK_ROWS] = {
 #ifdef __x86_64__
         MXLK_INT8_AVX2("mxlk_linear_gptq_32_f32_int8_4x16__avx2", "GPTQ_32_F32", &mxlk_formats_gptq[4]),
         MXLK_FLOAT32_AVX2("mxlk_linear_gptq_32_f32_f32_6x16__avx2", "GPTQ_32_F32", &mxlk_formats_gptq[4]),
+        MXLK_INT8_AVXVNNI("mxlk_linear_gptq_32_f32_int8_6x16__avxvnni", "GPTQ_32_F32", &mxlk_formats_gptq[4]),
         MXLK_INT8_AVX512VNNI("mxlk_linear_gptq_32_f32_int8_6x32__avx512vnni", "GPTQ_32_F32", &mxlk_formats_gptq[4]),
         MXLK_FLOAT32_AVX512("mxlk_linear_gptq_32_f32_f32_14x32__avx512", "GPTQ_32_F32", &mxlk_formats_gptq[4]),
 #endif
@@ -57,6 +62,7 @@ const mxl_kernel_row mxlk_rows_gptq[MXLK_GPTQ_FORMATS][MXLK_BLOCK_ROWS] = {
 #ifdef __x86_64__
         MXLK_INT8_AVX2("mxlk_linear_gptq_64_f32_int8_4x16__avx2", "GPTQ_64_F32", &mxlk_formats_gptq[5]),
         MXLK_FLOAT32_AVX2("mxlk_linear_gptq_64_f32_f32_6x16__avx2", "GPTQ_64_F32", &mxlk_formats_gptq[5]),
+        MXLK_INT8_AVXVNNI("mxlk_linear_gptq_64_f32_int8_6x16__avxvnni", "GPTQ_64_F32", &mxlk_formats_gptq[5]),
         MXLK_INT8_AVX512VNNI("mxlk_linear_gptq_64_f32_int8_6x32__avx512vnni", "GPTQ_64_F32", &mxlk_formats_gptq[5]),
         MXLK_FLOAT32_AVX512("mxlk_linear_gptq_64_f32_f32_14x32__avx512", "GPTQ_64_F32", &mxlk_formats_gptq[5]),
 #endif
@@ -67,6 +73,7 @@ const mxl_kernel_row mxlk_rows_gptq[MXLK_GPTQ_FORMATS][MXLK_BLOCK_ROWS] = {
 #ifdef __x86_64__
         MXLK_INT8_AVX2("mxlk_linear_gptq_128_f32_int8_4x16__avx2", "GPTQ_128_F32", &mxlk_formats_gptq[6]),
         MXLK_FLOAT32_AVX2("mxlk_linear_gptq_128_f32_f32_6x16__avx2", "GPTQ_128_F32", &mxlk_formats_gptq[6]),
+        MXLK_INT8_AVXVNNI("mxlk_linear_gptq_128_f32_int8_6x16__avxvnni", "GPTQ_128_F32", &mxlk_formats_gptq[6]),
         MXLK_INT8_AVX512VNNI("mxlk_linear_gptq_128_f32_int8_6x32__avx512vnni", "GPTQ_128_F32", &mxlk_formats_gptq[6]),
         MXLK_FLOAT32_AVX512("mxlk_linear_gptq_128_f32_f32_14x32__avx512", "GPTQ_128_F32", &mxlk_formats_gptq[6]),
 #endif
@@ -77,6 +84,7 @@ const mxl_kernel_row mxlk_rows_gptq[MXLK_GPTQ_FORMATS][MXLK_BLOCK_ROWS] = {
 #ifdef __x86_64__
         MXLK_INT8_AVX2("mxlk_linear_gptq_256_f32_int8_4x16__avx2", "GPTQ_256_F32", &mxlk_formats_gptq[7]),
         MXLK_FLOAT32_AVX2("mxlk_linear_gptq_256_f32_f32_6x16__avx2", "GPTQ_256_F32", &mxlk_formats_gptq[7]),
+        MXLK_INT8_AVXVNNI("mxlk_linear_gptq_256_f32_int8_6x16__avxvnni", "GPTQ_256_F32", &mxlk_formats_gptq[7]),
         MXLK_INT8_AVX512VNNI("mxlk_linear_gptq_256_f32_int8_6x32__avx512vnni", "GPTQ_256_F32", &mxlk_formats_gptq[7]),
         MXLK_FLOAT32_AVX512("mxlk_linear_gptq_256_f32_f32_14x32__avx512", "GPTQ_256_F32", &mxlk_formats_gptq[7]),
 #endif

@@ -17,8 +17,8 @@ void mxlk_block_unpack(const mxl_kernel_row *row, const void *packed, int64_t pa
 
 /* Rows of a block encoding: int8 and float32 for each CPU variant. */
 #ifdef __x86_64__
-#define MXLK_BLOCK_ROWS 6
-#define MXLK_BLOCK_ROWS_OF(rows) &rows[0], &rows[1], &rows[2], &rows[3], &rows[4], &rows[5]
+#define MXLK_BLOCK_ROWS 7
+#define MXLK_BLOCK_ROWS_OF(rows) &rows[0], &rows[1], &rows[2], &rows[3], &rows[4], &rows[5], &rows[6]
 #else
 #define MXLK_BLOCK_ROWS 2
 #define MXLK_BLOCK_ROWS_OF(rows) &rows[0], &rows[1]
@@ -38,8 +38,11 @@ extern const mxl_kernel_row mxlk_rows_gptq[MXLK_GPTQ_FORMATS][MXLK_BLOCK_ROWS];
                  MXLK_EXPANDED_BYTES(16), mxlk_linear_expanded_int8_4x16__scalar, NULL)
 #define MXLK_INT8_AVX2(name, encoding, format)                                                                 \
   MXLK_BLOCK_ROW(name, encoding, format, MXL_COMPUTE_INT8, 10, MXL_CPU_AVX2, 4, 16, mxlk_expand_int8_16__avx2, \
-                 MXLK_EXPANDED_BYTES(16), mxlk_linear_expanded_int8_4x16__avx2,                                \
-                 mxlk_linear_packed_int8_4x16__avx2)
+                 MXLK_EXPANDED_BYTES(16), mxlk_linear_expanded_int8_4x16__avx2, mxlk_linear_packed_int8_4x16__avx2)
+#define MXLK_INT8_AVXVNNI(name, encoding, format)                                                             \
+  MXLK_BLOCK_ROW(name, encoding, format, MXL_COMPUTE_INT8, 20, MXL_CPU_AVX2 | MXL_CPU_AVX_VNNI, 6, 16,        \
+                 mxlk_expand_int8_16__avx2, MXLK_EXPANDED_BYTES(16), mxlk_linear_expanded_int8_6x16__avxvnni, \
+                 mxlk_linear_packed_int8_6x16__avxvnni)
 #define MXLK_INT8_AVX512VNNI(name, encoding, format)                                                                   \
   MXLK_BLOCK_ROW(name, encoding, format, MXL_COMPUTE_INT8, 30, MXL_CPU_AVX2 | MXL_CPU_AVX512 | MXL_CPU_AVX512_VNNI, 6, \
                  32, mxlk_expand_int8_32__avx512vnni, MXLK_EXPANDED_BYTES(32),                                         \

@@ -6,6 +6,7 @@ const mxl_kernel_row mxlk_rows_q4_k[MXLK_BLOCK_ROWS] = {
 #ifdef __x86_64__
     MXLK_INT8_AVX2("mxlk_linear_q4_k_int8_4x16__avx2", "Q4_K", &mxlk_format_q4_k),
     MXLK_FLOAT32_AVX2("mxlk_linear_q4_k_f32_6x16__avx2", "Q4_K", &mxlk_format_q4_k),
+    MXLK_INT8_AVXVNNI("mxlk_linear_q4_k_int8_6x16__avxvnni", "Q4_K", &mxlk_format_q4_k),
     MXLK_INT8_AVX512VNNI("mxlk_linear_q4_k_int8_6x32__avx512vnni", "Q4_K", &mxlk_format_q4_k),
     MXLK_FLOAT32_AVX512("mxlk_linear_q4_k_f32_14x32__avx512", "Q4_K", &mxlk_format_q4_k),
 #endif

@@ -2,6 +2,8 @@
 #ifndef MXLK_TILES_FLUSH_H
 #define MXLK_TILES_FLUSH_H
 
+#include "tiles/settle.h"
+
 #include <stdint.h>
 
 #ifdef __x86_64__
@@ -15,11 +17,6 @@ static inline uint32_t mxlk_flush_begin(void) {
 }
 
 static inline void mxlk_flush_end(uint32_t before) { _mm_setcsr(before); }
-
-/* The vector is computed ahead of this point and used behind it. Tests that emulate AVX-512 have their own. */
-#ifndef MXLK_SETTLE
-#define MXLK_SETTLE(vector) __asm__ volatile("" : "+v"(vector))
-#endif
 
 #elif defined(__aarch64__)
 

@@ -23,6 +23,10 @@ void mxlk_activate_int8__avx2(const float *x, int64_t k, mxlk_activation *out);
 void mxlk_linear_expanded_int8_4x16__avx2(const mxl_kernel_row *row, const mxl_tile *tile);
 void mxlk_linear_packed_int8_4x16__avx2(const mxl_kernel_row *row, const mxl_tile *tile);
 
+/* Packed and expanded as for AVX2. */
+void mxlk_linear_expanded_int8_6x16__avxvnni(const mxl_kernel_row *row, const mxl_tile *tile);
+void mxlk_linear_packed_int8_6x16__avxvnni(const mxl_kernel_row *row, const mxl_tile *tile);
+
 void mxlk_expand_int8_32__avx512vnni(const mxl_kernel_row *row, const void *packed, int64_t k, void *expanded);
 void mxlk_activate_int8__avx512vnni(const float *x, int64_t k, mxlk_activation *out);
 void mxlk_linear_expanded_int8_6x32__avx512vnni(const mxl_kernel_row *row, const mxl_tile *tile);

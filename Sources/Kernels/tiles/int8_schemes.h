@@ -44,9 +44,9 @@ static void words_of(const int scaled, const int blocks, const mxlk_activation *
 static void block_dots(const int rows, const int centred, const weights *w, const mxlk_activation *x,
                        const row_words *words, int64_t b, ints dots[][vectors]);
 
-/* sums[r][v] += scale[v] ((sum of (code - zero) q) << s) over sub-block b of `blocks`. */
+/* sums[r][v] += scale_at(b, v) ((sum of (code - zero) q) << s) over sub-block b of `blocks`. */
 static void add_scaled_dots(const int rows, const int blocks, const weights *w, const mxlk_activation *x,
-                            const row_words *words, int64_t b, const ints scale[], ints sums[][vectors]);
+                            const row_words *words, int64_t b, ints sums[][vectors]);
 
 /* j += the two products of each pair of int16. */
 static ints add_pair_products(ints j, ints a, ints b);
@@ -135,14 +135,11 @@ MXLK_INLINE void prefetch_at(const weights *w, int64_t g) {
   for (int line = 0; line < (share + 63) / 64; line++) __builtin_prefetch(w->next + g * w->step + 64 * line, 0, 3);
 }
 
-MXLK_INLINE ints unsigned_scales_at(const weights *w, int64_t b, int v) {
+/* sc of sub-block b: unsigned bytes under SUPER32, of 8 sub-blocks, signed ones under SUPER16. */
+MXLK_INLINE ints scale_at(const int blocks, const weights *w, int64_t b, int v) {
   int64_t at = b * columns + lanes * v;
-  return w->packed ? unsigned_bytes_at(w->scales + at) : ints_at(w->scales + 4 * at);
-}
-
-MXLK_INLINE ints signed_scales_at(const weights *w, int64_t b, int v) {
-  int64_t at = b * columns + lanes * v;
-  return w->packed ? signed_bytes_at(w->scales + at) : ints_at(w->scales + 4 * at);
+  if (!w->packed) return ints_at(w->scales + 4 * at);
+  return blocks == 16 ? signed_bytes_at(w->scales + at) : unsigned_bytes_at(w->scales + at);
 }
 
 /* m of sub-blocks 2 p and 2 p + 1 as pairs of int16. */
@@ -195,11 +192,7 @@ MXLK_INLINE void super(const int rows, const int blocks, const weights *w, const
                        const row_words *words, ints sums[][vectors]) {
   for (int r = 0; r < rows; r++)
     for (int v = 0; v < vectors; v++) sums[r][v] = (ints){};
-  for (int64_t b = 0; b < blocks; b++) {
-    ints scale[vectors];
-    for (int v = 0; v < vectors; v++) scale[v] = blocks == 16 ? signed_scales_at(w, b, v) : unsigned_scales_at(w, b, v);
-    add_scaled_dots(rows, blocks, w, x, words, b, scale, sums);
-  }
+  for (int64_t b = 0; b < blocks; b++) add_scaled_dots(rows, blocks, w, x, words, b, sums);
 }
 
 MXLK_INLINE void super32(const int rows, const weights *w, const mxlk_activation *x, const row_words *words, float *y) {
@@ -225,8 +218,7 @@ MXLK_INLINE void super16(const int rows, const weights *w, const mxlk_activation
   ints sums[tile_rows][vectors];
   super(rows, 16, w, x, words, sums);
   for (int r = 0; r < rows; r++)
-    for (int v = 0; v < vectors; v++)
-      finish(x + r, rounded(sums[r][v]) * d_at(w, 0, v), y + r * columns + lanes * v);
+    for (int v = 0; v < vectors; v++) finish(x + r, rounded(sums[r][v]) * d_at(w, 0, v), y + r * columns + lanes * v);
 }
 
 /* I begins at -zero S, S = sum of S_b << s_b over the group. */
@@ -250,8 +242,7 @@ MXLK_INLINE void group(const int rows, const weights *w, const mxlk_activation *
         for (int v = 0; v < vectors; v++) sums[r][v] += i[r][v];
     }
     for (int r = 0; r < rows; r++)
-      for (int v = 0; v < vectors; v++)
-        t[r][v] = fused(rounded(sums[r][v]), group_scales_at(w, g, v), t[r][v]);
+      for (int v = 0; v < vectors; v++) t[r][v] = fused(rounded(sums[r][v]), group_scales_at(w, g, v), t[r][v]);
   }
   for (int r = 0; r < rows; r++)
     for (int v = 0; v < vectors; v++) finish(x + r, t[r][v], y + r * columns + lanes * v);

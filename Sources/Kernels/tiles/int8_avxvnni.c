@@ -1,0 +1,37 @@
+/* int8 tiles on 256 bits with vpdpbusd: 6 rows of x, 16 outputs as two vectors of 8. Panels are packed and expanded as for AVX2.
+ *
+ * Registers of a full tile: 12 integer accumulators, 2 vectors of codes, 1 broadcast of activations. The 12 sums are in memory, touched once a
+ * sub-block. */
+#include "tiles/int8.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avxvnni"))), apply_to = function)
+
+enum { lanes = 8, vectors = 2, tile_rows = 6 };
+
+#include "tiles/int8_vnni.h"
+
+MXLK_INLINE ints add_four_products(ints dots, bytes codes, ints q) {
+  return (ints)_mm256_dpbusd_avx_epi32((__m256i)dots, (__m256i)codes, (__m256i)q);
+}
+
+MXLK_INLINE ints add_pair_products(ints j, ints a, ints b) {
+  return (ints)_mm256_dpwssd_avx_epi32((__m256i)j, (__m256i)a, (__m256i)b);
+}
+
+MXLK_INLINE ints shifted(ints value, uint8_t shift) {
+  return (ints)_mm256_sll_epi32((__m256i)value, _mm_cvtsi32_si128(shift));
+}
+
+void mxlk_linear_expanded_int8_6x16__avxvnni(const mxl_kernel_row *row, const mxl_tile *tile) {
+  run_format(0, row, tile);
+}
+
+void mxlk_linear_packed_int8_6x16__avxvnni(const mxl_kernel_row *row, const mxl_tile *tile) {
+  run_format(1, row, tile);
+}
+
+#pragma clang attribute pop
+#endif
