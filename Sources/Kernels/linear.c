@@ -175,7 +175,7 @@ static void run_superblock(const plan *p, int64_t block, int64_t superblock, con
   int64_t share = divide_up(divide_up(total, end_tile - first_tile), unit) * unit;
   const char *x = x_at(p, block, first_tile, superblock);
   int64_t x_row_bytes = mxlk_activation_bytes(p->row, k);
-  mxl_tile one = {.struct_size = sizeof(mxl_tile), .x = x, .weights = weights, .y = accumulators, .k = k, .panels = 1};
+  mxl_tile one = {.struct_size = sizeof(mxl_tile), .x = x, .weights = weights, .y = accumulators, .k = k};
   for (int64_t tile = first_tile; tile < end_tile; tile++) {
     int64_t rows = tile_row(p, tile + 1) - tile_row(p, tile), prefetched = (tile - first_tile) * share;
     one.rows = (int32_t)rows;
@@ -197,9 +197,9 @@ static int64_t most_panel_tiles(const mxl_kernel_row *row) {
   return panel_run(row) == NULL ? 0 : row->expand == NULL ? 1 : PACKED_TILES;
 }
 
-/* One tile on whole panels of packed weights, as they lie in memory. */
-static void run_panels(const plan *p, const mxlk_linear_weights *matrix, int64_t block, int64_t tile, int64_t panel,
-                       int64_t panels, float *accumulators) {
+/* One tile on a whole panel of packed weights, as they lie in memory. */
+static void run_panel(const plan *p, const mxlk_linear_weights *matrix, int64_t block, int64_t tile, int64_t panel,
+                      float *accumulators) {
   const char *weights = (const char *)matrix->packed + (size_t)panel * p->panel_bytes;
   mxl_tile one = {
       .struct_size = sizeof(mxl_tile),
@@ -210,8 +210,6 @@ static void run_panels(const plan *p, const mxlk_linear_weights *matrix, int64_t
       .k = p->in_dim,
       .next = weights + PREFETCH_AHEAD,
       .next_bytes = (int64_t)p->panel_bytes,
-      .panels = panels,
-      .panel_bytes = (int64_t)p->panel_bytes,
   };
   panel_run(p->row)(p->row, &one);
 }
@@ -244,12 +242,11 @@ static void run_matrix(const plan *p, const mxlk_linear_weights *weights, int64_
   int64_t each = (tile_row(p, end_tile) - tile_row(p, first_tile)) * p->panel_columns;
   memset(accumulators, 0, (size_t)(each * (end_panel - first_panel)) * 4);
   if (p->tile_by_tile) {
-    int64_t first = tile_row(p, first_tile), rows = tile_row(p, end_tile) - first;
-    int64_t together = end_tile - first_tile == 1 ? most(p->row->side_panels / rows, 1) : 1;
-    for (int64_t panel = first_panel; panel < end_panel; panel += together)
+    int64_t first = tile_row(p, first_tile);
+    for (int64_t panel = first_panel; panel < end_panel; panel++)
       for (int64_t tile = first_tile; tile < end_tile; tile++)
-        run_panels(p, weights, block, tile, panel, least(together, end_panel - panel),
-                   accumulators + (panel - first_panel) * each + (tile_row(p, tile) - first) * p->panel_columns);
+        run_panel(p, weights, block, tile, panel,
+                  accumulators + (panel - first_panel) * each + (tile_row(p, tile) - first) * p->panel_columns);
   } else if (end_tile - first_tile == 1) {
     /* Each superblock of x is used once a panel: the weights come in the order in which they lie in memory. */
     for (int64_t panel = first_panel; panel < end_panel; panel++)

@@ -100,7 +100,7 @@ static void check_tile(const problem *p, const mxl_kernel_row *row, const char *
   const char *weights = packed + (size_t)panel * mxlk_panel_bytes(row, in_dim);
   for (int64_t begin = 0; begin < in_dim; begin += MXL_SUPERBLOCK) {
     int64_t k = whole ? in_dim : superblock_k(p, begin);
-    mxl_tile tile = {.struct_size = sizeof(mxl_tile), .rows = (int32_t)count, .k = k, .panels = 1};
+    mxl_tile tile = {.struct_size = sizeof(mxl_tile), .rows = (int32_t)count, .k = k};
     tile.x = x + 4 * count * begin;
     tile.weights = weights;
     tile.y = y;

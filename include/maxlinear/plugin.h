@@ -77,9 +77,7 @@ typedef struct mxl_source {
  * rows     1 to the row's tile_rows
  * k        >= 1, begins at a multiple of MXL_SUPERBLOCK
  * next     weights that the thread will read after these, and how many bytes of them this call may spread prefetches
- *          over; NULL and 0 for none. Never dereferenced.
- * panels   1, or more where the row allows it: panel p's weights (and next) begin p * panel_bytes later, its y
- *          p * rows * panel_columns floats later; x is the same. */
+ *          over; NULL and 0 for none. Never dereferenced. */
 typedef struct mxl_tile {
   uint32_t struct_size;
   int32_t rows;
@@ -89,8 +87,6 @@ typedef struct mxl_tile {
   int64_t k;
   const void *next;
   int64_t next_bytes;
-  int64_t panels;
-  int64_t panel_bytes;
 } mxl_tile;
 
 /* One tile kernel and its facts. Each function gets the row it belongs to, so that several rows may share functions and tell
@@ -106,9 +102,6 @@ struct mxl_kernel_row {
   const char *encoding;  /* mxl_encoding.name */
   int32_t tile_rows;     /* the most rows of x one run takes */
   int32_t panel_columns; /* outputs that one panel holds; the last panel of a matrix is padded with zeros */
-  /* What run takes of whole packed panels at once: side_panels panels with one row of x, half as many with two, and so on, at least one.
-   * So that few rows have enough sums in flight, and memory is read in several streams. 0 is 1. */
-  int32_t side_panels;
   /* Bytes of one packed superblock of a panel whose k is `k` (1 to MXL_SUPERBLOCK); a multiple of 64 when k is
    * MXL_SUPERBLOCK. */
   size_t (*packed_size)(const mxl_kernel_row *row, int64_t k);

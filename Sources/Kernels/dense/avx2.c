@@ -94,7 +94,6 @@ const mxl_kernel_row mxlk_row_dense_f32__avx2 = {
     .encoding = "F32",
     .tile_rows = 6,
     .panel_columns = columns,
-    .side_panels = 4,
     .packed_size = packed_size,
     .pack = pack,
     .unpack = unpack,
