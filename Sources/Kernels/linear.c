@@ -63,8 +63,8 @@ typedef struct plan {
   int64_t chunk_begin, chunk_rows;
   even_parts tiles, blocks; /* of rows, of tiles */
   int tile_by_tile;         /* blocks have so few tiles that each passes over whole packed panels by itself */
-  int64_t x_row_bytes;   /* of packed x, one row, all superblocks */
-  const float *x_direct; /* one aligned float32 row, used in place; else NULL */
+  int64_t x_row_bytes;      /* of packed x, one row, all superblocks */
+  const float *x_direct;    /* one aligned float32 row, used in place; else NULL */
   char *x_packed;
   char *scratch; /* per thread: thread_scratch */
   size_t scratch_each, accumulator_bytes, packed_bytes, x_bytes;
@@ -97,7 +97,9 @@ size_t mxlk_panel_bytes(const mxl_kernel_row *row, int64_t in_dim) {
 int64_t mxlk_panel_count(const mxl_kernel_row *row, int64_t out_dim) { return divide_up(out_dim, row->panel_columns); }
 
 static even_parts parts_of(int64_t whole, int64_t parts) { return (even_parts){parts, whole / parts, whole % parts}; }
-static int64_t part_begin(const even_parts *parts, int64_t part) { return part * parts->each + least(part, parts->more); }
+static int64_t part_begin(const even_parts *parts, int64_t part) {
+  return part * parts->each + least(part, parts->more);
+}
 
 /* The first row, within the chunk, of a tile: tiles differ by one row at most, so 16 rows are 8 + 8 and not 14 + 2. */
 static int64_t tile_row(const plan *p, int64_t tile) { return part_begin(&p->tiles, tile); }
