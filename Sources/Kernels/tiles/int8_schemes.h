@@ -86,9 +86,9 @@ MXLK_INLINE floats every_float(float value) { return value - (floats){}; }
 MXLK_INLINE floats rounded(ints value) { return __builtin_convertvector(value, floats); }
 MXLK_INLINE floats fused(floats a, floats b, floats c) { return __builtin_elementwise_fma(a, b, c); }
 
-/* The weights of k columns, `offset` bytes behind the tile's first. Not inlined: it runs once a tile, and divides. */
-static __attribute__((noinline)) weights weights_of(const mxl_kernel_row *row, int packed, const mxl_tile *tile,
-                                                    int64_t offset, int64_t k) {
+/* The weights of k columns, `offset` bytes behind the tile's first. */
+MXLK_INLINE weights weights_of(const mxl_kernel_row *row, const int packed, const mxl_tile *tile, int64_t offset,
+                               int64_t k) {
   const uint8_t *at = (const uint8_t *)tile->weights + offset;
   weights w = {.codes = at, .high = at};
   w.next = tile->next == NULL ? (const char *)at : (const char *)tile->next + offset;
@@ -111,6 +111,12 @@ static __attribute__((noinline)) weights weights_of(const mxl_kernel_row *row, i
                          columns;
   }
   return w;
+}
+
+/* Not inlined: once or twice a tile of many superblocks, where an expanded tile, of one superblock, would pay for the call. */
+static __attribute__((noinline)) weights packed_weights_of(const mxl_kernel_row *row, const mxl_tile *tile,
+                                                           int64_t offset, int64_t k) {
+  return weights_of(row, 1, tile, offset, k);
 }
 
 /* On to the next superblock. */
@@ -272,11 +278,12 @@ MXLK_INLINE void run_superblocks(const mxlk_scheme scheme, const int code_bits, 
   const int blocks = scheme == MXLK_SCHEME_SUPER16 ? 16 : 8;
   const int scaled = scheme == MXLK_SCHEME_SUPER32 || scheme == MXLK_SCHEME_SUPER16;
   const int64_t bytes = packed ? (int64_t)row->packed_size(row, MXL_SUPERBLOCK) : 0;
-  weights at = weights_of(row, packed, tile, 0, columns_from(tile, 0));
+  int64_t first = columns_from(tile, 0);
+  weights at = packed ? packed_weights_of(row, tile, 0, first) : weights_of(row, 0, tile, 0, first);
   for (int64_t done = 0; done < tile->k; done += MXL_SUPERBLOCK) {
     int64_t k = columns_from(tile, done);
     /* The last superblock may have another layout. */
-    if (packed && done > 0 && k < MXL_SUPERBLOCK) at = weights_of(row, packed, tile, done / MXL_SUPERBLOCK * bytes, k);
+    if (packed && done > 0 && k < MXL_SUPERBLOCK) at = packed_weights_of(row, tile, done / MXL_SUPERBLOCK * bytes, k);
     weights w = at;
     w.packed = packed, w.code_bits = code_bits; /* constants to the compiler */
     row_words words[tile_rows];
