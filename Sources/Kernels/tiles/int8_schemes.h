@@ -86,10 +86,12 @@ MXLK_INLINE floats every_float(float value) { return value - (floats){}; }
 MXLK_INLINE floats rounded(ints value) { return __builtin_convertvector(value, floats); }
 MXLK_INLINE floats fused(floats a, floats b, floats c) { return __builtin_elementwise_fma(a, b, c); }
 
-MXLK_INLINE weights weights_of(const mxl_kernel_row *row, const int packed, const int code_bits, const mxl_tile *tile,
-                               const uint8_t *at, int64_t k) {
-  weights w = {.packed = packed, .code_bits = code_bits, .codes = at, .high = at};
-  w.next = tile->next == NULL ? (const char *)at : tile->next;
+/* The weights of k columns, `offset` bytes behind the tile's first. */
+MXLK_INLINE weights weights_of(const mxl_kernel_row *row, const int packed, const mxl_tile *tile, int64_t offset,
+                               int64_t k) {
+  const uint8_t *at = (const uint8_t *)tile->weights + offset;
+  weights w = {.codes = at, .high = at};
+  w.next = tile->next == NULL ? (const char *)at : (const char *)tile->next + offset;
   w.step = tile->next == NULL ? 0 : tile->next_bytes / (tile->k / 4);
   const mxlk_block_format *format = row->context;
   w.scale_bytes = format->scale_bytes;
@@ -109,6 +111,17 @@ MXLK_INLINE weights weights_of(const mxl_kernel_row *row, const int packed, cons
                          columns;
   }
   return w;
+}
+
+/* Not inlined: once or twice a tile of many superblocks, where an expanded tile, of one superblock, would pay for the call. */
+static __attribute__((noinline)) weights packed_weights_of(const mxl_kernel_row *row, const mxl_tile *tile,
+                                                           int64_t offset, int64_t k) {
+  return weights_of(row, 1, tile, offset, k);
+}
+
+/* On to the next superblock. */
+MXLK_INLINE void move(weights *w, int64_t bytes) {
+  w->codes += bytes, w->high += bytes, w->scales += bytes, w->minima += bytes, w->d += bytes, w->next += bytes;
 }
 
 /* The codes of a vector's outputs in group g of 4 k. */
@@ -198,10 +211,13 @@ MXLK_INLINE void super(const int rows, const int blocks, const weights *w, const
 MXLK_INLINE void super32(const int rows, const weights *w, const mxlk_activation *x, const row_words *words, float *y) {
   ints sums[tile_rows][vectors];
   super(rows, 8, w, x, words, sums);
+  /* Unrolled, else the sums, whose numbers must be constants to be in registers, are stored sub-block by sub-block. */
+#pragma clang loop unroll(full)
   for (int v = 0; v < vectors; v++) {
     ints minima[4];
     for (int p = 0; p < 4; p++) minima[p] = minima_at(w, p, v);
     floats d = d_at(w, 0, v), dmin = d_at(w, 1, v);
+#pragma clang loop unroll(full)
     for (int r = 0; r < rows; r++) {
       ints j = {};
       for (int p = 0; p < 4; p++) {
@@ -232,6 +248,7 @@ MXLK_INLINE void group(const int rows, const weights *w, const mxlk_activation *
     ints sums[tile_rows][vectors];
     for (int r = 0; r < rows; r++) {
       int32_t sum = 0;
+#pragma clang loop vectorize(disable)
       for (int64_t b = g * blocks; b < (g + 1) * blocks; b++) sum += x[r].sums32[b];
       for (int v = 0; v < vectors; v++) sums[r][v] = zeros_at(w, g, v) * -sum;
     }
@@ -248,21 +265,29 @@ MXLK_INLINE void group(const int rows, const weights *w, const mxlk_activation *
     for (int v = 0; v < vectors; v++) finish(x + r, t[r][v], y + r * columns + lanes * v);
 }
 
+/* How many columns the superblock at k has. */
+MXLK_INLINE int64_t columns_from(const mxl_tile *tile, int64_t k) {
+  return tile->k - k < MXL_SUPERBLOCK ? tile->k - k : MXL_SUPERBLOCK;
+}
+
 /* All superblocks of a tile: an expanded one is alone. All but the last two arguments are constants. */
 MXLK_INLINE void run_superblocks(const mxlk_scheme scheme, const int code_bits, const int packed, const int rows,
                                  const mxl_kernel_row *row, const mxl_tile *tile) {
   const mxlk_activation *x = tile->x;
-  const uint8_t *at = tile->weights;
   const int zero = ((const mxlk_block_format *)row->context)->zero;
   const int blocks = scheme == MXLK_SCHEME_SUPER16 ? 16 : 8;
   const int scaled = scheme == MXLK_SCHEME_SUPER32 || scheme == MXLK_SCHEME_SUPER16;
-  const size_t bytes = packed ? row->packed_size(row, MXL_SUPERBLOCK) : 0;
-  mxl_tile moving = *tile;
+  const int64_t bytes = packed ? (int64_t)row->packed_size(row, MXL_SUPERBLOCK) : 0;
+  int64_t first = columns_from(tile, 0);
+  weights at = packed ? packed_weights_of(row, tile, 0, first) : weights_of(row, 0, tile, 0, first);
   for (int64_t done = 0; done < tile->k; done += MXL_SUPERBLOCK) {
-    int64_t k = tile->k - done < MXL_SUPERBLOCK ? tile->k - done : MXL_SUPERBLOCK;
+    int64_t k = columns_from(tile, done);
+    /* The last superblock may have another layout. */
+    if (packed && done > 0 && k < MXL_SUPERBLOCK) at = packed_weights_of(row, tile, done / MXL_SUPERBLOCK * bytes, k);
+    weights w = at;
+    w.packed = packed, w.code_bits = code_bits; /* constants to the compiler */
     row_words words[tile_rows];
     for (int r = 0; r < rows; r++) words_of(scaled, blocks, x + r, zero, &words[r]);
-    weights w = weights_of(row, packed, code_bits, &moving, at, k);
     switch (scheme) {
       case MXLK_SCHEME_BLOCK32: block32(rows, &w, x, words, k, tile->y); break;
       case MXLK_SCHEME_SUPER32: super32(rows, &w, x, words, tile->y); break;
@@ -270,8 +295,7 @@ MXLK_INLINE void run_superblocks(const mxlk_scheme scheme, const int code_bits, 
       case MXLK_SCHEME_GROUP: group(rows, &w, x, words, k, tile->y); break;
     }
     x += rows;
-    at += bytes;
-    if (moving.next != NULL) moving.next = (const char *)moving.next + bytes;
+    move(&at, bytes);
   }
 }
 
