@@ -14,6 +14,7 @@
 #include "contract.h"
 #include "kernels.h"
 #include "linear.h"
+#include "pace.h"
 #include "parallel.h"
 #include "scratch.h"
 
@@ -31,10 +32,8 @@
 #define CHUNK_BYTES ((int64_t)32 << 20)
 /* Units per thread that the split aims at, so that threads end together. */
 #define UNITS_PER_THREAD 8
-/* Nanoseconds of work that pay for one more thread, and what one thread does in a nanosecond, for that estimate. */
-#define NANOSECONDS_PER_THREAD 10000
-#define WEIGHTS_READ_PER_NANOSECOND 8
-#define PRODUCTS_PER_NANOSECOND 50
+/* Nanoseconds of work that a thread of a call must have. */
+#define NANOSECONDS_PER_THREAD 3000
 /* How far ahead of the weights in use single-tile calls prefetch, bytes. */
 #define PREFETCH_AHEAD 8192
 
@@ -307,14 +306,19 @@ static void run_thread(void *context, const mxlk_team *team) {
     if (mxlk_serves(team, i, p->shard_count, &part)) run_shard(p, &p->shards[i], &scratch);
 }
 
-/* The threads that the work pays for. In integers: the caller's floating point environment may trap. */
-static int32_t useful_threads(const plan *p, int64_t rows, int32_t threads) {
-  int64_t weights = p->in_dim * p->out_dim;
-  int64_t products;
-  if (__builtin_mul_overflow(weights, rows, &products)) products = INT64_MAX;
-  int64_t nanoseconds = most(weights / WEIGHTS_READ_PER_NANOSECOND, products / PRODUCTS_PER_NANOSECOND);
-  int64_t worth = nanoseconds / NANOSECONDS_PER_THREAD;
-  return (int32_t)most(least(least(threads, mxlk_threads()), worth), 1);
+/* Of all matrices, the gates' too. */
+static int64_t products_of(const plan *p) {
+  int64_t weights = p->in_dim * p->out_dim * (p->job->gate == NULL ? 1 : 2), products;
+  return __builtin_mul_overflow(weights, p->row_count, &products) ? INT64_MAX : products;
+}
+
+/* The threads that the work pays for: what they save must be more than what it costs now to open a region, and each must have
+ * some work to do. In integers: the caller's floating point environment may trap. */
+static int32_t useful_threads(const plan *p, int32_t threads) {
+  int64_t alone = mxlk_pace_nanoseconds(p->row, p->row_count, products_of(p));
+  int64_t count = least(least(threads, mxlk_threads()), alone / NANOSECONDS_PER_THREAD);
+  if (count < 2) return 1;
+  return alone - alone / count > mxlk_opening_nanoseconds() ? (int32_t)count : 1;
 }
 
 /* Tiles, blocks and groups of a chunk. */
@@ -371,7 +375,7 @@ static void plan_make(plan *p, const mxlk_linear_job *job) {
     p->packs |= in_place(s->weights) || in_place(s->gate);
   }
   p->row_count = job->row_count == 0 ? mxlk_rows_count(&job->rows) : job->row_count;
-  p->threads = useful_threads(p, p->row_count, job->threads);
+  p->threads = job->threads;
   int64_t most_rows = most(CHUNK_BYTES / p->x_row_bytes, row->tile_rows);
   p->chunks = divide_up(p->row_count, most_rows);
   most_rows = p->chunks == 0 ? 0 : divide_up(p->row_count, p->chunks);
@@ -391,10 +395,11 @@ static void plan_make(plan *p, const mxlk_linear_job *job) {
   p->x_bytes = p->x_direct != NULL ? 0 : mxlk_align_up((size_t)most_rows * (size_t)p->x_row_bytes);
 }
 
-size_t mxlk_linear_scratch(const mxlk_linear_job *job) {
+size_t mxlk_linear_scratch(mxlk_linear_job *job) {
   plan p;
   plan_make(&p, job);
-  return p.x_bytes + p.scratch_each * (size_t)p.threads;
+  job->threads = useful_threads(&p, job->threads);
+  return p.x_bytes + p.scratch_each * (size_t)job->threads;
 }
 
 void mxlk_linear_run_in(const mxlk_linear_job *job, char *scratch) {
@@ -402,6 +407,7 @@ void mxlk_linear_run_in(const mxlk_linear_job *job, char *scratch) {
   plan_make(&p, job);
   p.x_packed = scratch;
   p.scratch = scratch + p.x_bytes;
+  int64_t begin_time = mxlk_nanoseconds();
   for (int64_t chunk = 0; chunk < p.chunks; chunk++) {
     int64_t begin = chunk * p.row_count / p.chunks;
     p.chunk_begin = job->row_begin + begin;
@@ -409,13 +415,16 @@ void mxlk_linear_run_in(const mxlk_linear_job *job, char *scratch) {
     split(&p, p.threads);
     mxlk_parallel(p.threads, run_thread, &p);
   }
+  int64_t taken = (mxlk_nanoseconds() - begin_time) * p.threads;
+  mxlk_pace_learn(p.row, p.row_count, products_of(&p), taken);
 }
 
 mxl_status mxlk_linear_run(const mxlk_linear_job *job) {
   if (job->row_count == 0 && mxlk_rows_count(&job->rows) == 0) return MXL_OK;
+  mxlk_linear_job useful = *job;
   mxlk_arena arena;
-  if (!mxlk_arena_take(mxlk_linear_scratch(job), &arena)) return MXL_OUT_OF_MEMORY;
-  mxlk_linear_run_in(job, arena.memory);
+  if (!mxlk_arena_take(mxlk_linear_scratch(&useful), &arena)) return MXL_OUT_OF_MEMORY;
+  mxlk_linear_run_in(&useful, arena.memory);
   mxlk_arena_return(&arena);
   return MXL_OK;
 }
