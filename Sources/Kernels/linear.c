@@ -407,7 +407,7 @@ void mxlk_linear_run_in(const mxlk_linear_job *job, char *scratch) {
   plan_make(&p, job);
   p.x_packed = scratch;
   p.scratch = scratch + p.x_bytes;
-  int64_t begin_time = mxlk_nanoseconds();
+  int64_t opening = p.threads > 1 ? mxlk_opening_nanoseconds() * p.chunks : 0, start = mxlk_nanoseconds();
   for (int64_t chunk = 0; chunk < p.chunks; chunk++) {
     int64_t begin = chunk * p.row_count / p.chunks;
     p.chunk_begin = job->row_begin + begin;
@@ -415,8 +415,8 @@ void mxlk_linear_run_in(const mxlk_linear_job *job, char *scratch) {
     split(&p, p.threads);
     mxlk_parallel(p.threads, run_thread, &p);
   }
-  int64_t taken = (mxlk_nanoseconds() - begin_time) * p.threads;
-  mxlk_pace_learn(p.row, p.row_count, products_of(&p), taken);
+  int64_t worked = most(mxlk_nanoseconds() - start - opening, 0);
+  mxlk_pace_learn(p.row, p.row_count, products_of(&p), worked * p.threads);
 }
 
 mxl_status mxlk_linear_run(const mxlk_linear_job *job) {

@@ -9,11 +9,10 @@
 /* Before the first call: 8 products a nanosecond with one row of x, which reads the weights, up to 32 with many. */
 #define FIRST_FEW 125000
 #define FIRST_MANY 31250
-/* A call weighs an eighth against those before it. */
+/* A call weighs an eighth against those before it, and counts for no more than four times what was expected: it may have been disturbed, and
+ * the first of a process meet pages that are not there. */
 #define WEIGHT 8
-/* What no kernel reaches and what none needs: a call that was disturbed counts for no more. */
-#define LEAST 500
-#define MOST 10000000
+#define SLOWEST 4
 
 static _Atomic int32_t paces[PLACES][SIZES];
 
@@ -30,19 +29,22 @@ static _Atomic int32_t *place_of(const mxl_kernel_row *kernel, int64_t rows, int
   return &paces[key >> 56][size_of(rows)];
 }
 
+static int32_t first_pace(int64_t rows) { return size_of(rows) < 2 ? FIRST_FEW : FIRST_MANY; }
+
 int64_t mxlk_pace_nanoseconds(const mxl_kernel_row *kernel, int64_t rows, int64_t products) {
   int64_t pace = atomic_load_explicit(place_of(kernel, rows, products), memory_order_relaxed), total;
-  if (pace == 0) pace = size_of(rows) < 2 ? FIRST_FEW : FIRST_MANY;
+  if (pace == 0) pace = first_pace(rows);
   return __builtin_mul_overflow(products, pace, &total) ? INT64_MAX / 1000000 : total / 1000000;
 }
 
 void mxlk_pace_learn(const mxl_kernel_row *kernel, int64_t rows, int64_t products, int64_t thread_nanoseconds) {
   _Atomic int32_t *place = place_of(kernel, rows, products);
-  int64_t pace;
+  int64_t pace, before = atomic_load_explicit(place, memory_order_relaxed);
   if (products < 1 || __builtin_mul_overflow(thread_nanoseconds, 1000000, &pace)) return;
+  if (before == 0) before = first_pace(rows);
   pace /= products;
-  pace = pace < LEAST ? LEAST : pace > MOST ? MOST : pace;
-  int64_t before = atomic_load_explicit(place, memory_order_relaxed);
-  if (before != 0) pace = before + (pace - before) / WEIGHT;
-  atomic_store_explicit(place, (int32_t)pace, memory_order_relaxed);
+  if (pace > SLOWEST * before) pace = SLOWEST * before;
+  int64_t now = before + (pace - before) / WEIGHT;
+  /* Scalar code takes a nanosecond or two a product. */
+  atomic_store_explicit(place, (int32_t)(now < 1 ? 1 : now > 100000000 ? 100000000 : now), memory_order_relaxed);
 }
