@@ -47,6 +47,11 @@ def _load_flags(strict: bool, replace: bool, override_encoding: bool) -> int:
     )
 
 
+def _is_plain(array: Any) -> bool:
+    """Whether the array needs no more than its address and shape to be told of."""
+    return type(array) is np.ndarray and array.dtype == np.float32 and array.flags.c_contiguous
+
+
 class _Call:
     """The C structs of calls with one shape of x, reused by one thread."""
 
@@ -261,8 +266,8 @@ class Module:
         Raises:
             maxlinear.Error: a shape that does not fit (ValueError), a dtype (TypeError), no weights yet (RuntimeError).
         """
-        plain = out is None and threads is None and not accumulate
-        if plain and type(x) is np.ndarray and x.dtype == np.float32 and x.flags.c_contiguous:
+        plain = threads is None and not accumulate and (out is None or _is_plain(out))
+        if plain and _is_plain(x):
             calls = self._calls.__dict__
             shape = x.shape
             call = calls.get(shape)
@@ -270,8 +275,8 @@ class Module:
                 if len(calls) > 64:
                     calls.clear()
                 call = calls[shape] = _Call(self._handle, shape, self._out_dim)
-            if call is not None:
-                y = np.empty(call.out_shape, np.float32)
+            if call is not None and (out is None or (out.shape == call.out_shape and out.flags.writeable)):
+                y = np.empty(call.out_shape, np.float32) if out is None else out
                 call.x.data = x.__array_interface__["data"][0]
                 call.y.data = y.__array_interface__["data"][0]
                 if _forward(*call.arguments) == 0:
