@@ -76,7 +76,6 @@ struct QuantizeCommand: ParsableCommand {
     defer { writer.cancel() }
     for step in steps {
       try write(step, to: writer, progress, signals)
-      step.source.releasePages()
       progress.finish(step.line)
     }
     try signals.check()
@@ -149,6 +148,7 @@ struct QuantizeCommand: ParsableCommand {
         let part = count < rows ? "from row \(first) on, " : ""
         throw MaxLinearError(error.status, "tensor \"\(step.source.name)\": \(part)\(error.message)")
       }
+      WeightData(name: step.source.name, tensor: values).releasePages()
       progress.advance(count * rowBytes, name: step.source.name)
     }
   }

@@ -1,6 +1,7 @@
 """`maxlinear quantize`, read back by the gguf package and compared with the library's own blocks."""
 
 import os
+import pty
 import resource
 import signal
 import subprocess
@@ -164,6 +165,34 @@ def test_layers(command, gguf_file, tmp_path):
     assert "positions: 3 x 5 int32 copied" in lines and lines[-1].endswith("7 tensors, 3 of them quantized")
 
 
+def test_split_files(command, tmp_path):
+    """Of several files one is made, which does not say that it is a part."""
+    writer = gguf.GGUFWriter(tmp_path / "in.gguf", "llama", split_max_tensors=1)
+    for name in MATRICES[:2]:
+        writer.add_tensor(name, tensors()[name])
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    out = tmp_path / "out.gguf"
+    quantized(command, tmp_path / "in-00001-of-00002.gguf", out, "--encoding", "Q4_0")
+    check_blocks(contents(out), "Q4_0", MATRICES[:2])
+    assert [key for key, _ in metadata(out)] == ["general.architecture", "general.quantization_version"]
+
+
+def test_terminal(command, safetensors_file, tmp_path):
+    """On a terminal a bar, and in the end its line is that of the result."""
+    terminal, side = pty.openpty()
+    words = [command, "quantize", safetensors_file, tmp_path / "out.gguf", "--encoding", "Q8_0"]
+    subprocess.run(words, check=True, stdout=side, timeout=60)
+    os.close(side)
+    with open(terminal, "rb", closefd=True) as file:
+        printed = file.read1(1 << 16)
+    bar, result = printed.split(b"\r")[1:-2], printed.split(b"\r")[-2]
+    assert b"\n" not in b"".join(bar) and any(b"[########################] 100 %" in line for line in bar)
+    assert result.endswith(b"out.gguf: 7 tensors, 4 of them quantized")
+
+
 def test_in_place(command, gguf_file, tmp_path):
     """The output may be the input: it is replaced once the new one is whole."""
     path = tmp_path / "model.gguf"
@@ -247,17 +276,27 @@ def test_full_disk(command, gguf_file, tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_interrupted(command, tmp_path, number):
-    source, folder = tmp_path / "in.safetensors", tmp_path / "out"
-    folder.mkdir()
-    matrix = np.tile(np.random.default_rng(2).standard_normal((64, 1024), np.float32), (128, 1))
-    save_file({f"{index:02}": matrix for index in range(12)}, source)
-    words = [command, "quantize", source, folder / "out.gguf", "--encoding", "Q4_K"]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+def interrupt(command, folder, number, **keywords):
+    """The exit status of a run that is sent a signal after its first tensor."""
+    matrix = np.tile(np.random.default_rng(2).standard_normal((64, 1024), np.float32), (32, 1))
+    save_file({f"{index:02}": matrix for index in range(12)}, folder / "in.safetensors")
+    words = [command, "quantize", folder / "in.safetensors", folder / "out.gguf", "--encoding", "Q4_K"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **keywords) as process:
         assert process.stdout.readline()
-        assert [name.endswith(".partial") for name in os.listdir(folder)] == [True]
+        assert len([name for name in os.listdir(folder) if name.endswith(".partial")]) == 1
         process.send_signal(number)
         process.communicate(timeout=60)
-    assert process.returncode == -number
-    assert os.listdir(folder) == []
+    return process.returncode
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_interrupted(command, tmp_path, number):
+    assert interrupt(command, tmp_path, number) == -number
+    assert os.listdir(tmp_path) == ["in.safetensors"]
+
+
+def test_ignored_signal(command, tmp_path):
+    """What whoever started the command ignores, as nohup does, stays ignored."""
+    ignore = {"preexec_fn": lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)}
+    assert interrupt(command, tmp_path, signal.SIGHUP, **ignore) == 0
+    assert sorted(os.listdir(tmp_path)) == ["in.safetensors", "out.gguf"]

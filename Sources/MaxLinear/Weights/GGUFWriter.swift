@@ -79,9 +79,10 @@ public final class GGUFWriter {
   /// Writes the next elements, in C order: a whole tensor or a part of one, in the order of the header.
   ///
   /// Throws `.invalidArgument` when there are no more or the tensor has fewer left, `.invalidDType` for another dtype than
-  /// the header's, `.outOfMemory`, `.io`. A writer that failed can only be cancelled.
+  /// the header's, `.outOfMemory`; `.io`, which cancels the file.
   public func write(_ values: Tensor) throws {
-    try passOverEmpty()
+    try checkOpen()
+    passOverEmpty()
     let values = try values.inCOrder("values")
     if values.byteCount == 0 { return }
     guard current < places.count else {
@@ -111,15 +112,15 @@ public final class GGUFWriter {
 
   /// Gives the file its name, once every tensor is written and the disk has the bytes.
   ///
-  /// Throws `.invalidArgument` when tensors are missing, `.io`.
+  /// Throws `.invalidArgument` when tensors are missing; `.io`, which cancels the file.
   public func finish() throws {
-    try passOverEmpty()
+    try checkOpen()
+    passOverEmpty()
     guard current == places.count else {
       throw MaxLinearError(.invalidArgument, "\(path): tensor \"\(places[current].info.name)\" is not written whole")
     }
     try flush()
-    guard descriptor >= 0 else { throw MaxLinearError(.invalidArgument, "\(path): the file is closed") }
-    guard fsync(descriptor) == 0 else { throw Self.failure(path, "write", errno) }
+    guard fsync(descriptor) == 0 else { throw cancelled(errno) }
     let closing = descriptor
     descriptor = -1
     guard close(closing) == 0 else {
@@ -208,7 +209,7 @@ extension GGUFWriter {
   }
 
   /// Tensors without elements have no bytes to write.
-  private func passOverEmpty() throws {
+  private func passOverEmpty() {
     while current < places.count, places[current].byteCount == 0 { current += 1 }
   }
 }
@@ -243,7 +244,6 @@ extension GGUFWriter {
   }
 
   private func writeOut(_ bytes: UnsafeRawBufferPointer) throws {
-    guard descriptor >= 0 else { throw MaxLinearError(.invalidArgument, "\(path): the file is closed") }
     var rest = bytes[...]
     while !rest.isEmpty {
       let part = UnsafeRawBufferPointer(rebasing: rest)
@@ -257,10 +257,20 @@ extension GGUFWriter {
       if count < 0 {
         let code = errno
         if code == EINTR { continue }
-        throw Self.failure(path, "write", code)
+        throw cancelled(code)
       }
       rest = rest.dropFirst(count)
     }
+  }
+
+  private func checkOpen() throws {
+    guard descriptor >= 0 else { throw MaxLinearError(.invalidArgument, "\(path): the file is closed") }
+  }
+
+  /// The error of a file that cannot be written: a part of it may be missing, so it must not be finished.
+  private func cancelled(_ code: Int32) -> MaxLinearError {
+    cancel()
+    return Self.failure(path, "write", code)
   }
 
   private static func checkPath(_ path: String) throws {
