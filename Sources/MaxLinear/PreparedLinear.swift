@@ -220,7 +220,7 @@ final class PackedBias: RestorableMemory {
 
 extension Tensor {
   /// A contiguous copy of a float32, float16 or bfloat16 tensor in another of these dtypes, rounded to nearest even.
-  func converted(to dtype: DType, purpose: @autoclosure () -> String) throws(MaxLinearError) -> Tensor {
+  package func converted(to dtype: DType, purpose: @autoclosure () -> String) throws(MaxLinearError) -> Tensor {
     var source = self
     if !isContiguous {
       source = try Tensor(uninitialized: shape, dtype: self.dtype, purpose: purpose())
@@ -266,7 +266,7 @@ extension mxl_source {
 
 extension WeightData {
   /// Gives the pages of a read-only mapping back to the system; they are read anew when touched.
-  func releasePages() {
+  package func releasePages() {
     tensor.withCTensor { view in
       guard let data = view.data, view.isContiguous else { return }
       mxlk_release_pages(data, tensor.byteCount)

@@ -48,6 +48,9 @@ extension QuantizationEncoding {
     return values
   }
 
+  /// Whether `quantize` makes it.
+  package var isQuantizable: Bool { name.withCString { mxlk_encoding_find($0) }?.pointee.quantize != nil }
+
   /// `quantize` on borrowed views, which may hold anything.
   package func quantize(
     _ values: mxl_tensor, importance: mxl_tensor?, into blocks: mxl_tensor, threads: Int

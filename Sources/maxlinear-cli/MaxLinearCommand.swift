@@ -8,5 +8,5 @@ struct MaxLinearCommand: ParsableCommand {
     commandName: "maxlinear",
     abstract: "Linear layers for CPU inference.",
     version: MaxLinear.version,
-    subcommands: [BenchCommand.self, InfoCommand.self])
+    subcommands: [BenchCommand.self, InfoCommand.self, QuantizeCommand.self])
 }

@@ -3,6 +3,8 @@ struct Checkpoint {
   /// In the order of the data within the file.
   var entries: [CheckpointEntry]
   var metadata: [String: String] = [:]
+  /// GGUF's metadata with its types, in the file's order; empty for other formats.
+  var ggufMetadata: [GGUFMetadata] = []
 }
 
 /// One tensor: where its bytes lie in the file. A reader has checked that they lie inside it and that their number is

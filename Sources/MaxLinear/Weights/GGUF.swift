@@ -14,7 +14,9 @@ enum GGUF {
   static let format = CheckpointFormat(
     description: "GGUF (\"GGUF\", version 2 or 3)", recognizes: recognizes, fileExtension: ".gguf", read: read)
 
-  private static let magic = Array("GGUF".utf8)
+  static let magic = Array("GGUF".utf8)
+  static let alignmentKey = "general.alignment"
+  static let defaultAlignment = 32
   private static let maximumRank = 4
 
   static func recognizes(_ bytes: UnsafeRawBufferPointer) -> Bool { bytes.starts(with: magic) }
@@ -43,13 +45,52 @@ enum GGUF {
     35: .blocks(name: "TQ2_0", elements: 256, bytes: 66), 39: .blocks(name: "MXFP4", elements: 32, bytes: 17),
   ]
 
+  /// What the header of a file says of a tensor, and how many bytes it takes.
+  static func stored(_ info: GGUFWriter.TensorInfo) throws -> (type: UInt32, dimensions: [Int], byteCount: Int) {
+    func failure(_ status: MaxLinearError.Status, _ message: String) -> MaxLinearError {
+      MaxLinearError(status, "tensor \"\(info.name)\": \(message)")
+    }
+    guard info.shape.count <= maximumRank else {
+      throw failure(.unsupported, "has \(info.shape.count) dimensions, GGUF at most \(maximumRank)")
+    }
+    var shape = info.shape
+    let known = types.first { type in
+      switch type.value {
+      case .dense(let dtype): info.encoding == nil && dtype == info.dtype
+      case .blocks(let name, _, _): info.encoding == name
+      }
+    }
+    guard let known else {
+      throw failure(.unsupported, "GGUF has no type for \(info.encoding ?? info.dtype.name)")
+    }
+    if case .blocks(let name, let elements, let bytes) = known.value {
+      guard info.dtype == .uint8 else {
+        throw failure(.invalidDType, "dtype is \(info.dtype.name), expected uint8 for blocks")
+      }
+      guard let last = shape.last, last % bytes == 0,
+        case let (columns, overflow) = (last / bytes).multipliedReportingOverflow(by: elements), !overflow
+      else {
+        throw failure(
+          .invalidShape, "shape is \(info.shape), expected rows of whole \(name) blocks of \(bytes) bytes")
+      }
+      shape[shape.count - 1] = columns
+    }
+    var byteCount = info.dtype.bits / 8
+    for dimension in info.shape {
+      let (product, overflow) = byteCount.multipliedReportingOverflow(by: dimension)
+      guard dimension >= 0, !overflow else { throw failure(.invalidShape, "shape \(info.shape) is no size of a file") }
+      byteCount = product
+    }
+    return (known.key, shape.reversed(), byteCount)
+  }
+
   static func read(_ mapping: FileMapping) throws -> Checkpoint {
     var header = HeaderReader(mapping)
     try header.readCounts()
     let metadata = try header.readMetadata()
     var tensors: [HeaderTensor] = []
     for index in 0..<header.tensorCount { tensors.append(try header.readTensor(index)) }
-    let alignment = try alignment(metadata, mapping.path)
+    let alignment = try alignment(metadata.text, mapping.path)
     let (padded, overflow) = header.position.addingReportingOverflow(alignment - 1)
     let dataBegin = padded / alignment * alignment
     guard !overflow, tensors.isEmpty || dataBegin <= mapping.bytes.count else {
@@ -57,17 +98,21 @@ enum GGUF {
     }
     let entries = try tensors.map { try entry($0, dataBegin: dataBegin, alignment: alignment, mapping) }
     try checkApart(entries, mapping.path)
-    return Checkpoint(entries: entries.sorted { $0.range.lowerBound < $1.range.lowerBound }, metadata: metadata)
+    return Checkpoint(
+      entries: entries.sorted { $0.range.lowerBound < $1.range.lowerBound }, metadata: metadata.text,
+      ggufMetadata: metadata.values)
   }
 
   private static func alignment(_ metadata: [String: String], _ path: String) throws -> Int {
-    guard let text = metadata["general.alignment"] else { return 32 }
-    guard let alignment = Int(text), alignment >= 8, alignment <= 1 << 30, alignment & (alignment - 1) == 0 else {
+    guard let text = metadata[alignmentKey] else { return defaultAlignment }
+    guard let alignment = Int(text), isAlignment(alignment) else {
       throw MaxLinearError(
-        .invalidFile, "\(path): general.alignment is \(text), expected a power of two from 8 on")
+        .invalidFile, "\(path): \(alignmentKey) is \(text), expected a power of two from 8 on")
     }
     return alignment
   }
+
+  static func isAlignment(_ number: Int) -> Bool { number >= 8 && number <= 1 << 30 && number & (number - 1) == 0 }
 
   /// What the header says of a tensor; dimensions innermost first.
   private struct HeaderTensor {
@@ -131,7 +176,8 @@ enum GGUF {
   /// Reads the header from front to back; every length is checked against what is left.
   private struct HeaderReader {
     private let bytes: UnsafeRawBufferPointer
-    private let path: String
+    private let mapping: FileMapping
+    private var path: String { mapping.path }
     private(set) var position = 4
     private(set) var tensorCount = 0
     private var metadataCount = 0
@@ -139,7 +185,7 @@ enum GGUF {
 
     init(_ mapping: FileMapping) {
       bytes = mapping.bytes
-      path = mapping.path
+      self.mapping = mapping
     }
 
     func failure(_ message: String) -> MaxLinearError {
@@ -182,17 +228,22 @@ enum GGUF {
       metadataCount = try readCount("metadata entries", size: 13)
     }
 
-    /// Numbers, bools and strings as text; arrays are read over.
-    mutating func readMetadata() throws -> [String: String] {
-      var metadata: [String: String] = [:]
+    /// Numbers, bools and strings as text, arrays read over; and all of them as they are, in the file's order.
+    mutating func readMetadata() throws -> (text: [String: String], values: [GGUFMetadata]) {
+      var text: [String: String] = [:]
+      var values: [GGUFMetadata] = []
       for _ in 0..<metadataCount {
         let key = try readString("a metadata key")
-        let value = try readValue(try read(UInt32.self), depth: 0)
-        guard metadata.updateValue(value ?? "", forKey: key) == nil else {
+        let type = try read(UInt32.self)
+        let begin = position
+        let value = try readValue(type, depth: 0)
+        guard text.updateValue(value ?? "", forKey: key) == nil else {
           throw failure("the metadata key \"\(key)\" comes twice")
         }
+        guard let kind = GGUFValue.Kind(rawValue: type) else { throw failure("metadata type \(type) is not known") }
+        values.append(GGUFMetadata(key, GGUFValue(kind, in: mapping, at: begin..<position)))
       }
-      return metadata
+      return (text, values)
     }
 
     /// A value as text; nil for an array.

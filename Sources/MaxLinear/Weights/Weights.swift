@@ -16,6 +16,9 @@ import Kernels
 public final class Weights: Sendable {
   /// What the files say about themselves. Where two of them have the same key, the first file's value.
   public let metadata: [String: String]
+  /// GGUF's metadata with its types, in the order of the files and of the entries within them; `metadata`'s rule for keys
+  /// that come again. Empty for other formats.
+  public let ggufMetadata: [GGUFMetadata]
 
   private let files: [FileMapping]
   /// In the order of the files, then of the data within them.
@@ -54,10 +57,13 @@ public final class Weights: Sendable {
     var fileStarts = [0]
     var positions: [ByteExactString: Int] = [:]
     var metadata: [String: String] = [:]
+    var ggufMetadata: [GGUFMetadata] = []
+    var ggufKeys = Set<ByteExactString>()
     for path in paths {
       let file = try FileMapping(path: path)
       let checkpoint = try CheckpointFormat.read(file)
       metadata.merge(checkpoint.metadata) { first, _ in first }
+      ggufMetadata += checkpoint.ggufMetadata.filter { ggufKeys.insert(ByteExactString($0.key)).inserted }
       positions.reserveCapacity(entries.count + checkpoint.entries.count)
       for entry in checkpoint.entries {
         if let other = positions.updateValue(entries.count, forKey: ByteExactString(entry.name)) {
@@ -75,6 +81,7 @@ public final class Weights: Sendable {
     self.fileStarts = fileStarts
     self.positions = positions
     self.metadata = metadata
+    self.ggufMetadata = ggufMetadata
   }
 
   /// Checks that each tensor is in the file where the index says it is.
@@ -96,6 +103,9 @@ public final class Weights: Sendable {
     let path = files.first?.path ?? ""
     return try QuantizationConfig.read(folder: path.lastIndex(of: "/").map { String(path[...$0]) } ?? "")
   }
+
+  /// The number of files.
+  package var fileCount: Int { files.count }
 
   /// The number of tensors.
   public var count: Int { entries.count }

@@ -1,0 +1,105 @@
+/// One entry of a GGUF file's metadata.
+public struct GGUFMetadata: Sendable {
+  public let key: String
+  public let value: GGUFValue
+
+  public init(_ key: String, _ value: GGUFValue) {
+    self.key = key
+    self.value = value
+  }
+}
+
+/// A typed value of GGUF's metadata, kept as the bytes that a file holds: what was read is written again bit for bit, and
+/// arrays of a whole vocabulary stay in the mapped file.
+public struct GGUFValue: Sendable {
+  /// The types, with the format's numbers.
+  public enum Kind: UInt32, Sendable, CaseIterable {
+    case uint8 = 0
+    case int8 = 1
+    case uint16 = 2
+    case int16 = 3
+    case uint32 = 4
+    case int32 = 5
+    case float32 = 6
+    case bool = 7
+    case string = 8
+    case array = 9
+    case uint64 = 10
+    case int64 = 11
+    case float64 = 12
+  }
+
+  private enum Storage: Sendable {
+    case made([UInt8])
+    case mapped(FileMapping, Range<Int>)
+  }
+
+  public let kind: Kind
+  private let storage: Storage
+
+  private init(_ kind: Kind, _ bytes: [UInt8]) {
+    self.kind = kind
+    storage = .made(bytes)
+  }
+
+  /// A value that lies in a file whose reader has checked it.
+  init(_ kind: Kind, in file: FileMapping, at range: Range<Int>) {
+    self.kind = kind
+    storage = .mapped(file, range)
+  }
+
+  public static func uint8(_ value: UInt8) -> GGUFValue { GGUFValue(.uint8, [value]) }
+  public static func int8(_ value: Int8) -> GGUFValue { GGUFValue(.int8, value.littleEndianBytes) }
+  public static func uint16(_ value: UInt16) -> GGUFValue { GGUFValue(.uint16, value.littleEndianBytes) }
+  public static func int16(_ value: Int16) -> GGUFValue { GGUFValue(.int16, value.littleEndianBytes) }
+  public static func uint32(_ value: UInt32) -> GGUFValue { GGUFValue(.uint32, value.littleEndianBytes) }
+  public static func int32(_ value: Int32) -> GGUFValue { GGUFValue(.int32, value.littleEndianBytes) }
+  public static func uint64(_ value: UInt64) -> GGUFValue { GGUFValue(.uint64, value.littleEndianBytes) }
+  public static func int64(_ value: Int64) -> GGUFValue { GGUFValue(.int64, value.littleEndianBytes) }
+  public static func float32(_ value: Float) -> GGUFValue { GGUFValue(.float32, value.bitPattern.littleEndianBytes) }
+  public static func float64(_ value: Double) -> GGUFValue { GGUFValue(.float64, value.bitPattern.littleEndianBytes) }
+  public static func bool(_ value: Bool) -> GGUFValue { GGUFValue(.bool, [value ? 1 : 0]) }
+
+  public static func string(_ value: String) -> GGUFValue {
+    GGUFValue(.string, UInt64(value.utf8.count).littleEndianBytes + Array(value.utf8))
+  }
+
+  /// Throws `.invalidArgument` when an element is of another kind.
+  public static func array(of kind: Kind, _ elements: [GGUFValue]) throws -> GGUFValue {
+    var bytes = kind.rawValue.littleEndianBytes + UInt64(elements.count).littleEndianBytes
+    for (index, element) in elements.enumerated() {
+      guard element.kind == kind else {
+        throw MaxLinearError(.invalidArgument, "array: element \(index) is \(element.kind), expected \(kind)")
+      }
+      element.withBytes { bytes.append(contentsOf: $0) }
+    }
+    return GGUFValue(.array, bytes)
+  }
+
+  /// The value as the file holds it, after its type.
+  func withBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
+    switch storage {
+    case .made(let bytes): return try bytes.withUnsafeBytes(body)
+    case .mapped(let file, let range):
+      defer { withExtendedLifetime(file) {} }
+      return try body(UnsafeRawBufferPointer(rebasing: file.bytes[range]))
+    }
+  }
+
+  /// The number of a value that is an integer from 0; nil for another.
+  var naturalNumber: Int? {
+    switch kind {
+    case .float32, .float64, .bool, .string, .array: return nil
+    case .uint8, .int8, .uint16, .int16, .uint32, .int32, .uint64, .int64: break
+    }
+    let isSigned = kind == .int8 || kind == .int16 || kind == .int32 || kind == .int64
+    return withBytes { bytes in
+      guard let last = bytes.last, !isSigned || last < 0x80 else { return nil }
+      return Int(exactly: bytes.reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) })
+    }
+  }
+}
+
+extension FixedWidthInteger {
+  var littleEndianBytes: [UInt8] { withUnsafeBytes(of: littleEndian) { Array($0) } }
+}

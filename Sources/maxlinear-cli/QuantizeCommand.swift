@@ -1,0 +1,155 @@
+import ArgumentParser
+import Foundation
+import MaxLinear
+
+/// `maxlinear quantize`: a checkpoint's matrices as blocks, in a GGUF file.
+struct QuantizeCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "quantize",
+    abstract: "Quantize the matrices of a safetensors or GGUF checkpoint into a GGUF file.",
+    discussion: """
+      Tensors that are not quantized are copied as they are, and so is the metadata of a GGUF file. \
+      general.quantization_version is added where it is missing. OUT appears once it is whole: a run that fails or is \
+      interrupted leaves nothing behind.
+      MAXLINEAR_NUM_THREADS sets the number of threads.
+      """)
+
+  @Argument(help: "A file, the first of a split GGUF, or a safetensors index.")
+  var input: String
+
+  @Argument(help: "The GGUF file to write.")
+  var output: String
+
+  @Option(help: "What to quantize to: \(QuantizeTarget.names(QuantizeTarget.all)).")
+  var encoding: String
+
+  @Option(
+    help: ArgumentHelp(
+      "Which tensors, by name: of those that match, float ones of two or more dimensions. Default: all float ones of two.",
+      valueName: "glob"))
+  var layers: String?
+
+  @Option(help: "What tensors become whose rows are no whole blocks of the encoding. Without it they are refused.")
+  var fallback: String?
+
+  @Flag(help: "Print nothing but errors.")
+  var quiet = false
+
+  /// Values that are quantized at a time: this bounds memory, and how long a signal waits.
+  private static let valuesAtOnce = 4 << 20
+
+  /// One tensor on its way.
+  private struct Step {
+    let source: WeightData
+    /// nil for a copy.
+    let target: QuantizeTarget?
+    let info: GGUFWriter.TensorInfo
+
+    var line: String {
+      let size = source.shape.isEmpty ? "scalar" : source.shape.map(String.init).joined(separator: " x ")
+      let result = target.map { "-> \($0.name)" } ?? "copied"
+      return "\(source.name): \(size) \(source.encoding ?? source.dtype.name) \(result)"
+    }
+  }
+
+  func run() throws {
+    // A file that grows beyond a limit, or a reader of our lines that went away, is an error like others.
+    signal(SIGXFSZ, SIG_IGN)
+    signal(SIGPIPE, SIG_IGN)
+    let signals = HeldSignals()
+    do {
+      try quantize(signals)
+    } catch is HeldSignals.Interrupted {
+      signals.release()
+      throw ExitCode.failure
+    }
+  }
+
+  private func quantize(_ signals: HeldSignals) throws {
+    let target = try QuantizeTarget(encoding, option: "--encoding")
+    let fallback = try fallback.map { try QuantizeTarget($0, option: "--fallback") }
+    let weights = try Weights.open([input])
+    let steps = try weights.items().map { try step($0, target: target, fallback: fallback) }
+    let progress = QuantizeProgress(quiet: quiet, total: steps.reduce(0) { $0 + $1.source.tensor.byteCount })
+    defer { progress.clear() }
+    let writer = try GGUFWriter(path: output, metadata: metadata(weights, steps), tensors: steps.map(\.info))
+    defer { writer.cancel() }
+    for step in steps {
+      try write(step, to: writer, progress, signals)
+      progress.finish(step.line)
+    }
+    try signals.check()
+    try writer.finish()
+    let count = steps.count { $0.target != nil }
+    progress.end("\(output): \(steps.count) tensors, \(count) of them quantized")
+  }
+
+  /// What becomes of a tensor.
+  private func step(_ source: WeightData, target: QuantizeTarget, fallback: QuantizeTarget?) throws -> Step {
+    guard isChosen(source) else {
+      let info = GGUFWriter.TensorInfo(
+        name: source.name, dtype: source.dtype, shape: source.shape, encoding: source.encoding)
+      return Step(source: source, target: nil, info: info)
+    }
+    let columns = source.shape.last ?? 0
+    guard let target = [target, fallback].compactMap({ $0 }).first(where: { $0.holds(columns: columns) }) else {
+      let refused = fallback.map { "\(target.name), nor of \($0.name)" } ?? target.name
+      let others = QuantizeTarget.names(QuantizeTarget.all.filter { $0.holds(columns: columns) })
+      throw MaxLinearError(
+        .invalidShape,
+        "tensor \"\(source.name)\": rows of \(columns) values are no whole blocks of \(refused); "
+          + "--fallback can be \(others)")
+    }
+    return Step(source: source, target: target, info: target.info(source))
+  }
+
+  private func isChosen(_ source: WeightData) -> Bool {
+    let floats: [DType] = [.float32, .float16, .bfloat16]
+    guard source.encoding == nil, floats.contains(source.dtype) else { return false }
+    guard let layers else { return source.shape.count == 2 }
+    return source.shape.count >= 2 && fnmatch(layers, source.name, 0) == 0
+  }
+
+  /// GGUF's metadata as it is; safetensors' strings under their own keys.
+  private func metadata(_ weights: Weights, _ steps: [Step]) -> [GGUFMetadata] {
+    var metadata = weights.ggufMetadata
+    if metadata.isEmpty {
+      metadata = weights.metadata.sorted { $0.key < $1.key }.map { GGUFMetadata($0.key, .string($0.value)) }
+    }
+    // The parts are one file now.
+    if weights.fileCount > 1 { metadata.removeAll { $0.key.hasPrefix("split.") } }
+    let version = "general.quantization_version"
+    if steps.contains(where: { $0.target != nil && $0.info.encoding != nil }),
+      !metadata.contains(where: { $0.key == version })
+    {
+      metadata.append(GGUFMetadata(version, .uint32(2)))
+    }
+    return metadata
+  }
+
+  private func write(
+    _ step: Step, to writer: GGUFWriter, _ progress: QuantizeProgress, _ signals: HeldSignals
+  ) throws {
+    let tensor = step.source.tensor
+    guard let start = tensor.pointer, tensor.count > 0 else { return }
+    let columns = step.target == nil ? 1 : tensor.shape.last ?? 1
+    let rowBytes = columns * tensor.dtype.bits / 8
+    let rows = tensor.count / columns
+    let rowsAtOnce = max(1, Self.valuesAtOnce / columns)
+    for first in stride(from: 0, to: rows, by: rowsAtOnce) {
+      try signals.check()
+      let count = min(rowsAtOnce, rows - first)
+      let values = try Tensor(
+        pointer: UnsafeRawPointer(start + first * rowBytes), dtype: tensor.dtype, shape: [count, columns],
+        owner: tensor.owner)
+      do {
+        try writer.write(step.target?.apply(values) ?? values)
+      } catch let error as MaxLinearError where error.status == .invalidArgument {
+        let part = count < rows ? "from row \(first) on, " : ""
+        throw MaxLinearError(error.status, "tensor \"\(step.source.name)\": \(part)\(error.message)")
+      }
+      WeightData(name: step.source.name, tensor: values).releasePages()
+      progress.advance(count * rowBytes, name: step.source.name)
+    }
+  }
+}
