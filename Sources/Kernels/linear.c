@@ -32,8 +32,6 @@
 #define CHUNK_BYTES ((int64_t)32 << 20)
 /* Units per thread that the split aims at, so that threads end together. */
 #define UNITS_PER_THREAD 8
-/* Nanoseconds of work that a thread of a call must have. */
-#define NANOSECONDS_PER_THREAD 3000
 /* How far ahead of the weights in use single-tile calls prefetch, bytes. */
 #define PREFETCH_AHEAD 8192
 
@@ -312,15 +310,6 @@ static int64_t products_of(const plan *p) {
   return __builtin_mul_overflow(weights, p->row_count, &products) ? INT64_MAX : products;
 }
 
-/* The threads that the work pays for: what they save must be more than what it costs now to open a region, and each must have
- * some work to do. In integers: the caller's floating point environment may trap. */
-static int32_t useful_threads(const plan *p, int32_t threads) {
-  int64_t alone = mxlk_pace_nanoseconds(p->row, p->row_count, products_of(p));
-  int64_t count = least(least(threads, mxlk_threads()), alone / NANOSECONDS_PER_THREAD);
-  if (count < 2) return 1;
-  return alone - alone / count > mxlk_opening_nanoseconds() ? (int32_t)count : 1;
-}
-
 /* Tiles, blocks and groups of a chunk. */
 static void split(plan *p, int32_t threads) {
   int64_t tiles = divide_up(p->chunk_rows, p->row->tile_rows), fewest = INT64_MAX;
@@ -398,7 +387,8 @@ static void plan_make(plan *p, const mxlk_linear_job *job) {
 size_t mxlk_linear_scratch(mxlk_linear_job *job) {
   plan p;
   plan_make(&p, job);
-  job->threads = useful_threads(&p, job->threads);
+  int64_t most_threads = least(job->threads, mxlk_threads());
+  job->threads = mxlk_pace_threads(p.row, p.row_count, products_of(&p), (int32_t)most_threads);
   return p.x_bytes + p.scratch_each * (size_t)job->threads;
 }
 
@@ -407,7 +397,7 @@ void mxlk_linear_run_in(const mxlk_linear_job *job, char *scratch) {
   plan_make(&p, job);
   p.x_packed = scratch;
   p.scratch = scratch + p.x_bytes;
-  int64_t opening = p.threads > 1 ? mxlk_opening_nanoseconds() * p.chunks : 0, start = mxlk_nanoseconds();
+  int64_t start = mxlk_nanoseconds();
   for (int64_t chunk = 0; chunk < p.chunks; chunk++) {
     int64_t begin = chunk * p.row_count / p.chunks;
     p.chunk_begin = job->row_begin + begin;
@@ -415,8 +405,7 @@ void mxlk_linear_run_in(const mxlk_linear_job *job, char *scratch) {
     split(&p, p.threads);
     mxlk_parallel(p.threads, run_thread, &p);
   }
-  int64_t worked = most(mxlk_nanoseconds() - start - opening, 0);
-  mxlk_pace_learn(p.row, p.row_count, products_of(&p), worked * p.threads);
+  mxlk_pace_learn(p.row, p.row_count, products_of(&p), p.threads, mxlk_nanoseconds() - start);
 }
 
 mxl_status mxlk_linear_run(const mxlk_linear_job *job) {

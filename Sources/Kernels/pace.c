@@ -2,19 +2,24 @@
 
 #include <stdatomic.h>
 
-/* Femtoseconds a product, one number for each kernel row, power of two of x's rows, and power of four of the weights, which lie in a nearer or
- * farther memory. Those that meet in one place spoil each other's estimates and nothing else. */
-#define PLACES 256
+/* Femtoseconds a product, one number for each kernel row, number of threads, power of two of x's rows, and power of four of the weights, which lie
+ * in a nearer or farther memory. Those that meet in one place spoil each other's and nothing else. */
+#define PLACES 512
 #define SIZES 8
-/* Before the first call: 8 products a nanosecond with one row of x, which reads the weights, up to 32 with many. */
+static _Atomic int32_t paces[PLACES][SIZES];
+
+/* Before the first call: 8 products a nanosecond and thread with one row of x, which reads the weights, up to 32 with many. */
 #define FIRST_FEW 125000
 #define FIRST_MANY 31250
+/* What a region costs beside its work until it has been measured, and the work that each of its threads must have, nanoseconds. */
+#define FIRST_OPENING 10000
+#define LEAST_WORK 3000
 /* A call weighs an eighth against those before it, and counts for no more than four times what was expected: it may have been disturbed, and
  * the first of a process meet pages that are not there. */
 #define WEIGHT 8
 #define SLOWEST 4
-
-static _Atomic int32_t paces[PLACES][SIZES];
+/* Every so many calls of a host thread try what seems slower. */
+#define TRIED_CALLS 64
 
 static int size_of(int64_t rows) {
   int size = 0;
@@ -22,29 +27,47 @@ static int size_of(int64_t rows) {
   return size;
 }
 
-static _Atomic int32_t *place_of(const mxl_kernel_row *kernel, int64_t rows, int64_t products) {
+static _Atomic int32_t *place_of(const mxl_kernel_row *kernel, int64_t rows, int64_t products, int32_t threads) {
   uint64_t weights = (uint64_t)products / (uint64_t)(rows > 1 ? rows : 1);
-  int magnitude = (64 - __builtin_clzll(weights | 1)) / 2;
-  uint64_t key = ((uint64_t)(uintptr_t)kernel + (uint64_t)magnitude) * UINT64_C(0x9e3779b97f4a7c15);
-  return &paces[key >> 56][size_of(rows)];
+  uint64_t magnitude = (uint64_t)(64 - __builtin_clzll(weights | 1)) / 2;
+  uint64_t key = (uint64_t)(uintptr_t)kernel + (magnitude << 48) + ((uint64_t)threads << 54);
+  return &paces[key * UINT64_C(0x9e3779b97f4a7c15) >> 55][size_of(rows)];
 }
 
-static int32_t first_pace(int64_t rows) { return size_of(rows) < 2 ? FIRST_FEW : FIRST_MANY; }
-
-int64_t mxlk_pace_nanoseconds(const mxl_kernel_row *kernel, int64_t rows, int64_t products) {
-  int64_t pace = atomic_load_explicit(place_of(kernel, rows, products), memory_order_relaxed), total;
-  if (pace == 0) pace = first_pace(rows);
+static int64_t nanoseconds_of(int64_t pace, int64_t products) {
+  int64_t total;
   return __builtin_mul_overflow(products, pace, &total) ? INT64_MAX / 1000000 : total / 1000000;
 }
 
-void mxlk_pace_learn(const mxl_kernel_row *kernel, int64_t rows, int64_t products, int64_t thread_nanoseconds) {
-  _Atomic int32_t *place = place_of(kernel, rows, products);
-  int64_t pace, before = atomic_load_explicit(place, memory_order_relaxed);
-  if (products < 1 || __builtin_mul_overflow(thread_nanoseconds, 1000000, &pace)) return;
-  if (before == 0) before = first_pace(rows);
+static int64_t first_alone(int64_t rows, int64_t products) {
+  return nanoseconds_of(size_of(rows) < 2 ? FIRST_FEW : FIRST_MANY, products);
+}
+
+/* Of a call on so many threads. */
+static int64_t expected(const mxl_kernel_row *kernel, int64_t rows, int64_t products, int32_t threads) {
+  int64_t pace = atomic_load_explicit(place_of(kernel, rows, products, threads), memory_order_relaxed);
+  if (pace != 0) return nanoseconds_of(pace, products);
+  return threads == 1 ? first_alone(rows, products) : expected(kernel, rows, products, 1) / threads + FIRST_OPENING;
+}
+
+int32_t mxlk_pace_threads(const mxl_kernel_row *kernel, int64_t rows, int64_t products, int32_t threads) {
+  static _Thread_local uint32_t calls;
+  int64_t alone = expected(kernel, rows, products, 1);
+  if (alone / LEAST_WORK < threads) threads = (int32_t)(alone / LEAST_WORK);
+  if (threads < 2) return 1;
+  int worth = expected(kernel, rows, products, threads) < alone;
+  if (++calls % TRIED_CALLS == 0) worth = !worth;
+  return worth ? threads : 1;
+}
+
+void mxlk_pace_learn(const mxl_kernel_row *kernel, int64_t rows, int64_t products, int32_t threads,
+                     int64_t nanoseconds) {
+  int64_t pace, before = expected(kernel, rows, products, threads);
+  if (products < 1) return;
+  if (nanoseconds > SLOWEST * before) nanoseconds = SLOWEST * before;
+  if (__builtin_mul_overflow(before + (nanoseconds - before) / WEIGHT, 1000000, &pace)) return;
   pace /= products;
-  if (pace > SLOWEST * before) pace = SLOWEST * before;
-  int64_t now = before + (pace - before) / WEIGHT;
   /* Scalar code takes a nanosecond or two a product. */
-  atomic_store_explicit(place, (int32_t)(now < 1 ? 1 : now > 100000000 ? 100000000 : now), memory_order_relaxed);
+  pace = pace < 1 ? 1 : pace > 100000000 ? 100000000 : pace;
+  atomic_store_explicit(place_of(kernel, rows, products, threads), (int32_t)pace, memory_order_relaxed);
 }

@@ -1,14 +1,16 @@
-/* How fast kernel rows have been in this process, so that the number of threads of a call follows from measurement. */
+/* How many threads a call is worth, from how long such calls have taken in this process. */
 #ifndef MXLK_PACE_H
 #define MXLK_PACE_H
 
 #include "kernels.h"
 
-/* What one thread is likely to take for so many products (rows of x, times weights), in nanoseconds: from the calls of this kernel row
- * with about as many rows of x, or a careful guess before the first. Integers only: the caller's floating point environment may trap. */
-int64_t mxlk_pace_nanoseconds(const mxl_kernel_row *kernel, int64_t rows, int64_t products);
+/* One or `threads` of them, for so many products (rows of x, times weights) of this kernel row: what has been faster for as many threads, about as
+ * many rows of x and about as many weights, or before anything was measured, a careful guess. Now and then the other, to learn whether that is
+ * still so. Integers only: the caller's floating point environment may trap. */
+int32_t mxlk_pace_threads(const mxl_kernel_row *kernel, int64_t rows, int64_t products, int32_t threads);
 
-/* What a call has taken, summed over its threads. */
-void mxlk_pace_learn(const mxl_kernel_row *kernel, int64_t rows, int64_t products, int64_t thread_nanoseconds);
+/* What a call on so many threads has taken. */
+void mxlk_pace_learn(const mxl_kernel_row *kernel, int64_t rows, int64_t products, int32_t threads,
+                     int64_t nanoseconds);
 
 #endif

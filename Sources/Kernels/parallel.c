@@ -30,11 +30,6 @@ void kmp_set_blocktime(int milliseconds) __attribute__((weak));
 /* How long the threads of a region spin for each other before they sleep: when a CPU is missing, whoever we wait for
  * may need this one. */
 #define SPIN_NANOSECONDS 20000
-/* What opening a region costs until it has been measured, with workers that sleep and with such that spin, and the most that a
- * measurement counts for. */
-#define FIRST_OPENING_ASLEEP 20000
-#define FIRST_OPENING_AWAKE 2000
-#define MOST_OPENING 200000
 
 /* The floating point control word of the calling thread. */
 #if defined(__x86_64__) || defined(__SSE__)
@@ -131,7 +126,7 @@ struct mxlk_meeting {
   counter round;           /* how many barriers the team has passed */
   counter workers_done;    /* how many workers have returned from the body */
   _Atomic int32_t arrived; /* threads at the next barrier */
-  _Atomic int64_t latest;  /* how long after `begin` the last worker began, nanoseconds */
+  _Atomic int32_t late;    /* 1: a worker began late */
   int64_t begin;
 };
 
@@ -186,13 +181,8 @@ static void set_blocktime(int milliseconds) {
  * blocktime would put it to sleep at once, and with one would spin for all of it. */
 static void run_member(mxlk_body body, void *context, const mxlk_team *team) {
   struct mxlk_meeting *meeting = team->meeting;
-  if (team->thread != 0) {
-    int64_t delay = mxlk_nanoseconds() - meeting->begin;
-    int64_t latest = atomic_load_explicit(&meeting->latest, memory_order_relaxed);
-    while (delay > latest && !atomic_compare_exchange_weak_explicit(&meeting->latest, &latest, delay,
-                                                                    memory_order_relaxed, memory_order_relaxed)) {
-    }
-  }
+  if (team->thread != 0 && mxlk_nanoseconds() - meeting->begin >= SPIN_NANOSECONDS)
+    atomic_store_explicit(&meeting->late, 1, memory_order_relaxed);
   run_body(body, context, team);
   if (team->thread != 0) {
     atomic_fetch_add(&meeting->workers_done.value, 1);
@@ -206,31 +196,12 @@ static void run_member(mxlk_body body, void *context, const mxlk_team *team) {
   set_blocktime(1);
 }
 
-/* Of a host thread: when its last region ended, how many came close to the one before, and what opening one has cost with sleeping
- * and with spinning workers. */
-static _Thread_local struct {
-  int64_t last_end;
-  int32_t close_calls;
-  int32_t openings[2];
-} host = {.openings = {FIRST_OPENING_ASLEEP, FIRST_OPENING_AWAKE}};
-
-int64_t mxlk_opening_nanoseconds(void) {
-  int awake = host.close_calls >= CLOSE_CALLS && mxlk_nanoseconds() - host.last_end < CLOSE_NANOSECONDS;
-  /* Little by little, a cost that keeps calls on one thread becomes what it was at first: else it would never be measured again. */
-  int32_t *opening = &host.openings[awake], first = awake ? FIRST_OPENING_AWAKE : FIRST_OPENING_ASLEEP;
-  if (*opening > first) *opening -= (*opening - first + 63) / 64;
-  return *opening;
-}
-
-static void learn_opening(int awake, int64_t cost) {
-  int32_t *opening = &host.openings[awake];
-  *opening += (int32_t)((cost < MOST_OPENING ? cost : MOST_OPENING) - *opening) / 8;
-}
-
 static void run_team(int32_t threads, mxlk_body body, void *context) {
+  static _Thread_local int64_t last_end;
+  static _Thread_local int32_t close_calls;
   struct mxlk_meeting meeting = {.begin = mxlk_nanoseconds()};
-  if (meeting.begin - host.last_end >= CLOSE_NANOSECONDS) host.close_calls = 0;
-  int spin = host.close_calls >= CLOSE_CALLS;
+  if (meeting.begin - last_end >= CLOSE_NANOSECONDS) close_calls = 0;
+  int spin = close_calls >= CLOSE_CALLS;
   /* The host may share the runtime with us: what it has set for its own regions comes back. */
   int before = kmp_get_blocktime != NULL ? kmp_get_blocktime() : 0;
   set_blocktime(spin);
@@ -241,13 +212,11 @@ static void run_team(int32_t threads, mxlk_body body, void *context) {
   }
   if (kmp_get_blocktime != NULL) set_blocktime(before);
   /* A worker that was spinning begins at once, unless somebody else, perhaps we, wanted its CPU: it had better sleep. */
-  int64_t latest = atomic_load_explicit(&meeting.latest, memory_order_relaxed);
-  learn_opening(spin, latest);
   if (!spin)
-    host.close_calls++;
-  else if (latest >= SPIN_NANOSECONDS)
-    host.close_calls = 0;
-  host.last_end = mxlk_nanoseconds();
+    close_calls++;
+  else if (atomic_load_explicit(&meeting.late, memory_order_relaxed))
+    close_calls = 0;
+  last_end = mxlk_nanoseconds();
 }
 
 /* Asks once, before the first region of the process. */

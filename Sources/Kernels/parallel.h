@@ -20,9 +20,6 @@ typedef void (*mxlk_body)(void *context, const mxlk_team *team);
  * masked exceptions and denormals kept; the caller's control word is restored. */
 void mxlk_parallel(int32_t threads, mxlk_body body, void *context);
 
-/* What it is likely to cost the calling thread to open a region now, in nanoseconds: the last ones, by whether the workers are awake. */
-int64_t mxlk_opening_nanoseconds(void);
-
 /* CLOCK_MONOTONIC. */
 int64_t mxlk_nanoseconds(void);
 
