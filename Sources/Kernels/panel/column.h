@@ -8,7 +8,7 @@
 
 /* How scales apply to a superblock of 256 codes. */
 typedef enum mxlk_scheme {
-  MXLK_SCHEME_BLOCK32, /* w = d_b (code - zero), one d for 32 codes: Q4_0, Q8_0 */
+  MXLK_SCHEME_BLOCK32, /* w = d_b (code - zero), one d for 32 codes: Q4_0, Q5_0, Q8_0 */
   MXLK_SCHEME_SUPER32, /* w = d sc_b code - dmin m_b, unsigned bytes sc and m for 32 codes: Q4_K, Q5_K */
   MXLK_SCHEME_SUPER16, /* w = d sc_b (code - zero), a signed byte sc for 16 codes: Q6_K */
   MXLK_SCHEME_GROUP    /* w = scale_g (code - zero_g), a scale and an unsigned byte zero for `group` codes: GPTQ */
@@ -69,10 +69,11 @@ static inline void mxlk_group_scale_store(const mxlk_block_format *format, uint3
 /* The values of one column. */
 void mxlk_column_dequantize(const mxlk_block_format *format, const mxlk_column *column, int64_t k, float *values);
 
-extern const mxl_encoding mxlk_encoding_q4_0, mxlk_encoding_q8_0;
+extern const mxl_encoding mxlk_encoding_q4_0, mxlk_encoding_q5_0, mxlk_encoding_q8_0;
 extern const mxl_encoding mxlk_encoding_q4_k, mxlk_encoding_q5_k, mxlk_encoding_q6_k;
 
-extern const mxlk_block_format mxlk_format_q4_0, mxlk_format_q8_0, mxlk_format_q4_k, mxlk_format_q5_k, mxlk_format_q6_k;
+extern const mxlk_block_format mxlk_format_q4_0, mxlk_format_q5_0, mxlk_format_q8_0;
+extern const mxlk_block_format mxlk_format_q4_k, mxlk_format_q5_k, mxlk_format_q6_k;
 
 /* gptq/: groups of 32, 64, 128, 256 with scales as halves, then as floats. */
 #define MXLK_GPTQ_FORMATS 8
