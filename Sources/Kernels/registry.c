@@ -8,9 +8,10 @@
 
 static const mxl_encoding *const encodings[] = {
     &mxlk_encoding_f32,      &mxlk_encoding_f16,      &mxlk_encoding_bf16,     &mxlk_encoding_q4_0,
-    &mxlk_encoding_q8_0,     &mxlk_encoding_q4_k,     &mxlk_encoding_q5_k,     &mxlk_encoding_q6_k,
-    &mxlk_encodings_gptq[0], &mxlk_encodings_gptq[1], &mxlk_encodings_gptq[2], &mxlk_encodings_gptq[3],
-    &mxlk_encodings_gptq[4], &mxlk_encodings_gptq[5], &mxlk_encodings_gptq[6], &mxlk_encodings_gptq[7],
+    &mxlk_encoding_q4_1,     &mxlk_encoding_q5_0,     &mxlk_encoding_q5_1,     &mxlk_encoding_q8_0,
+    &mxlk_encoding_q4_k,     &mxlk_encoding_q5_k,     &mxlk_encoding_q6_k,     &mxlk_encodings_gptq[0],
+    &mxlk_encodings_gptq[1], &mxlk_encodings_gptq[2], &mxlk_encodings_gptq[3], &mxlk_encodings_gptq[4],
+    &mxlk_encodings_gptq[5], &mxlk_encodings_gptq[6], &mxlk_encodings_gptq[7],
 };
 
 static const mxl_kernel_row *const rows[] = {
@@ -22,6 +23,9 @@ static const mxl_kernel_row *const rows[] = {
     MXLK_F16_ROWS_OF(mxlk_rows_f16),
     MXLK_BF16_ROWS_OF(mxlk_rows_bf16),
     MXLK_BLOCK_ROWS_OF(mxlk_rows_q4_0),
+    MXLK_BLOCK_ROWS_OF(mxlk_rows_q4_1),
+    MXLK_BLOCK_ROWS_OF(mxlk_rows_q5_0),
+    MXLK_BLOCK_ROWS_OF(mxlk_rows_q5_1),
     MXLK_BLOCK_ROWS_OF(mxlk_rows_q8_0),
     MXLK_BLOCK_ROWS_OF(mxlk_rows_q4_k),
     MXLK_BLOCK_ROWS_OF(mxlk_rows_q5_k),

@@ -8,10 +8,11 @@
 
 /* How scales apply to a superblock of 256 codes. */
 typedef enum mxlk_scheme {
-  MXLK_SCHEME_BLOCK32, /* w = d_b (code - zero), one d for 32 codes: Q4_0, Q8_0 */
-  MXLK_SCHEME_SUPER32, /* w = d sc_b code - dmin m_b, unsigned bytes sc and m for 32 codes: Q4_K, Q5_K */
-  MXLK_SCHEME_SUPER16, /* w = d sc_b (code - zero), a signed byte sc for 16 codes: Q6_K */
-  MXLK_SCHEME_GROUP    /* w = scale_g (code - zero_g), a scale and an unsigned byte zero for `group` codes: GPTQ */
+  MXLK_SCHEME_BLOCK32,     /* w = d_b (code - zero), one d for 32 codes: Q4_0, Q5_0, Q8_0 */
+  MXLK_SCHEME_BLOCK32_MIN, /* w = d_b code + m_b, one d and one m for 32 codes: Q4_1, Q5_1 */
+  MXLK_SCHEME_SUPER32,     /* w = d sc_b code - dmin m_b, unsigned bytes sc and m for 32 codes: Q4_K, Q5_K */
+  MXLK_SCHEME_SUPER16,     /* w = d sc_b (code - zero), a signed byte sc for 16 codes: Q6_K */
+  MXLK_SCHEME_GROUP        /* w = scale_g (code - zero_g), a scale and an unsigned byte zero for `group` codes: GPTQ */
 } mxlk_scheme;
 
 /* One output's superblock: up to 256 codes and their scales. */
@@ -19,7 +20,8 @@ typedef struct mxlk_column {
   uint8_t codes[MXL_SUPERBLOCK];
   uint8_t scales[16];       /* SUPER32: sc_b in 0..7; SUPER16: sc_b, two's complement */
   uint8_t minima[8];        /* SUPER32: m_b; GROUP: zero_g */
-  uint16_t d[8];            /* halves. BLOCK32: d_b; SUPER32: d, dmin; SUPER16: d */
+  uint16_t d[8];            /* halves. BLOCK32, BLOCK32_MIN: d_b; SUPER32: d, dmin; SUPER16: d */
+  uint16_t m[8];            /* halves. BLOCK32_MIN: m_b */
   uint32_t group_scales[8]; /* GROUP: the bits of a half or of a float */
 } mxlk_column;
 
@@ -29,7 +31,7 @@ struct mxlk_block_format {
   const mxl_encoding *encoding;
   mxlk_scheme scheme;
   int32_t code_bits;   /* 4, 5, 6 or 8 */
-  int32_t zero;        /* the code that means 0; GROUP: unused */
+  int32_t zero;        /* the code that means 0, where the format has a fixed one */
   int32_t group;       /* GROUP: codes that share a scale, 32 to 256, a divisor of 256 */
   int32_t scale_bytes; /* GROUP: 2 for halves, 4 for floats */
   /* Takes k codes (a multiple of the block's elements, at most 256) of one stored row apart. */
@@ -38,14 +40,19 @@ struct mxlk_block_format {
   void (*blocks_from_column)(const mxlk_block_format *format, const mxlk_column *column, int64_t k, uint8_t *blocks);
 };
 
-/* The float32 values of a multiple of the block's elements: BLOCK32 d (code - zero); SUPER32 (d sc) code - (dmin m); SUPER16
- * (d sc) (code - zero); GROUP scale (code - zero); each product and difference rounded on its own. */
+/* The float32 values of a multiple of the block's elements: BLOCK32 d (code - zero); BLOCK32_MIN d code + m; SUPER32
+ * (d sc) code - (dmin m); SUPER16 (d sc) (code - zero); GROUP scale (code - zero); each product, sum and difference rounded on its own. */
 void mxlk_block_dequantize(const mxlk_block_format *format, const uint8_t *blocks, int64_t elements, float *values);
 
 /* The blocks of a multiple of the block's elements: a search for the codes and scales with the least sum of importance (value - w)^2,
  * importance 1 each when NULL. The same bytes on every CPU variant. */
 void mxlk_block_quantize(const mxlk_block_format *format, const float *values, const float *importance,
                          int64_t elements, uint8_t *blocks);
+
+/* Whether weights are a product and something beside it, not a product alone. */
+static inline int mxlk_has_offsets(mxlk_scheme scheme) {
+  return scheme == MXLK_SCHEME_BLOCK32_MIN || scheme == MXLK_SCHEME_SUPER32;
+}
 
 /* The number of groups of a column of k codes under GROUP. */
 static inline int64_t mxlk_group_count(const mxlk_block_format *format, int64_t k) {
@@ -69,10 +76,12 @@ static inline void mxlk_group_scale_store(const mxlk_block_format *format, uint3
 /* The values of one column. */
 void mxlk_column_dequantize(const mxlk_block_format *format, const mxlk_column *column, int64_t k, float *values);
 
-extern const mxl_encoding mxlk_encoding_q4_0, mxlk_encoding_q8_0;
+extern const mxl_encoding mxlk_encoding_q4_0, mxlk_encoding_q5_0, mxlk_encoding_q8_0;
+extern const mxl_encoding mxlk_encoding_q4_1, mxlk_encoding_q5_1;
 extern const mxl_encoding mxlk_encoding_q4_k, mxlk_encoding_q5_k, mxlk_encoding_q6_k;
 
-extern const mxlk_block_format mxlk_format_q4_0, mxlk_format_q8_0, mxlk_format_q4_k, mxlk_format_q5_k, mxlk_format_q6_k;
+extern const mxlk_block_format mxlk_format_q4_0, mxlk_format_q5_0, mxlk_format_q8_0, mxlk_format_q4_1, mxlk_format_q5_1;
+extern const mxlk_block_format mxlk_format_q4_k, mxlk_format_q5_k, mxlk_format_q6_k;
 
 /* gptq/: groups of 32, 64, 128, 256 with scales as halves, then as floats. */
 #define MXLK_GPTQ_FORMATS 8

@@ -7,6 +7,10 @@ void mxlk_column_dequantize(const mxlk_block_format *format, const mxlk_column *
     int32_t zero = format->zero;
     switch (format->scheme) {
       case MXLK_SCHEME_BLOCK32: factor = mxlk_float_from_half(column->d[b / 2]); break;
+      case MXLK_SCHEME_BLOCK32_MIN:
+        factor = mxlk_float_from_half(column->d[b / 2]);
+        offset = -mxlk_float_from_half(column->m[b / 2]);
+        break;
       case MXLK_SCHEME_SUPER32:
         factor = mxlk_float_from_half(column->d[0]) * (float)column->scales[b / 2];
         offset = mxlk_float_from_half(column->d[1]) * (float)column->minima[b / 2];
@@ -19,7 +23,7 @@ void mxlk_column_dequantize(const mxlk_block_format *format, const mxlk_column *
     }
     for (int i = 0; i < 16; i++) {
       float value = factor * (float)(column->codes[16 * b + i] - zero);
-      values[16 * b + i] = format->scheme == MXLK_SCHEME_SUPER32 ? value - offset : value;
+      values[16 * b + i] = mxlk_has_offsets(format->scheme) ? value - offset : value;
     }
   }
 }

@@ -57,6 +57,9 @@ MXLK_INLINE void mxlk_expand_scales(const mxlk_block_format *format, const mxlk_
   int32_t *integers = scales;
   if (format->scheme == MXLK_SCHEME_BLOCK32) {
     mxlk_expand_halves(packed + layout->d, k / 32 * columns, scales);
+  } else if (format->scheme == MXLK_SCHEME_BLOCK32_MIN) {
+    mxlk_expand_halves(packed + layout->d, k / 32 * columns, scales);
+    mxlk_expand_halves(packed + layout->minima, k / 32 * columns, (float *)(integers + 8 * columns));
   } else if (format->scheme == MXLK_SCHEME_SUPER32) {
     for (int i = 0; i < 8 * columns; i++) integers[i] = packed[layout->scales + i];
     int16_t *pairs = (int16_t *)(integers + 8 * columns);

@@ -22,6 +22,9 @@ MXLK_INLINE void mxlk_expand_lines(const mxlk_block_format *format, const uint8_
       zero[c] = format->zero;
       if (format->scheme == MXLK_SCHEME_BLOCK32) {
         factor[c] = d32[b / 2 * width + c];
+      } else if (format->scheme == MXLK_SCHEME_BLOCK32_MIN) {
+        factor[c] = d32[b / 2 * width + c];
+        offset[c] = -d32[(8 + b / 2) * width + c];
       } else if (format->scheme == MXLK_SCHEME_SUPER32) {
         factor[c] = d[c] * (float)scales[b / 2 * width + c];
         offset[c] = d[width + c] * (float)minima[2 * (b / 4 * width + c) + b / 2 % 2];
@@ -35,7 +38,7 @@ MXLK_INLINE void mxlk_expand_lines(const mxlk_block_format *format, const uint8_
     for (int64_t j = 16 * b; j < 16 * b + 16; j++)
       for (int c = 0; c < width; c++) {
         float value = factor[c] * (float)(codes[j / 4 * 4 * width + 4 * c + j % 4] - zero[c]);
-        lines[j * width + c] = format->scheme == MXLK_SCHEME_SUPER32 ? value - offset[c] : value;
+        lines[j * width + c] = mxlk_has_offsets(format->scheme) ? value - offset[c] : value;
       }
   }
 }

@@ -9,6 +9,11 @@ mxlk_panel_layout mxlk_panel_layout_of(const mxlk_block_format *format, int64_t 
       layout.minima = layout.d = layout.scales;
       layout.bytes = layout.d + k / 32 * columns * 2;
       break;
+    case MXLK_SCHEME_BLOCK32_MIN:
+      layout.d = layout.scales;
+      layout.minima = layout.d + k / 32 * columns * 2;
+      layout.bytes = layout.minima + k / 32 * columns * 2;
+      break;
     case MXLK_SCHEME_SUPER32:
       layout.minima = layout.scales + 8 * columns;
       layout.d = layout.minima + 8 * columns;

@@ -110,13 +110,14 @@ MXLK_INLINE void mxlk_codes_unpack(const uint8_t *restrict lines, const uint8_t 
 
 /* What a superblock of the format has of each kind of scale; `columns` values of each lie side by side. */
 typedef struct mxlk_scale_counts {
-  int scales, minima, halves, groups;
+  int scales, minima, halves, minimum_halves, groups;
 } mxlk_scale_counts;
 
 static inline mxlk_scale_counts mxlk_scale_counts_of(const mxlk_block_format *format, int64_t k) {
   int groups = format->scheme == MXLK_SCHEME_GROUP ? (int)mxlk_group_count(format, k) : 0;
   switch (format->scheme) {
     case MXLK_SCHEME_BLOCK32: return (mxlk_scale_counts){.halves = (int)(k / 32)};
+    case MXLK_SCHEME_BLOCK32_MIN: return (mxlk_scale_counts){.halves = (int)(k / 32), .minimum_halves = (int)(k / 32)};
     case MXLK_SCHEME_SUPER32: return (mxlk_scale_counts){.scales = 8, .minima = 8, .halves = 2};
     case MXLK_SCHEME_SUPER16: return (mxlk_scale_counts){.scales = 16, .halves = 1};
     case MXLK_SCHEME_GROUP: return (mxlk_scale_counts){.minima = groups, .groups = groups};
@@ -138,6 +139,9 @@ MXLK_INLINE void mxlk_scales_pack(const mxlk_pack_columns *from, const mxlk_bloc
   at = packed + layout->d + 2 * first;
   for (int b = 0; b < count.halves; b++, at += 2 * columns)
     for (int c = 0; c < MXLK_PACK_COLUMNS; c++) memcpy(at + 2 * c, &from->column[c].d[b], 2);
+  at = packed + layout->minima + 2 * first;
+  for (int b = 0; b < count.minimum_halves; b++, at += 2 * columns)
+    for (int c = 0; c < MXLK_PACK_COLUMNS; c++) memcpy(at + 2 * c, &from->column[c].m[b], 2);
   at = packed + layout->d + format->scale_bytes * first;
   for (int g = 0; g < count.groups; g++, at += format->scale_bytes * columns)
     for (int c = 0; c < MXLK_PACK_COLUMNS; c++)
@@ -157,6 +161,9 @@ MXLK_INLINE void mxlk_scales_unpack(const uint8_t *restrict packed, const mxlk_b
   at = packed + layout->d + 2 * first;
   for (int b = 0; b < count.halves; b++, at += 2 * columns)
     for (int c = 0; c < MXLK_PACK_COLUMNS; c++) memcpy(&to->column[c].d[b], at + 2 * c, 2);
+  at = packed + layout->minima + 2 * first;
+  for (int b = 0; b < count.minimum_halves; b++, at += 2 * columns)
+    for (int c = 0; c < MXLK_PACK_COLUMNS; c++) memcpy(&to->column[c].m[b], at + 2 * c, 2);
   at = packed + layout->d + format->scale_bytes * first;
   for (int g = 0; g < count.groups; g++, at += format->scale_bytes * columns)
     for (int c = 0; c < MXLK_PACK_COLUMNS; c++)

@@ -230,8 +230,9 @@ MXLK_INLINE void quantize_super16(const mxlk_block_format *format, const float *
   }
 }
 
-/* The least-squares factor and offset >= 0 for the codes that f gives, and the squared error that they leave. */
-MXLK_INLINE fit fitted(const part *p, fit f, float top, float *error) {
+/* The least-squares factor and offset, >= 0 unless it may have either sign, for the codes that f gives, and the squared error that they
+ * leave. */
+MXLK_INLINE fit fitted(const part *p, fit f, float top, const int either_sign, float *error) {
   lanes w = all(0), q1 = w, q2 = w, x1 = w, x2 = w, xq = w;
   for (int i = 0; i < p->vectors; i++) {
     lanes q = codes_at(p, i, f, 0, top), weight = p->weight[i], x = p->x[i];
@@ -246,7 +247,11 @@ MXLK_INLINE fit fitted(const part *p, fit f, float top, float *error) {
   float determinant = sw * sqq - sq * sq;
   fit result = {inverse_of(determinant) * (sw * sxq - sx * sq), 0};
   result.offset = (result.factor * sq - sx) * inverse_of(sw);
-  if (!(determinant > 0) || !(result.offset >= 0)) result = (fit){sxq * inverse_of(sqq), 0};
+  if (either_sign) {
+    if (!(determinant > 0)) result = (fit){0, -sx * inverse_of(sw)};
+  } else if (!(determinant > 0) || !(result.offset >= 0)) {
+    result = (fit){sxq * inverse_of(sqq), 0};
+  }
   *error = sum(x2) - 2 * result.factor * sxq + 2 * result.offset * sx + result.factor * result.factor * sqq -
            2 * result.factor * result.offset * sq + result.offset * result.offset * sw;
   return result;
@@ -254,7 +259,7 @@ MXLK_INLINE fit fitted(const part *p, fit f, float top, float *error) {
 
 /* Factor and offset for codes in [0, top]: the range of the values over top and a bit more or less, fitted, then codes and fit in
  * turn. */
-MXLK_INLINE fit best_fit(const part *p, float top) {
+MXLK_INLINE fit best_fit(const part *p, float top, const int either_sign) {
   float least = 0, most = p->x[0][0];
   for (int i = 0; i < 16 * p->vectors; i++) {
     float x = p->x[i / 16][i % 16];
@@ -265,20 +270,38 @@ MXLK_INLINE fit best_fit(const part *p, float top) {
   fit best = {(most - least) / top, -least};
   float best_error = error_of(p, best, 0, top), error;
   for (int i = 0; i < 12; i++) {
-    fit f = fitted(p, (fit){(most - least) / (top - 0.5f + 0.25f * (float)i), -least}, top, &error);
+    fit f = fitted(p, (fit){(most - least) / (top - 0.5f + 0.25f * (float)i), -least}, top, either_sign, &error);
     if (error < best_error) {
       best_error = error;
       best = f;
     }
   }
   for (int i = 0; i < 2; i++) {
-    fit f = fitted(p, best, top, &error);
+    fit f = fitted(p, best, top, either_sign, &error);
     if (error < best_error) {
       best_error = error;
       best = f;
     }
   }
   return best;
+}
+
+/* The search is for the values above the least of them, so that its sums do not lose what is small beside a minimum far from 0. */
+MXLK_INLINE void quantize_block32_min(const mxlk_block_format *format, const float *values, const float *importance,
+                                      int64_t k, mxlk_column *column) {
+  float top = (float)((1 << format->code_bits) - 1);
+  for (int64_t b = 0; b < k / 32; b++) {
+    part p = part_at(values + 32 * b, importance == NULL ? NULL : importance + 32 * b, 32);
+    float least = p.x[0][0];
+    for (int i = 0; i < 32; i++) least = p.x[i / 16][i % 16] < least ? p.x[i / 16][i % 16] : least;
+    part above = p;
+    for (int i = 0; i < 2; i++) above.x[i] -= least;
+    fit wanted = best_fit(&above, top, 1);
+    column->d[b] = half_of(wanted.factor);
+    column->m[b] = half_of(least - wanted.offset);
+    fit f = {mxlk_float_from_half(column->d[b]), -mxlk_float_from_half(column->m[b])};
+    put_codes(&p, f, 0, top, 0, column->codes + 32 * b);
+  }
 }
 
 /* The scale and minimum of one part, in 6 bits each: the nearest, and their neighbours. Returns the squared error. */
@@ -324,7 +347,7 @@ MXLK_INLINE void quantize_super32(const mxlk_block_format *format, const float *
   float scales[8], minima[8], largest_factor = 0, largest_offset = 0;
   for (int b = 0; b < 8; b++) {
     parts[b] = part_at(values + 32 * b, importance == NULL ? NULL : importance + 32 * b, 32);
-    wanted[b] = best_fit(&parts[b], top);
+    wanted[b] = best_fit(&parts[b], top, 0);
     if (wanted[b].factor > largest_factor) largest_factor = wanted[b].factor;
     if (wanted[b].offset > largest_offset) largest_offset = wanted[b].offset;
   }
@@ -377,6 +400,7 @@ MXLK_INLINE void column_quantize(const mxlk_block_format *format, const float *v
                                  int64_t k, mxlk_column *column) {
   switch (format->scheme) {
     case MXLK_SCHEME_BLOCK32: quantize_block32(format, values, importance, k, column); break;
+    case MXLK_SCHEME_BLOCK32_MIN: quantize_block32_min(format, values, importance, k, column); break;
     case MXLK_SCHEME_SUPER32: quantize_super32(format, values, importance, column); break;
     case MXLK_SCHEME_SUPER16: quantize_super16(format, values, importance, column); break;
     case MXLK_SCHEME_GROUP: quantize_group(format, values, k, column); break;

@@ -3,6 +3,7 @@
  * rounded to nearest even, b ascending from t = +0:
  *
  *   BLOCK32  t = fma(f(i_b << s_b), d_b, t)                                             y = fma(t, alpha, y)
+ *   BLOCK32_MIN  codes not centred: t = fma(f(i_b << s_b), d_b, t), t = fma(f(S_b << s_b), m_b, t)  y = fma(t, alpha, y)
  *   SUPER32  I = sum sc_b (i_b << s_b), J = sum m_b (S_b << s_b), codes not centred
  *            t = fma(-f(J), dmin, f(I) d)                                               y = fma(t, alpha, y)
  *   SUPER16  I = sum sc_b (i_b << s_b/2) over 16-blocks                                 y = fma(f(I) d, alpha, y)

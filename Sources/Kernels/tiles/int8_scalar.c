@@ -38,6 +38,21 @@ static void block32(const mxl_kernel_row *row, const mxl_tile *tile) {
     }
 }
 
+static void block32_min(const mxl_tile *tile) {
+  const mxlk_activation *x = tile->x;
+  const uint8_t *codes = tile->weights;
+  const float *d = (const float *)(const void *)(codes + MXL_SUPERBLOCK * columns), *m = d + 8 * columns;
+  for (int32_t r = 0; r < tile->rows; r++)
+    for (int64_t c = 0; c < columns; c++) {
+      float t = 0, *y = tile->y + r * columns + c;
+      for (int64_t b = 0; b < tile->k / 32; b++) {
+        t = fmaf((float)(dot(codes, x + r, c, 32 * b, 32, 0) * (1 << x[r].shifts[b])), d[b * columns + c], t);
+        t = fmaf((float)x[r].sums32[b], m[b * columns + c], t);
+      }
+      *y = fmaf(t, x[r].alpha, *y);
+    }
+}
+
 static void super32(const mxl_tile *tile) {
   const mxlk_activation *x = tile->x;
   const uint8_t *codes = tile->weights;
@@ -97,6 +112,7 @@ static void group(const mxl_kernel_row *row, const mxl_tile *tile) {
 void mxlk_linear_expanded_int8_4x16__scalar(const mxl_kernel_row *row, const mxl_tile *tile) {
   switch (((const mxlk_block_format *)row->context)->scheme) {
     case MXLK_SCHEME_BLOCK32: block32(row, tile); break;
+    case MXLK_SCHEME_BLOCK32_MIN: block32_min(tile); break;
     case MXLK_SCHEME_SUPER32: super32(tile); break;
     case MXLK_SCHEME_SUPER16: super16(row, tile); break;
     case MXLK_SCHEME_GROUP: group(row, tile); break;

@@ -23,8 +23,9 @@ typedef _Float16 halves __attribute__((vector_size(2 * lanes)));
  * still packed, and then is taken apart in registers; code bits. Prefetches of what comes next are spread over the dots. */
 typedef struct weights {
   int packed, code_bits;
-  const uint8_t *codes, *high;        /* codes; packed: low nibbles (or bytes) and high bits */
-  const uint8_t *scales, *minima, *d; /* expanded: int32, pairs of int16, float; packed: bytes, bytes, halves */
+  const uint8_t *codes, *high; /* codes; packed: low nibbles (or bytes) and high bits */
+  /* Expanded: int32, pairs of int16, float; packed: bytes, bytes, halves. BLOCK32_MIN's minima are as d. */
+  const uint8_t *scales, *minima, *d;
   const char *next;
   int64_t step; /* bytes to prefetch a group of 4 k */
   int scale_bytes, group;
@@ -105,9 +106,9 @@ MXLK_INLINE weights weights_of(const mxl_kernel_row *row, const int packed, cons
   } else {
     w.scales = at + MXL_SUPERBLOCK * columns;
     w.minima = w.scales + 32 * columns;
-    w.d = w.scales + (format->scheme == MXLK_SCHEME_BLOCK32 || format->scheme == MXLK_SCHEME_GROUP ? 0
-                      : format->scheme == MXLK_SCHEME_SUPER32                                      ? 48
-                                                                                                   : 64) *
+    w.d = w.scales + (format->scheme == MXLK_SCHEME_SUPER32   ? 48
+                      : format->scheme == MXLK_SCHEME_SUPER16 ? 64
+                                                              : 0) *
                          columns;
   }
   return w;
@@ -162,10 +163,13 @@ MXLK_INLINE ints minima_at(const weights *w, int64_t p, int v) {
   return unsigned_bytes_at(at) | unsigned_bytes_at(at + columns) << 16;
 }
 
-MXLK_INLINE floats d_at(const weights *w, int64_t b, int v) {
+/* Of a line of d, or of BLOCK32_MIN's minima. */
+MXLK_INLINE floats line_at(const weights *w, const uint8_t *lines, int64_t b, int v) {
   int64_t at = b * columns + lanes * v;
-  return w->packed ? halves_at(w->d + 2 * at) : floats_at(w->d + 4 * at);
+  return w->packed ? halves_at(lines + 2 * at) : floats_at(lines + 4 * at);
 }
+
+MXLK_INLINE floats d_at(const weights *w, int64_t b, int v) { return line_at(w, w->d, b, v); }
 
 MXLK_INLINE floats group_scales_at(const weights *w, int64_t g, int v) {
   int64_t at = g * columns + lanes * v;
@@ -194,6 +198,24 @@ MXLK_INLINE void block32(const int rows, const weights *w, const mxlk_activation
     for (int v = 0; v < vectors; v++) {
       floats d = d_at(w, b, v);
       for (int r = 0; r < rows; r++) t[r][v] = fused(rounded(i[r][v]), d, t[r][v]);
+    }
+  }
+  for (int r = 0; r < rows; r++)
+    for (int v = 0; v < vectors; v++) finish(x + r, t[r][v], y + r * columns + lanes * v);
+}
+
+MXLK_INLINE void block32_min(const int rows, const weights *w, const mxlk_activation *x, const row_words *words,
+                             int64_t k, float *y) {
+  floats t[tile_rows][vectors];
+  for (int r = 0; r < rows; r++)
+    for (int v = 0; v < vectors; v++) t[r][v] = (floats){};
+  for (int64_t b = 0; b < k / 32; b++) {
+    ints i[tile_rows][vectors];
+    block_dots(rows, 0, w, x, words, b, i);
+    for (int v = 0; v < vectors; v++) {
+      floats d = d_at(w, b, v), m = line_at(w, w->minima, b, v);
+      for (int r = 0; r < rows; r++)
+        t[r][v] = fused(every_float(x[r].sums32[b]), m, fused(rounded(i[r][v]), d, t[r][v]));
     }
   }
   for (int r = 0; r < rows; r++)
@@ -290,6 +312,7 @@ MXLK_INLINE void run_superblocks(const mxlk_scheme scheme, const int code_bits, 
     for (int r = 0; r < rows; r++) words_of(scaled, blocks, x + r, zero, &words[r]);
     switch (scheme) {
       case MXLK_SCHEME_BLOCK32: block32(rows, &w, x, words, k, tile->y); break;
+      case MXLK_SCHEME_BLOCK32_MIN: block32_min(rows, &w, x, words, k, tile->y); break;
       case MXLK_SCHEME_SUPER32: super32(rows, &w, x, words, tile->y); break;
       case MXLK_SCHEME_SUPER16: super16(rows, &w, x, words, tile->y); break;
       case MXLK_SCHEME_GROUP: group(rows, &w, x, words, k, tile->y); break;
@@ -324,6 +347,10 @@ MXLK_INLINE void run_format(const int packed, const mxl_kernel_row *row, const m
       if (format->code_bits == 4) run_rows(MXLK_SCHEME_BLOCK32, 4, packed, row, tile);
       if (format->code_bits == 5) run_rows(MXLK_SCHEME_BLOCK32, 5, packed, row, tile);
       if (format->code_bits == 8) run_rows(MXLK_SCHEME_BLOCK32, 8, packed, row, tile);
+      break;
+    case MXLK_SCHEME_BLOCK32_MIN:
+      if (format->code_bits == 4) run_rows(MXLK_SCHEME_BLOCK32_MIN, 4, packed, row, tile);
+      if (format->code_bits == 5) run_rows(MXLK_SCHEME_BLOCK32_MIN, 5, packed, row, tile);
       break;
     case MXLK_SCHEME_SUPER32:
       if (format->code_bits == 4) run_rows(MXLK_SCHEME_SUPER32, 4, packed, row, tile);

@@ -11,7 +11,16 @@ from maxlinear.dtype import DType
 from maxlinear.graph.quantization import QuantizationEncoding
 
 #: The root mean square error on Gaussian values of deviation 1, as measured, and a per mille.
-GAUSSIAN = {"Q4_0": 0.08089, "Q8_0": 0.005352, "Q4_K": 0.07038, "Q5_K": 0.03471, "Q6_K": 0.01704}
+GAUSSIAN = {
+    "Q4_0": 0.08089,
+    "Q4_1": 0.07004,
+    "Q5_0": 0.04004,
+    "Q5_1": 0.03401,
+    "Q8_0": 0.005352,
+    "Q4_K": 0.07038,
+    "Q5_K": 0.03471,
+    "Q6_K": 0.01704,
+}
 
 
 def of_gguf(data, encoding):
@@ -49,7 +58,7 @@ def test_error_on_gaussian_values(encoding):
     values = np.random.default_rng(1).standard_normal((256, 4096)).astype(np.float32)
     got = error(values, encoding)
     assert got <= GAUSSIAN[encoding]
-    if encoding in ("Q4_0", "Q8_0"):
+    if encoding in ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"):
         kind = gguf.GGMLQuantizationType[encoding]
         again = gguf.dequantize(gguf.quantize(values, kind), kind)
         assert got <= np.sqrt(np.mean((again - values) ** 2))
@@ -70,7 +79,7 @@ def test_error_of_odd_rows(random, encoding, scale):
     rows *= np.float32(scale)
     again = maxlinear.dequantize(maxlinear.quantize(rows, encoding), encoding)
     assert (again[0] == 0).all()
-    bits = {"Q4_0": 4, "Q8_0": 8, "Q4_K": 4, "Q5_K": 5, "Q6_K": 6}[encoding]
+    bits = {"Q4_0": 4, "Q4_1": 4, "Q5_0": 5, "Q5_1": 5, "Q8_0": 8, "Q4_K": 4, "Q5_K": 5, "Q6_K": 6}[encoding]
     bound = np.abs(rows).max(axis=1, keepdims=True) * (2.0 ** (1 - bits) * 1.1) + 2.0**-17
     assert (np.abs(again - rows) <= bound).all()
 

@@ -18,6 +18,9 @@ from maxlinear.nn import MLPV2, LinearV2, QLinear
 #: Where a block's float16 scales are, and their size.
 SCALES = {
     "Q4_0": ([0], 1e-2),
+    "Q4_1": ([0, 2], 1e-2),
+    "Q5_0": ([0], 1e-2),
+    "Q5_1": ([0, 2], 1e-2),
     "Q8_0": ([0], 1e-3),
     "Q4_K": ([0, 2], 1e-3),
     "Q5_K": ([0, 2], 1e-3),

@@ -39,6 +39,9 @@ class QuantizationEncoding:
     name: str
 
     Q4_0: ClassVar[QuantizationEncoding]
+    Q4_1: ClassVar[QuantizationEncoding]
+    Q5_0: ClassVar[QuantizationEncoding]
+    Q5_1: ClassVar[QuantizationEncoding]
     Q8_0: ClassVar[QuantizationEncoding]
     Q4_K: ClassVar[QuantizationEncoding]
     Q5_K: ClassVar[QuantizationEncoding]
@@ -74,7 +77,7 @@ class QuantizationEncoding:
         return not self.name.startswith("GPTQ")
 
 
-for _name in ("Q4_0", "Q8_0", "Q4_K", "Q5_K", "Q6_K", "GPTQ"):
+for _name in ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K", "GPTQ"):
     setattr(QuantizationEncoding, _name, QuantizationEncoding(_name))
 
 
