@@ -8,7 +8,7 @@
 
 /* How scales apply to a superblock of 256 codes. */
 typedef enum mxlk_scheme {
-  MXLK_SCHEME_BLOCK32,     /* w = d_b (code - zero), one d for 32 codes: Q4_0, Q5_0, Q8_0 */
+  MXLK_SCHEME_BLOCK32,     /* w = d_b (code - zero), one d for 32 codes: Q4_0, Q5_0, Q8_0, IQ4_NL */
   MXLK_SCHEME_BLOCK32_MIN, /* w = d_b code + m_b, one d and one m for 32 codes: Q4_1, Q5_1 */
   MXLK_SCHEME_SUPER32,     /* w = d sc_b code - dmin m_b, unsigned bytes sc and m for 32 codes: Q4_K, Q5_K */
   MXLK_SCHEME_SUPER16,     /* w = d sc_b (code - zero), a signed byte sc for 16 codes: Q6_K */
@@ -34,14 +34,17 @@ struct mxlk_block_format {
   int32_t zero;        /* the code that means 0, where the format has a fixed one */
   int32_t group;       /* GROUP: codes that share a scale, 32 to 256, a divisor of 256 */
   int32_t scale_bytes; /* GROUP: 2 for halves, 4 for floats */
+  /* BLOCK32 of 4 bits: the 16 codes that the stored ones stand for, ascending; expanded panels hold these. NULL: the stored ones. */
+  const uint8_t *table;
   /* Takes k codes (a multiple of the block's elements, at most 256) of one stored row apart. */
   void (*column_from_blocks)(const mxlk_block_format *format, const uint8_t *blocks, int64_t k, mxlk_column *column);
   /* The inverse, byte for byte. */
   void (*blocks_from_column)(const mxlk_block_format *format, const mxlk_column *column, int64_t k, uint8_t *blocks);
 };
 
-/* The float32 values of a multiple of the block's elements: BLOCK32 d (code - zero); BLOCK32_MIN d code + m; SUPER32
- * (d sc) code - (dmin m); SUPER16 (d sc) (code - zero); GROUP scale (code - zero); each product, sum and difference rounded on its own. */
+/* The float32 values of a multiple of the block's elements: BLOCK32 d (code - zero), the code out of the table where there is one;
+ * BLOCK32_MIN d code + m; SUPER32 (d sc) code - (dmin m); SUPER16 (d sc) (code - zero); GROUP scale (code - zero); each product, sum and
+ * difference rounded on its own. */
 void mxlk_block_dequantize(const mxlk_block_format *format, const uint8_t *blocks, int64_t elements, float *values);
 
 /* The blocks of a multiple of the block's elements: a search for the codes and scales with the least sum of importance (value - w)^2,
@@ -77,10 +80,11 @@ static inline void mxlk_group_scale_store(const mxlk_block_format *format, uint3
 void mxlk_column_dequantize(const mxlk_block_format *format, const mxlk_column *column, int64_t k, float *values);
 
 extern const mxl_encoding mxlk_encoding_q4_0, mxlk_encoding_q5_0, mxlk_encoding_q8_0;
-extern const mxl_encoding mxlk_encoding_q4_1, mxlk_encoding_q5_1;
+extern const mxl_encoding mxlk_encoding_q4_1, mxlk_encoding_q5_1, mxlk_encoding_iq4_nl;
 extern const mxl_encoding mxlk_encoding_q4_k, mxlk_encoding_q5_k, mxlk_encoding_q6_k;
 
 extern const mxlk_block_format mxlk_format_q4_0, mxlk_format_q5_0, mxlk_format_q8_0, mxlk_format_q4_1, mxlk_format_q5_1;
+extern const mxlk_block_format mxlk_format_iq4_nl;
 extern const mxlk_block_format mxlk_format_q4_k, mxlk_format_q5_k, mxlk_format_q6_k;
 
 /* gptq/: groups of 32, 64, 128, 256 with scales as halves, then as floats. */

@@ -22,7 +22,8 @@ void mxlk_column_dequantize(const mxlk_block_format *format, const mxlk_column *
       case MXLK_SCHEME_SUPER16: factor = mxlk_float_from_half(column->d[0]) * (float)(int8_t)column->scales[b]; break;
     }
     for (int i = 0; i < 16; i++) {
-      float value = factor * (float)(column->codes[16 * b + i] - zero);
+      int32_t code = column->codes[16 * b + i];
+      float value = factor * (float)((format->table == NULL ? code : format->table[code]) - zero);
       values[16 * b + i] = mxlk_has_offsets(format->scheme) ? value - offset : value;
     }
   }

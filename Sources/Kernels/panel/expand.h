@@ -1,12 +1,16 @@
 /* From a packed superblock to an expanded one (panel.h). Written as plain loops over whole vectors: each file of tiles/ includes this
  * under its own target attribute, and the compiler vectorizes it for that CPU variant. `columns` is a constant there. A file whose target
- * converts halves to floats in hardware defines MXLK_CONVERTS_HALVES. */
+ * converts halves to floats in hardware (F16C), and has AVX2, defines MXLK_CONVERTS_HALVES. */
 #ifndef MXLK_PANEL_EXPAND_H
 #define MXLK_PANEL_EXPAND_H
 
 #include "contract.h"
 #include "float16.h"
 #include "panel/panel.h"
+
+#ifdef MXLK_CONVERTS_HALVES
+#include <immintrin.h>
+#endif
 
 /* The bits of `mask`, 16 or 48, from `position` on: moved left by 4 - position, or right. */
 MXLK_INLINE uint8_t mxlk_moved_bits(uint8_t bits, const int position, const int mask) {
@@ -32,6 +36,22 @@ MXLK_INLINE void mxlk_expand_codes(const uint8_t *restrict packed, const uint8_t
         second[i] |= mxlk_moved_bits(bits[i], position + each, mask);
       }
     }
+}
+
+/* Puts what the table says in the place of codes; count is a multiple of 32. */
+MXLK_INLINE void mxlk_look_up(const uint8_t table[16], int64_t count, uint8_t *codes) {
+#ifdef MXLK_CONVERTS_HALVES
+  __m128i entries;
+  memcpy(&entries, table, sizeof entries);
+  for (int64_t i = 0; i < count; i += 32) {
+    __m256i some;
+    memcpy(&some, codes + i, sizeof some);
+    some = _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(entries), some);
+    memcpy(codes + i, &some, sizeof some);
+  }
+#else
+  for (int64_t i = 0; i < count; i++) codes[i] = table[codes[i]];
+#endif
 }
 
 /* count is a multiple of 16. */
@@ -93,6 +113,7 @@ MXLK_INLINE void mxlk_expand(const mxlk_block_format *format, const uint8_t *res
     case 6: mxlk_expand_codes(packed, packed + layout.high, 6, columns, k, expanded); break;
     default: memcpy(expanded, packed, (size_t)(k * columns)); break;
   }
+  if (format->table != NULL) mxlk_look_up(format->table, k * columns, expanded);
   mxlk_expand_scales(format, &layout, packed, columns, k, expanded + MXL_SUPERBLOCK * columns);
 }
 

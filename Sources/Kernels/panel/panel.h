@@ -15,7 +15,7 @@
  *
  * Expanded superblock, in a thread's cache while all rows of x pass over it:
  *
- *   codes    byte [g][lane], room for 256 k
+ *   codes    byte [g][lane], room for 256 k; what the table says where the format has one
  *   then     BLOCK32: float d[8][output]
  *            BLOCK32_MIN: float d[8][output], float m[8][output]
  *            SUPER32: int32 sc[8][output], int16 m[4][output][2], float d[output], float dmin[output]

@@ -55,6 +55,26 @@ MXLK_INLINE float nearest_code(float v, float low, float high) {
   return (v + 0x1.8p23f) - 0x1.8p23f;
 }
 
+/* The codes between `low` and `high`: the integers, or what the format's table has. `step` is about their distance at the ends. */
+typedef struct grid {
+  float low, high, step;
+  const mxlk_block_format *format; /* of the table, or NULL */
+} grid;
+
+/* Entry i of the format's table as a centred code. */
+MXLK_INLINE float entry_of(const mxlk_block_format *format, int i) { return (float)(format->table[i] - format->zero); }
+
+/* The nearest codes of the grid. */
+MXLK_INLINE lanes nearest_on(const grid *codes, lanes v) {
+  if (codes->format == NULL) return nearest_codes(v, codes->low, codes->high);
+  lanes nearest = all(codes->low);
+  for (int i = 1; i < 16; i++) {
+    float entry = entry_of(codes->format, i), middle = (entry_of(codes->format, i - 1) + entry) / 2;
+    nearest = select(v > all(middle), all(entry), nearest);
+  }
+  return nearest;
+}
+
 /* 1 / v, and 0 where that is not finite. */
 MXLK_INLINE float inverse_of(float v) {
   float inverse = 1 / v;
@@ -126,10 +146,10 @@ MXLK_INLINE float extreme_of(const part *p) {
 }
 
 /* The least-squares factor for the codes that 1 / inverse gives, without an offset; *gain is how much it lowers the squared error. */
-MXLK_INLINE float fitted_factor(const part *p, float inverse, float low, float high, float *gain) {
+MXLK_INLINE float fitted_factor(const part *p, float inverse, const grid *codes, float *gain) {
   lanes xq = all(0), qq = all(0);
   for (int i = 0; i < p->vectors; i++) {
-    lanes q = nearest_codes(p->x[i] * inverse, low, high), wq = p->weight[i] * q;
+    lanes q = nearest_on(codes, p->x[i] * inverse), wq = p->weight[i] * q;
     xq += wq * p->x[i];
     qq += wq * q;
   }
@@ -143,20 +163,21 @@ MXLK_INLINE float fitted_factor(const part *p, float inverse, float low, float h
   return factor;
 }
 
-/* The factor for codes in [low, high]: the extreme value as a code near either end, fitted, then codes and factor in turn. */
-MXLK_INLINE float best_factor(const part *p, float low, float high) {
+/* The factor for codes of the grid: the extreme value as a code near either end, fitted, then codes and factor in turn. */
+MXLK_INLINE float best_factor(const part *p, const grid *codes) {
   float best = 0, best_gain = 0, gain;
   float inverse_extreme = inverse_of(extreme_of(p));
   for (int i = 0; i < 14; i++) {
-    float code = i < 10 ? low - 0.75f + 0.25f * (float)i : high - 0.25f + 0.25f * (float)(i - 10);
-    float factor = fitted_factor(p, code * inverse_extreme, low, high, &gain);
+    float steps = i < 10 ? -0.75f + 0.25f * (float)i : -0.25f + 0.25f * (float)(i - 10);
+    float code = (i < 10 ? codes->low : codes->high) + codes->step * steps;
+    float factor = fitted_factor(p, code * inverse_extreme, codes, &gain);
     if (gain > best_gain) {
       best_gain = gain;
       best = factor;
     }
   }
   for (int i = 0; i < 2; i++) {
-    float factor = fitted_factor(p, inverse_of(best), low, high, &gain);
+    float factor = fitted_factor(p, inverse_of(best), codes, &gain);
     if (gain > best_gain) {
       best_gain = gain;
       best = factor;
@@ -169,6 +190,7 @@ MXLK_INLINE void quantize_block32(const mxlk_block_format *format, const float *
                                   int64_t k, mxlk_column *column) {
   float low = (float)-format->zero, high = (float)(format->zero - 1);
   if (format->code_bits == 8) low = -high; /* the format's own rule */
+  const grid codes = {low, high, 1, NULL};
   for (int64_t b = 0; b < k / 32; b++) {
     part p = part_at(values + 32 * b, importance == NULL ? NULL : importance + 32 * b, 32);
     float factor;
@@ -176,7 +198,7 @@ MXLK_INLINE void quantize_block32(const mxlk_block_format *format, const float *
       float extreme = extreme_of(&p);
       factor = (extreme < 0 ? -extreme : extreme) / high;
     } else {
-      factor = best_factor(&p, low, high);
+      factor = best_factor(&p, &codes);
     }
     column->d[b] = half_of(factor);
     fit f = {mxlk_float_from_half(column->d[b]), 0};
@@ -184,14 +206,32 @@ MXLK_INLINE void quantize_block32(const mxlk_block_format *format, const float *
   }
 }
 
+/* BLOCK32 with a table. */
+MXLK_INLINE void quantize_table32(const mxlk_block_format *format, const float *values, const float *importance,
+                                  int64_t k, mxlk_column *column) {
+  const grid codes = {entry_of(format, 0), entry_of(format, 15), 16, format};
+  for (int64_t b = 0; b < k / 32; b++) {
+    part p = part_at(values + 32 * b, importance == NULL ? NULL : importance + 32 * b, 32);
+    column->d[b] = half_of(best_factor(&p, &codes));
+    float inverse = inverse_of(mxlk_float_from_half(column->d[b]));
+    for (int i = 0; i < 32; i++) {
+      float v = p.x[i / 16][i % 16] * inverse;
+      uint8_t code = 0;
+      for (int j = 1; j < 16; j++) code += v > (entry_of(format, j - 1) + entry_of(format, j)) / 2;
+      column->codes[32 * b + i] = code;
+    }
+  }
+}
+
 MXLK_INLINE void quantize_super16(const mxlk_block_format *format, const float *values, const float *importance,
                                   mxlk_column *column) {
   float low = (float)-format->zero, high = (float)(format->zero - 1);
+  const grid codes = {low, high, 1, NULL};
   part parts[16];
   float factors[16], scales[16], extreme = 0;
   for (int b = 0; b < 16; b++) {
     parts[b] = part_at(values + 16 * b, importance == NULL ? NULL : importance + 16 * b, 16);
-    factors[b] = best_factor(&parts[b], low, high);
+    factors[b] = best_factor(&parts[b], &codes);
     float magnitude = factors[b] < 0 ? -factors[b] : factors[b];
     if (magnitude > (extreme < 0 ? -extreme : extreme)) extreme = factors[b];
   }
@@ -399,7 +439,12 @@ MXLK_INLINE void quantize_group(const mxlk_block_format *format, const float *va
 MXLK_INLINE void column_quantize(const mxlk_block_format *format, const float *values, const float *importance,
                                  int64_t k, mxlk_column *column) {
   switch (format->scheme) {
-    case MXLK_SCHEME_BLOCK32: quantize_block32(format, values, importance, k, column); break;
+    case MXLK_SCHEME_BLOCK32:
+      if (format->table != NULL)
+        quantize_table32(format, values, importance, k, column);
+      else
+        quantize_block32(format, values, importance, k, column);
+      break;
     case MXLK_SCHEME_BLOCK32_MIN: quantize_block32_min(format, values, importance, k, column); break;
     case MXLK_SCHEME_SUPER32: quantize_super32(format, values, importance, column); break;
     case MXLK_SCHEME_SUPER16: quantize_super16(format, values, importance, column); break;

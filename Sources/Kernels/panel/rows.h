@@ -26,7 +26,8 @@ void mxlk_block_unpack(const mxl_kernel_row *row, const void *packed, int64_t pa
 
 extern const mxl_kernel_row mxlk_rows_q4_0[MXLK_BLOCK_ROWS], mxlk_rows_q5_0[MXLK_BLOCK_ROWS],
     mxlk_rows_q8_0[MXLK_BLOCK_ROWS];
-extern const mxl_kernel_row mxlk_rows_q4_1[MXLK_BLOCK_ROWS], mxlk_rows_q5_1[MXLK_BLOCK_ROWS];
+extern const mxl_kernel_row mxlk_rows_q4_1[MXLK_BLOCK_ROWS], mxlk_rows_q5_1[MXLK_BLOCK_ROWS],
+    mxlk_rows_iq4_nl[MXLK_BLOCK_ROWS];
 extern const mxl_kernel_row mxlk_rows_q4_k[MXLK_BLOCK_ROWS], mxlk_rows_q5_k[MXLK_BLOCK_ROWS],
     mxlk_rows_q6_k[MXLK_BLOCK_ROWS];
 extern const mxl_kernel_row mxlk_rows_gptq[MXLK_GPTQ_FORMATS][MXLK_BLOCK_ROWS];

@@ -41,6 +41,12 @@ MXLK_INLINE void words_of(const int scaled, const int blocks, const mxlk_activat
   for (int b = 0; b < 8; b++) words->factors[b] = scaled ? x->shifts[b] : 0x10001 << x->shifts[b];
 }
 
+MXLK_INLINE bytes looked_up(const uint8_t *table, bytes codes) {
+  __m128i entries;
+  memcpy(&entries, table, sizeof entries);
+  return (bytes)_mm256_shuffle_epi8(_mm256_broadcastsi128_si256(entries), (__m256i)codes);
+}
+
 MXLK_INLINE ints add_pair_products(ints j, ints a, ints b) {
   return j + (ints)_mm256_madd_epi16((__m256i)a, (__m256i)b);
 }

@@ -30,6 +30,12 @@ MXLK_INLINE ints add_four_products(ints dots, bytes codes, ints q) {
   return (ints)_mm512_dpbusd_epi32((__m512i)dots, (__m512i)codes, (__m512i)q);
 }
 
+MXLK_INLINE bytes looked_up(const uint8_t *table, bytes codes) {
+  __m128i entries;
+  memcpy(&entries, table, sizeof entries);
+  return (bytes)_mm512_shuffle_epi8(_mm512_broadcast_i32x4(entries), (__m512i)codes);
+}
+
 MXLK_INLINE ints add_pair_products(ints j, ints a, ints b) {
   return (ints)_mm512_dpwssd_epi32((__m512i)j, (__m512i)a, (__m512i)b);
 }

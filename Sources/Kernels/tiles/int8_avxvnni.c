@@ -17,6 +17,12 @@ MXLK_INLINE ints add_four_products(ints dots, bytes codes, ints q) {
   return (ints)_mm256_dpbusd_avx_epi32((__m256i)dots, (__m256i)codes, (__m256i)q);
 }
 
+MXLK_INLINE bytes looked_up(const uint8_t *table, bytes codes) {
+  __m128i entries;
+  memcpy(&entries, table, sizeof entries);
+  return (bytes)_mm256_shuffle_epi8(_mm256_broadcastsi128_si256(entries), (__m256i)codes);
+}
+
 MXLK_INLINE ints add_pair_products(ints j, ints a, ints b) {
   return (ints)_mm256_dpwssd_avx_epi32((__m256i)j, (__m256i)a, (__m256i)b);
 }

@@ -11,6 +11,8 @@
 
 enum { columns = lanes * vectors };
 
+enum { expanded_codes, packed_codes, packed_table };
+
 typedef int32_t ints __attribute__((vector_size(4 * lanes)));
 typedef float floats __attribute__((vector_size(4 * lanes)));
 typedef uint8_t bytes __attribute__((vector_size(4 * lanes))); /* 4 consecutive codes of each output */
@@ -22,7 +24,8 @@ typedef _Float16 halves __attribute__((vector_size(2 * lanes)));
 /* Where a kernel's codes and scales come from. All but the pointers are constants at every call: whether the superblock is expanded or
  * still packed, and then is taken apart in registers; code bits. Prefetches of what comes next are spread over the dots. */
 typedef struct weights {
-  int packed, code_bits;
+  int packed, code_bits; /* `packed` may be packed_table: nibbles that stand for codes of 8 bits */
+  const uint8_t *table;
   const uint8_t *codes, *high; /* codes; packed: low nibbles (or bytes) and high bits */
   /* Expanded: int32, pairs of int16, float; packed: bytes, bytes, halves. BLOCK32_MIN's minima are as d. */
   const uint8_t *scales, *minima, *d;
@@ -48,6 +51,9 @@ static void block_dots(const int rows, const int centred, const weights *w, cons
 /* sums[r][v] += scale_at(b, v) ((sum of (code - zero) q) << s) over sub-block b of `blocks`. */
 static void add_scaled_dots(const int rows, const int blocks, const weights *w, const mxlk_activation *x,
                             const row_words *words, int64_t b, ints sums[][vectors]);
+
+/* What a table of 16 bytes has for each of the codes. */
+static bytes looked_up(const uint8_t *table, bytes codes);
 
 /* j += the two products of each pair of int16. */
 static ints add_pair_products(ints j, ints a, ints b);
@@ -96,6 +102,7 @@ MXLK_INLINE weights weights_of(const mxl_kernel_row *row, const int packed, cons
   w.step = tile->next == NULL ? 0 : tile->next_bytes / (tile->k / 4);
   const mxlk_block_format *format = row->context;
   w.scale_bytes = format->scale_bytes;
+  w.table = format->table;
   w.group = format->group;
   if (packed) {
     mxlk_panel_layout layout = mxlk_panel_layout_of(format, columns, k);
@@ -127,11 +134,12 @@ MXLK_INLINE void move(weights *w, int64_t bytes) {
 
 /* The codes of a vector's outputs in group g of 4 k. */
 MXLK_INLINE bytes codes_at(const weights *w, int64_t g, int v) {
-  const int width = 4 * columns, whole = !w->packed || w->code_bits == 8;
+  const int width = 4 * columns, whole = !w->packed || (w->packed == packed_codes && w->code_bits == 8);
   bytes low;
   memcpy(&low, w->codes + (whole ? g : g / 2) * width + 4 * lanes * v, sizeof low);
   if (whole) return low;
   bytes nibbles = (g % 2 ? (bytes)((words)low >> 4) : low) & 15;
+  if (w->packed == packed_table) return looked_up(w->table, nibbles);
   if (w->code_bits == 4) return nibbles;
   /* The high bits of this group, moved to bit 4 (and 5): left by 4 - position, or right. */
   int position = (int)(w->code_bits == 5 ? g % 8 : 2 * (g % 4));
@@ -145,7 +153,8 @@ MXLK_INLINE bytes codes_at(const weights *w, int64_t g, int v) {
 /* Asks for what comes next, a share a group of 4 k. */
 MXLK_INLINE void prefetch_at(const weights *w, int64_t g) {
   /* An eighth for scales; expanded weights have others to come, which are looked after once a tile. */
-  const int share = w->packed ? 4 * columns * w->code_bits / 8 * 9 / 8 : 64;
+  const int bits = w->packed == packed_table ? 4 : w->code_bits;
+  const int share = w->packed ? 4 * columns * bits / 8 * 9 / 8 : 64;
   for (int line = 0; line < (share + 63) / 64; line++) __builtin_prefetch(w->next + g * w->step + 64 * line, 0, 3);
 }
 
@@ -344,6 +353,10 @@ MXLK_INLINE void run_format(const int packed, const mxl_kernel_row *row, const m
   const mxlk_block_format *format = row->context;
   switch (format->scheme) {
     case MXLK_SCHEME_BLOCK32:
+      if (format->table != NULL) {
+        run_rows(MXLK_SCHEME_BLOCK32, 8, packed ? packed_table : expanded_codes, row, tile);
+        break;
+      }
       if (format->code_bits == 4) run_rows(MXLK_SCHEME_BLOCK32, 4, packed, row, tile);
       if (format->code_bits == 5) run_rows(MXLK_SCHEME_BLOCK32, 5, packed, row, tile);
       if (format->code_bits == 8) run_rows(MXLK_SCHEME_BLOCK32, 8, packed, row, tile);

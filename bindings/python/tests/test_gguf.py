@@ -71,7 +71,7 @@ def test_tensors(tmp_path, tensors, alignment, version):
 def test_layers(tmp_path, tensors, encoding, random):
     weights = load_weights(write(tmp_path / "a.gguf", tensors))
     weight = weights.blk[0][encoding]
-    x = random.standard_normal((3, 512)).astype(np.float32)
+    x = random.standard_normal((57, 512)).astype(np.float32)
     exact = x.astype(np.float64) @ dequantized(tensors[f"blk.0.{encoding}"][0], encoding).T
     own = QuantizationEncoding(encoding)
     layers = [QLinear(weight), Linear.create(DType.uint8, own, 512, 6, weight)]

@@ -46,6 +46,7 @@ class QuantizationEncoding:
     Q4_K: ClassVar[QuantizationEncoding]
     Q5_K: ClassVar[QuantizationEncoding]
     Q6_K: ClassVar[QuantizationEncoding]
+    IQ4_NL: ClassVar[QuantizationEncoding]
     GPTQ: ClassVar[QuantizationEncoding]
 
     @property
@@ -77,7 +78,7 @@ class QuantizationEncoding:
         return not self.name.startswith("GPTQ")
 
 
-for _name in ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K", "GPTQ"):
+for _name in ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "GPTQ"):
     setattr(QuantizationEncoding, _name, QuantizationEncoding(_name))
 
 
