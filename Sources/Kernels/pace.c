@@ -18,8 +18,11 @@ static _Atomic int32_t paces[PLACES][SIZES];
  * the first of a process meet pages that are not there. */
 #define WEIGHT 8
 #define SLOWEST 4
-/* Every so many calls of a host thread try what seems slower. */
-#define TRIED_CALLS 64
+/* Of so many calls of a host thread the first few have all threads and a few in the middle one, whatever seems faster. Many threads need
+ * more tries in a row than it takes for workers to stay awake (parallel.c). */
+#define ROUND_CALLS 4096
+#define TOGETHER_CALLS 64
+#define ALONE_CALLS 8
 
 static int size_of(int64_t rows) {
   int size = 0;
@@ -55,9 +58,10 @@ int32_t mxlk_pace_threads(const mxl_kernel_row *kernel, int64_t rows, int64_t pr
   int64_t alone = expected(kernel, rows, products, 1);
   if (alone / LEAST_WORK < threads) threads = (int32_t)(alone / LEAST_WORK);
   if (threads < 2) return 1;
-  int worth = expected(kernel, rows, products, threads) < alone;
-  if (++calls % TRIED_CALLS == 0) worth = !worth;
-  return worth ? threads : 1;
+  uint32_t call = calls++ % ROUND_CALLS;
+  if (call < TOGETHER_CALLS) return threads;
+  if (call - ROUND_CALLS / 2 < ALONE_CALLS) return 1;
+  return expected(kernel, rows, products, threads) < alone ? threads : 1;
 }
 
 void mxlk_pace_learn(const mxl_kernel_row *kernel, int64_t rows, int64_t products, int32_t threads,
