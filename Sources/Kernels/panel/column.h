@@ -57,6 +57,18 @@ static inline int mxlk_has_offsets(mxlk_scheme scheme) {
   return scheme == MXLK_SCHEME_BLOCK32_MIN || scheme == MXLK_SCHEME_SUPER32;
 }
 
+/* The nibbles of a block of 32 codes: the low ones are the first 16, as in Q4_0. */
+static inline void mxlk_codes_from_nibbles(const uint8_t *nibbles, uint8_t *codes) {
+  for (int i = 0; i < 16; i++) {
+    codes[i] = nibbles[i] & 15;
+    codes[16 + i] = nibbles[i] >> 4;
+  }
+}
+
+static inline void mxlk_nibbles_from_codes(const uint8_t *codes, uint8_t *nibbles) {
+  for (int i = 0; i < 16; i++) nibbles[i] = (uint8_t)(codes[16 + i] << 4 | codes[i]);
+}
+
 /* The number of groups of a column of k codes under GROUP. */
 static inline int64_t mxlk_group_count(const mxlk_block_format *format, int64_t k) {
   return (k + format->group - 1) / format->group;

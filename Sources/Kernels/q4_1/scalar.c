@@ -18,10 +18,7 @@ static void column_from_blocks(const mxlk_block_format *format, const uint8_t *b
     memcpy(&block, blocks + b * (int64_t)sizeof block, sizeof block);
     column->d[b] = block.d;
     column->m[b] = block.m;
-    for (int i = 0; i < 16; i++) {
-      column->codes[32 * b + i] = block.codes[i] & 15;
-      column->codes[32 * b + 16 + i] = block.codes[i] >> 4;
-    }
+    mxlk_codes_from_nibbles(block.codes, column->codes + 32 * b);
   }
 }
 
@@ -29,8 +26,7 @@ static void blocks_from_column(const mxlk_block_format *format, const mxlk_colum
   (void)format;
   for (int64_t b = 0; b < k / 32; b++) {
     mxlk_q4_1_block block = {.d = column->d[b], .m = column->m[b]};
-    for (int i = 0; i < 16; i++)
-      block.codes[i] = (uint8_t)(column->codes[32 * b + 16 + i] << 4 | column->codes[32 * b + i]);
+    mxlk_nibbles_from_codes(column->codes + 32 * b, block.codes);
     memcpy(blocks + b * (int64_t)sizeof block, &block, sizeof block);
   }
 }
