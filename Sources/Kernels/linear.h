@@ -4,11 +4,11 @@
 
 #include "kernels.h"
 
-/* Lowers the job's threads to what its work pays for now, and returns the bytes of scratch that it needs with so many, a multiple of 64;
- * grows with its number of rows. */
-size_t mxlk_linear_scratch(mxlk_linear_job *job);
+/* Lowers the threads of the first of so many jobs, which stand for all, to what the work pays for now, and returns the bytes of scratch that the jobs need
+ * with so many, a multiple of 64; grows with their number of rows. The jobs are as in mxlk_linear_run_together. */
+size_t mxlk_linear_scratch(mxlk_linear_job *jobs, int32_t count);
 
-/* Runs the job in scratch, aligned to 64 bytes. Cannot fail. */
-void mxlk_linear_run_in(const mxlk_linear_job *job, char *scratch);
+/* Runs the jobs in scratch, aligned to 64 bytes. Cannot fail. */
+void mxlk_linear_run_in(const mxlk_linear_job *jobs, int32_t count, char *scratch);
 
 #endif

@@ -1,7 +1,7 @@
 /* The gated MLP: y = down(activation(gate x) * (up x)).
  *
  * Rows are taken in chunks whose h fits HIDDEN_BYTES. A chunk is two jobs of linear.c: gate and up in one pass over x, the activation
- * and the product in its epilogue, h in float32; then down. All scratch is taken before the first, so that nothing fails half-way. */
+ * and the product in its epilogue where one kernel row runs both, h in float32; then down. All scratch is taken before the first, so that nothing fails half-way. */
 #include "activation/gate.h"
 #include "activation/rows.h"
 #include "contract.h"
@@ -14,8 +14,8 @@
 #define HIDDEN_BYTES ((int64_t)64 << 20)
 
 typedef struct mlp_plan {
-  mxlk_linear_job up, gate, down;
-  int fused; /* gate and up share one pass: then gate is not run on its own */
+  mxlk_linear_job inner[2], down; /* of up and, unless it is part of up's, of gate */
+  int fused;                      /* it is */
   int64_t hidden_dim;
   float *gates; /* a chunk's rows of gate x, when not fused */
 } mlp_plan;
@@ -62,20 +62,21 @@ static void *origin(float *hidden, int64_t begin, int64_t hidden_dim) {
 }
 
 static mlp_plan plan_of(const mxlk_mlp_job *mlp) {
-  mlp_plan p = {.up = mlp->job, .down = mlp->job};
+  mlp_plan p = {.inner = {mlp->job, mlp->job}, .down = mlp->job};
   int32_t shards = mlp->job.shard_count == 0 ? 1 : mlp->job.shard_count;
   for (int32_t i = 0; i < shards; i++) p.hidden_dim += mlp->up[i].source.out_dim;
   p.fused = mlp->gate->row == mlp->up->row && mlp->gate->bfloat16_row == mlp->up->bfloat16_row &&
             mlp->gate->columns == mlp->up->columns;
-  p.up.weights = mlp->up;
-  p.up.accumulate = 0;
-  p.up.y_dtype = MXL_FLOAT32;
-  hidden_strides(&p.up.rows, p.hidden_dim, p.up.rows.y_strides);
-  p.gate = p.up;
-  p.gate.weights = mlp->gate;
+  mxlk_linear_job *up = &p.inner[0], *gate = &p.inner[1];
+  up->weights = mlp->up;
+  up->accumulate = 0;
+  up->y_dtype = MXL_FLOAT32;
+  hidden_strides(&up->rows, p.hidden_dim, up->rows.y_strides);
+  *gate = *up;
+  gate->weights = mlp->gate;
   if (p.fused) {
-    p.up.gate = mlp->gate;
-    p.up.activation = mlp->activation;
+    up->gate = mlp->gate;
+    up->activation = mlp->activation;
   }
   p.down.weights = mlp->down;
   p.down.x_dtype = MXL_FLOAT32;
@@ -85,18 +86,18 @@ static mlp_plan plan_of(const mxlk_mlp_job *mlp) {
 
 static size_t most(size_t a, size_t b) { return a > b ? a : b; }
 
+static int32_t inner_count(const mlp_plan *p) { return p->fused ? 1 : 2; }
+
 static void run_chunk(mlp_plan *p, int32_t activation, int64_t begin, int64_t count, float *hidden, char *scratch) {
-  p->up.row_begin = p->gate.row_begin = p->down.row_begin = begin;
-  p->up.row_count = p->gate.row_count = p->down.row_count = count;
-  p->up.y = origin(hidden, begin, p->hidden_dim);
-  p->gate.y = origin(p->gates, begin, p->hidden_dim);
-  p->down.x = p->up.y;
-  mxlk_linear_run_in(&p->up, scratch);
-  if (!p->fused) {
-    mxlk_linear_run_in(&p->gate, scratch);
-    mxlk_gate_run(activation, p->gates, hidden, count * p->hidden_dim, hidden);
-  }
-  mxlk_linear_run_in(&p->down, scratch);
+  mxlk_linear_job *up = &p->inner[0], *gate = &p->inner[1];
+  up->row_begin = gate->row_begin = p->down.row_begin = begin;
+  up->row_count = gate->row_count = p->down.row_count = count;
+  up->y = origin(hidden, begin, p->hidden_dim);
+  gate->y = origin(p->gates, begin, p->hidden_dim);
+  p->down.x = up->y;
+  mxlk_linear_run_in(p->inner, inner_count(p), scratch);
+  if (!p->fused) mxlk_gate_run(activation, p->gates, hidden, count * p->hidden_dim, hidden);
+  mxlk_linear_run_in(&p->down, 1, scratch);
 }
 
 mxl_status mxlk_mlp_run(const mxlk_mlp_job *mlp) {
@@ -106,12 +107,11 @@ mxl_status mxlk_mlp_run(const mxlk_mlp_job *mlp) {
   int64_t each = HIDDEN_BYTES / 4 / p.hidden_dim, chunks = rows / (each < 1 ? 1 : each) + 1;
   if (chunks > rows) chunks = rows;
   int64_t most_rows = rows / chunks + (rows % chunks != 0);
-  p.up.row_count = p.gate.row_count = p.down.row_count = most_rows;
-  p.up.y = p.gate.y = NULL;
+  p.inner[0].row_count = p.inner[1].row_count = p.down.row_count = most_rows;
+  p.inner[0].y = p.inner[1].y = NULL;
   p.down.x = NULL;
   size_t hidden_bytes = mxlk_align_up((size_t)most_rows * (size_t)p.hidden_dim * 4);
-  size_t scratch_bytes = most(mxlk_linear_scratch(&p.up), mxlk_linear_scratch(&p.down));
-  if (!p.fused) scratch_bytes = most(scratch_bytes, mxlk_linear_scratch(&p.gate));
+  size_t scratch_bytes = most(mxlk_linear_scratch(p.inner, inner_count(&p)), mxlk_linear_scratch(&p.down, 1));
   mxlk_arena arena;
   if (!mxlk_arena_take(hidden_bytes * (p.fused ? 1 : 2) + scratch_bytes, &arena)) return MXL_OUT_OF_MEMORY;
   float *hidden = (float *)(void *)(arena.memory + scratch_bytes);

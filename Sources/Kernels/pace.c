@@ -2,7 +2,7 @@
 
 #include <stdatomic.h>
 
-/* Femtoseconds a product, one number for each kernel row, number of threads, power of two of x's rows, and power of four of the weights, which lie
+/* Femtoseconds a product, one number for each kernel row or mixture of them, number of threads, power of two of x's rows, and power of four of the weights, which lie
  * in a nearer or farther memory. Those that meet in one place spoil each other's and nothing else. */
 #define PLACES 512
 #define SIZES 8
@@ -30,10 +30,10 @@ static int size_of(int64_t rows) {
   return size;
 }
 
-static _Atomic int32_t *place_of(const mxl_kernel_row *kernel, int64_t rows, int64_t products, int32_t threads) {
+static _Atomic int32_t *place_of(uint64_t kernels, int64_t rows, int64_t products, int32_t threads) {
   uint64_t weights = (uint64_t)products / (uint64_t)(rows > 1 ? rows : 1);
   uint64_t magnitude = (uint64_t)(64 - __builtin_clzll(weights | 1)) / 2;
-  uint64_t key = (uint64_t)(uintptr_t)kernel + (magnitude << 48) + ((uint64_t)threads << 54);
+  uint64_t key = kernels + (magnitude << 48) + ((uint64_t)threads << 54);
   return &paces[key * UINT64_C(0x9e3779b97f4a7c15) >> 55][size_of(rows)];
 }
 
@@ -47,31 +47,30 @@ static int64_t first_alone(int64_t rows, int64_t products) {
 }
 
 /* Of a call on so many threads. */
-static int64_t expected(const mxl_kernel_row *kernel, int64_t rows, int64_t products, int32_t threads) {
-  int64_t pace = atomic_load_explicit(place_of(kernel, rows, products, threads), memory_order_relaxed);
+static int64_t expected(uint64_t kernels, int64_t rows, int64_t products, int32_t threads) {
+  int64_t pace = atomic_load_explicit(place_of(kernels, rows, products, threads), memory_order_relaxed);
   if (pace != 0) return nanoseconds_of(pace, products);
-  return threads == 1 ? first_alone(rows, products) : expected(kernel, rows, products, 1) / threads + FIRST_OPENING;
+  return threads == 1 ? first_alone(rows, products) : expected(kernels, rows, products, 1) / threads + FIRST_OPENING;
 }
 
-int32_t mxlk_pace_threads(const mxl_kernel_row *kernel, int64_t rows, int64_t products, int32_t threads) {
+int32_t mxlk_pace_threads(uint64_t kernels, int64_t rows, int64_t products, int32_t threads) {
   static _Thread_local uint32_t calls;
-  int64_t alone = expected(kernel, rows, products, 1);
+  int64_t alone = expected(kernels, rows, products, 1);
   if (alone / LEAST_WORK < threads) threads = (int32_t)(alone / LEAST_WORK);
   if (threads < 2) return 1;
   uint32_t call = calls++ % ROUND_CALLS;
   if (call < TOGETHER_CALLS) return threads;
   if (call - ROUND_CALLS / 2 < ALONE_CALLS) return 1;
-  return expected(kernel, rows, products, threads) < alone ? threads : 1;
+  return expected(kernels, rows, products, threads) < alone ? threads : 1;
 }
 
-void mxlk_pace_learn(const mxl_kernel_row *kernel, int64_t rows, int64_t products, int32_t threads,
-                     int64_t nanoseconds) {
-  int64_t pace, before = expected(kernel, rows, products, threads);
+void mxlk_pace_learn(uint64_t kernels, int64_t rows, int64_t products, int32_t threads, int64_t nanoseconds) {
+  int64_t pace, before = expected(kernels, rows, products, threads);
   if (products < 1) return;
   if (nanoseconds > SLOWEST * before) nanoseconds = SLOWEST * before;
   if (__builtin_mul_overflow(before + (nanoseconds - before) / WEIGHT, 1000000, &pace)) return;
   pace /= products;
   /* Scalar code takes a nanosecond or two a product. */
   pace = pace < 1 ? 1 : pace > 100000000 ? 100000000 : pace;
-  atomic_store_explicit(place_of(kernel, rows, products, threads), (int32_t)pace, memory_order_relaxed);
+  atomic_store_explicit(place_of(kernels, rows, products, threads), (int32_t)pace, memory_order_relaxed);
 }

@@ -4,13 +4,12 @@
 
 #include "kernels.h"
 
-/* One or `threads` of them, for so many products (rows of x, times weights) of this kernel row: what has been faster for as many threads, about as
- * many rows of x and about as many weights, or before anything was measured, a careful guess. Now and then either, to learn whether that is
- * still so. Integers only: the caller's floating point environment may trap. */
-int32_t mxlk_pace_threads(const mxl_kernel_row *kernel, int64_t rows, int64_t products, int32_t threads);
+/* One or `threads` of them, for so many products (rows of x, times weights) of these kernels, a kernel row's address or several mixed: what has
+ * been faster for as many threads, about as many rows of x and about as many weights, or before anything was measured, a careful guess. Now and
+ * then either, to learn whether that is still so. Integers only: the caller's floating point environment may trap. */
+int32_t mxlk_pace_threads(uint64_t kernels, int64_t rows, int64_t products, int32_t threads);
 
 /* What a call on so many threads has taken. */
-void mxlk_pace_learn(const mxl_kernel_row *kernel, int64_t rows, int64_t products, int32_t threads,
-                     int64_t nanoseconds);
+void mxlk_pace_learn(uint64_t kernels, int64_t rows, int64_t products, int32_t threads, int64_t nanoseconds);
 
 #endif

@@ -68,6 +68,7 @@ int main(int count, char **arguments) {
   }
   expect("a caller with FTZ and DAZ", check_rows_in_environment(CHECK_FLUSH, 0), 1);
   expect("MLPs of a caller with FTZ and DAZ", check_mlps_in_environment(CHECK_FLUSH, 0), 0);
+  expect("jobs together and one by one", check_jobs_together(CHECK_DEFAULT_ENVIRONMENT), 1);
   expect("the search for codes and scales", check_quantize_variants(), 0);
   expect("a batch and its rows alone", check_batch_against_single_rows(), 1);
   return failed;

@@ -1,62 +1,12 @@
 /* The fused MLP against its three linears. */
 #include "environment.h"
+#include "matrix.h"
 #include "problem.h"
 
 #include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { HIDDEN = 512, LENGTH = 768, MOST_ROWS = 37 };
-
-typedef struct matrix {
-  mxlk_linear_weights weights;
-  void *stored, *packed;
-} matrix;
-
-static float number(uint32_t *state) {
-  *state = *state * 1664525u + 1013904223u;
-  return (float)((int32_t)*state >> 8) / 0x1p23f;
-}
-
-static void matrix_free(matrix *m) {
-  free(m->stored);
-  mxlk_free(m->packed);
-  free((void *)(uintptr_t)m->weights.bias);
-}
-
-/* Random weights in an encoding, packed for a row. False without memory. */
-static int matrix_make(matrix *m, const mxl_encoding *encoding, const mxl_kernel_row *row, int64_t out_dim,
-                       int64_t in_dim, uint32_t seed) {
-  int64_t row_bytes = in_dim / encoding->elements_per_block * encoding->block_size;
-  float *values = malloc((size_t)(out_dim * in_dim) * 4), *bias = malloc((size_t)out_dim * 4);
-  *m = (matrix){.stored = malloc((size_t)(out_dim * row_bytes)),
-                .packed = mxlk_allocate(mxlk_panel_bytes(row, in_dim) * (size_t)mxlk_panel_count(row, out_dim))};
-  m->weights = (mxlk_linear_weights){.row = row, .packed = m->packed, .bias = bias};
-  m->weights.bfloat16_row = mxlk_row_find_compatible(row, MXL_COMPUTE_BFLOAT16, mxlk_cpu_features());
-  if (values == NULL || bias == NULL || m->stored == NULL || m->packed == NULL) {
-    free(values);
-    return 0;
-  }
-  for (int64_t i = 0; i < out_dim * in_dim; i++) values[i] = number(&seed) / 16;
-  for (int64_t i = 0; i < out_dim; i++) bias[i] = number(&seed);
-  mxlk_blocks_job job = {.encoding = encoding,
-                         .values = values,
-                         .dtype = MXL_FLOAT32,
-                         .blocks = m->stored,
-                         .rows = out_dim,
-                         .k = in_dim,
-                         .threads = 2};
-  if (encoding->dtype == MXL_UINT8)
-    mxlk_quantize(&job);
-  else
-    mxlk_convert(MXL_FLOAT32, values, encoding->dtype, m->stored, out_dim * in_dim);
-  free(values);
-  mxl_source source = {sizeof source, __builtin_inff(), m->stored, row_bytes, in_dim, out_dim};
-  mxlk_linear_pack(row, &source, m->packed, 2);
-  source.data = NULL;
-  m->weights.source = source;
-  return 1;
-}
 
 static mxlk_linear_job job_of(const mxlk_linear_weights *weights, const float *x, float *y, int64_t rows,
                               int32_t threads) {
@@ -72,7 +22,7 @@ static void check_one(const mxl_encoding *encoding, int32_t compute, const matri
   static float x[MOST_ROWS * HIDDEN], y[MOST_ROWS * HIDDEN], expected[MOST_ROWS * HIDDEN];
   static float gates[MOST_ROWS * LENGTH], ups[MOST_ROWS * LENGTH];
   uint32_t seed = (uint32_t)rows;
-  for (int64_t i = 0; i < rows * HIDDEN; i++) x[i] = number(&seed) * (i % 97 == 0 ? 1e-30f : 1);
+  for (int64_t i = 0; i < rows * HIDDEN; i++) x[i] = matrix_number(&seed) * (i % 97 == 0 ? 1e-30f : 1);
   int32_t activation = (int32_t)(rows % 6);
   mxlk_linear_job job = job_of(&parts[0].weights, x, gates, rows, 1);
   mxl_status status = mxlk_linear_run(&job);
@@ -106,14 +56,20 @@ static void visit_mlp(const mxl_encoding *encoding, int32_t compute, void *conte
   visit *v = context;
   const mxl_kernel_row *row = mxlk_row_find(MXL_OP_LINEAR, encoding->name, compute, mxlk_cpu_features());
   if (row == NULL || compute == MXL_COMPUTE_BFLOAT16) return;
-  matrix parts[3];
-  int made = matrix_make(&parts[0], encoding, row, LENGTH, HIDDEN, 1);
-  made &= matrix_make(&parts[1], encoding, row, HIDDEN, LENGTH, 2);
-  made &= matrix_make(&parts[2], encoding, row, LENGTH, HIDDEN, 3);
+  const mxl_kernel_row *dense = mxlk_row_find(MXL_OP_LINEAR, "F32", MXL_COMPUTE_FLOAT32, mxlk_cpu_features());
+  matrix parts[4];
+  int made = matrix_make(&parts[0], row, LENGTH, HIDDEN, 1);
+  made &= matrix_make(&parts[1], row, HIDDEN, LENGTH, 2);
+  made &= matrix_make(&parts[2], row, LENGTH, HIDDEN, 3);
+  made &= matrix_make(&parts[3], dense, LENGTH, HIDDEN, 4);
+  const matrix mixed[] = {parts[3], parts[1], parts[2]}; /* gate and up of different rows */
   static const int64_t rows[] = {1, 2, 5, MOST_ROWS};
-  for (int i = 0; made && i < 4; i++) check_one(encoding, compute, parts, rows[i], v->environment, &v->result);
+  for (int i = 0; made && i < 4; i++) {
+    check_one(encoding, compute, parts, rows[i], v->environment, &v->result);
+    check_one(encoding, compute, mixed, rows[i], v->environment, &v->result);
+  }
   if (!made) fail(&v->result, "%s: no memory", encoding->name);
-  for (int i = 0; i < 3; i++) matrix_free(&parts[i]);
+  for (int i = 0; i < 4; i++) matrix_free(&parts[i]);
 }
 
 static void *visit_all(void *context) {

@@ -85,6 +85,9 @@ extension KernelTests {
       expectEqual(check_mlps_in_environment(environment.kind, foreignThread), everyRow: false)
     }
 
+    @Test("for jobs that run together as for each alone, in every environment", arguments: Environment.all)
+    func together(environment: Environment) { expectEqual(check_jobs_together(environment.kind)) }
+
     @Test("when codes and scales are searched for")
     func quantizing() { expectEqual(check_quantize_variants(), everyRow: false) }
 

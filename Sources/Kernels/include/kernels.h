@@ -55,7 +55,7 @@ int32_t mxlk_default_threads(void);
 int32_t mxlk_threads(void);
 void mxlk_set_threads(int32_t threads);
 
-/* linear.c: the loops around a row. */
+/* linear.c and plan.c: the loops around a row. */
 
 /* Weights ready to run. packed: panels one after the other, each mxlk_panel_bytes(row, in_dim); NULL means that the
  * rows are packed from source superblock by superblock at each call (MXL_PACK_NEVER). */
@@ -78,8 +78,10 @@ typedef struct mxlk_rows {
   int64_t y_strides[MXL_MAX_RANK];
 } mxlk_rows;
 
-/* The most shards of a job. */
+/* The most shards of a job, the most jobs that run together, and the most shards that those have. */
 #define MXLK_MOST_SHARDS 64
+#define MXLK_MOST_JOBS 64
+#define MXLK_MOST_MATRICES 128
 
 typedef struct mxlk_linear_job {
   /* shard_count matrices of one row and in_dim, one device's each, whose outputs lie side by side in y. A device is a part of the
@@ -131,6 +133,10 @@ void mxlk_linear_pack_shards(const mxl_kernel_row *row, const mxl_source *source
 void mxlk_linear_unpack(const mxl_kernel_row *row, const void *packed, const mxl_source *destination, int32_t threads);
 /* MXL_OK or MXL_OUT_OF_MEMORY (scratch); y is untouched when it fails. */
 mxl_status mxlk_linear_run(const mxlk_linear_job *job);
+/* The same for `count` jobs over one x, each with its own weights, y and activation: x, its dtype, shape and strides, in_dim, and which rows to
+ * compute are the same in all; threads is the first's. One parallel region; x is packed once for all jobs that read it alike. The bits are
+ * those of the jobs one by one. At most MXLK_MOST_JOBS, with at most MXLK_MOST_MATRICES shards. */
+mxl_status mxlk_linear_run_together(const mxlk_linear_job *jobs, int32_t count);
 
 /* sums.c: jobs that are made of several. */
 int64_t mxlk_job_rows(const mxlk_linear_job *job);

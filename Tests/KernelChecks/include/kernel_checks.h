@@ -63,6 +63,10 @@ check_result check_scratch_refused(void);
  * environment, on a foreign thread when asked. */
 check_result check_mlps_in_environment(check_environment environment, int foreign_thread);
 
+/* Jobs of random rows, weights, orders of x and dtypes that run together with the same jobs one by one, on 1 to 4 threads, for few and many rows, in that
+ * environment. */
+check_result check_jobs_together(check_environment environment);
+
 /* Each CPU variant of the search that quantizes a column, for every block encoding. */
 check_result check_quantize_variants(void);
 
