@@ -11,16 +11,18 @@ typedef enum mxlk_scheme {
   MXLK_SCHEME_BLOCK32,     /* w = d_b (code - zero), one d for 32 codes: Q4_0, Q5_0, Q8_0, IQ4_NL */
   MXLK_SCHEME_BLOCK32_MIN, /* w = d_b code + m_b, one d and one m for 32 codes: Q4_1, Q5_1 */
   MXLK_SCHEME_SUPER32,     /* w = d sc_b code - dmin m_b, unsigned bytes sc and m for 32 codes: Q4_K, Q5_K */
-  MXLK_SCHEME_SUPER16,     /* w = d sc_b (code - zero), a signed byte sc for 16 codes: Q6_K */
+  MXLK_SCHEME_SUPER16,     /* w = d sc_b (code - zero), a signed byte or 6 bits sc for 16 codes: Q6_K, Q3_K */
+  MXLK_SCHEME_SUPER16_MIN, /* w = d sc_b code - dmin m_b, unsigned nibbles sc and m for 16 codes: Q2_K */
   MXLK_SCHEME_GROUP        /* w = scale_g (code - zero_g), a scale and an unsigned byte zero for `group` codes: GPTQ */
 } mxlk_scheme;
 
 /* One output's superblock: up to 256 codes and their scales. */
 typedef struct mxlk_column {
   uint8_t codes[MXL_SUPERBLOCK];
-  uint8_t scales[16];       /* SUPER32: sc_b in 0..7; SUPER16: sc_b, two's complement */
+  /* SUPER32: sc_b in 0..7; SUPER16: sc_b, two's complement, or 12 bytes of mxlk_narrow_scale; SUPER16_MIN: sc_b | m_b << 4 */
+  uint8_t scales[16];
   uint8_t minima[8];        /* SUPER32: m_b; GROUP: zero_g */
-  uint16_t d[8];            /* halves. BLOCK32, BLOCK32_MIN: d_b; SUPER32: d, dmin; SUPER16: d */
+  uint16_t d[8];            /* halves. BLOCK32, BLOCK32_MIN: d_b; SUPER32, SUPER16_MIN: d, dmin; SUPER16: d */
   uint16_t m[8];            /* halves. BLOCK32_MIN: m_b */
   uint32_t group_scales[8]; /* GROUP: the bits of a half or of a float */
 } mxlk_column;
@@ -30,10 +32,11 @@ typedef struct mxlk_block_format mxlk_block_format;
 struct mxlk_block_format {
   const mxl_encoding *encoding;
   mxlk_scheme scheme;
-  int32_t code_bits;   /* 4, 5, 6 or 8 */
+  int32_t code_bits;   /* 2, 3, 4, 5, 6 or 8 */
   int32_t zero;        /* the code that means 0, where the format has a fixed one */
   int32_t group;       /* GROUP: codes that share a scale, 32 to 256, a divisor of 256 */
   int32_t scale_bytes; /* GROUP: 2 for halves, 4 for floats */
+  int32_t scale_bits;  /* SUPER16: 8, or 6 for scales that are stored as mxlk_narrow_scale reads them */
   /* BLOCK32 of 4 bits: the 16 codes that the stored ones stand for, ascending; expanded panels hold these. NULL: the stored ones. */
   const uint8_t *table;
   /* Takes k codes (a multiple of the block's elements, at most 256) of one stored row apart. */
@@ -43,7 +46,7 @@ struct mxlk_block_format {
 };
 
 /* The float32 values of a multiple of the block's elements: BLOCK32 d (code - zero), the code out of the table where there is one;
- * BLOCK32_MIN d code + m; SUPER32 (d sc) code - (dmin m); SUPER16 (d sc) (code - zero); GROUP scale (code - zero); each product, sum and
+ * BLOCK32_MIN d code + m; SUPER32 and SUPER16_MIN (d sc) code - (dmin m); SUPER16 (d sc) (code - zero); GROUP scale (code - zero); each product, sum and
  * difference rounded on its own. */
 void mxlk_block_dequantize(const mxlk_block_format *format, const uint8_t *blocks, int64_t elements, float *values);
 
@@ -54,7 +57,24 @@ void mxlk_block_quantize(const mxlk_block_format *format, const float *values, c
 
 /* Whether weights are a product and something beside it, not a product alone. */
 static inline int mxlk_has_offsets(mxlk_scheme scheme) {
-  return scheme == MXLK_SCHEME_BLOCK32_MIN || scheme == MXLK_SCHEME_SUPER32;
+  return scheme == MXLK_SCHEME_BLOCK32_MIN || scheme == MXLK_SCHEME_SUPER32 || scheme == MXLK_SCHEME_SUPER16_MIN;
+}
+
+/* Sixteen scales of 6 bits in 12 bytes of one output, -32 to 31, as Q3_K stores them: byte b % 8 has four bits of scale b, byte 8 + b % 4
+ * the upper two. Packed panels hold these bytes. */
+static inline int32_t mxlk_narrow_scale(const uint8_t *bytes, int64_t b) {
+  return ((bytes[b % 8] >> (b / 8 * 4) & 15) | (bytes[8 + b % 4] >> (b / 4 * 2) & 3) << 4) - 32;
+}
+
+/* Puts one of them into bytes that are 0 there. */
+static inline void mxlk_narrow_scale_put(int32_t scale, int64_t b, uint8_t *bytes) {
+  bytes[b % 8] |= (uint8_t)(((scale + 32) & 15) << (b / 8 * 4));
+  bytes[8 + b % 4] |= (uint8_t)((scale + 32) >> 4 << (b / 4 * 2));
+}
+
+/* sc of sub-block b under SUPER16. */
+static inline int32_t mxlk_column_scale16(const mxlk_block_format *format, const mxlk_column *column, int64_t b) {
+  return format->scale_bits == 6 ? mxlk_narrow_scale(column->scales, b) : (int8_t)column->scales[b];
 }
 
 /* The nibbles of a block of 32 codes: the low ones are the first 16, as in Q4_0. */
@@ -94,10 +114,12 @@ void mxlk_column_dequantize(const mxlk_block_format *format, const mxlk_column *
 extern const mxl_encoding mxlk_encoding_q4_0, mxlk_encoding_q5_0, mxlk_encoding_q8_0;
 extern const mxl_encoding mxlk_encoding_q4_1, mxlk_encoding_q5_1, mxlk_encoding_iq4_nl;
 extern const mxl_encoding mxlk_encoding_q4_k, mxlk_encoding_q5_k, mxlk_encoding_q6_k;
+extern const mxl_encoding mxlk_encoding_q2_k, mxlk_encoding_q3_k;
 
 extern const mxlk_block_format mxlk_format_q4_0, mxlk_format_q5_0, mxlk_format_q8_0, mxlk_format_q4_1, mxlk_format_q5_1;
 extern const mxlk_block_format mxlk_format_iq4_nl;
 extern const mxlk_block_format mxlk_format_q4_k, mxlk_format_q5_k, mxlk_format_q6_k;
+extern const mxlk_block_format mxlk_format_q2_k, mxlk_format_q3_k;
 
 /* gptq/: groups of 32, 64, 128, 256 with scales as halves, then as floats. */
 #define MXLK_GPTQ_FORMATS 8

@@ -19,7 +19,13 @@ void mxlk_column_dequantize(const mxlk_block_format *format, const mxlk_column *
         factor = mxlk_group_scale(format, column->group_scales[16 * b / format->group]);
         zero = column->minima[16 * b / format->group];
         break;
-      case MXLK_SCHEME_SUPER16: factor = mxlk_float_from_half(column->d[0]) * (float)(int8_t)column->scales[b]; break;
+      case MXLK_SCHEME_SUPER16:
+        factor = mxlk_float_from_half(column->d[0]) * (float)mxlk_column_scale16(format, column, b);
+        break;
+      case MXLK_SCHEME_SUPER16_MIN:
+        factor = mxlk_float_from_half(column->d[0]) * (float)(column->scales[b] & 15);
+        offset = mxlk_float_from_half(column->d[1]) * (float)(column->scales[b] >> 4);
+        break;
     }
     for (int i = 0; i < 16; i++) {
       int32_t code = column->codes[16 * b + i];

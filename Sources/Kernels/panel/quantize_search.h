@@ -227,6 +227,7 @@ MXLK_INLINE void quantize_super16(const mxlk_block_format *format, const float *
                                   mxlk_column *column) {
   float low = (float)-format->zero, high = (float)(format->zero - 1);
   const grid codes = {low, high, 1, NULL};
+  const float least_scale = format->scale_bits == 6 ? -32 : -128, most_scale = -1 - least_scale;
   part parts[16];
   float factors[16], scales[16], extreme = 0;
   for (int b = 0; b < 16; b++) {
@@ -235,14 +236,14 @@ MXLK_INLINE void quantize_super16(const mxlk_block_format *format, const float *
     float magnitude = factors[b] < 0 ? -factors[b] : factors[b];
     if (magnitude > (extreme < 0 ? -extreme : extreme)) extreme = factors[b];
   }
-  uint16_t half = half_reaching(extreme, -128), best_half = half;
+  uint16_t half = half_reaching(extreme, least_scale), best_half = half;
   float best_error = -1, best_scales[16];
   for (int round = 0; round < 2; round++) {
     float d = mxlk_float_from_half(half), inverse = inverse_of(d), error = 0;
     for (int b = 0; b < 16; b++) {
-      float near = nearest_code(factors[b] * inverse, -128, 127), least = -1;
+      float near = nearest_code(factors[b] * inverse, least_scale, most_scale), least = -1;
       for (float scale = near - 1; scale <= near + 1; scale++) {
-        if (scale < -128 || scale > 127) continue;
+        if (scale < least_scale || scale > most_scale) continue;
         float tried = error_of(&parts[b], (fit){d * scale, 0}, low, high);
         if (least >= 0 && !(tried < least)) continue;
         least = tried;
@@ -263,8 +264,12 @@ MXLK_INLINE void quantize_super16(const mxlk_block_format *format, const float *
     half = half_of(xa * inverse_of(aa));
   }
   column->d[0] = best_half;
+  memset(column->scales, 0, sizeof column->scales);
   for (int b = 0; b < 16; b++) {
-    column->scales[b] = (uint8_t)(int8_t)best_scales[b];
+    if (format->scale_bits == 6)
+      mxlk_narrow_scale_put((int32_t)best_scales[b], b, column->scales);
+    else
+      column->scales[b] = (uint8_t)(int8_t)best_scales[b];
     fit f = {mxlk_float_from_half(best_half) * best_scales[b], 0};
     put_codes(&parts[b], f, low, high, format->zero, column->codes + 16 * b);
   }
@@ -344,13 +349,14 @@ MXLK_INLINE void quantize_block32_min(const mxlk_block_format *format, const flo
   }
 }
 
-/* The scale and minimum of one part, in 6 bits each: the nearest, and their neighbours. Returns the squared error. */
-MXLK_INLINE float best_scales(const part *p, fit wanted, float d, float dmin, float top, float *scale, float *minimum) {
-  float near_scale = nearest_code(wanted.factor * inverse_of(d), 0, 63);
-  float near_minimum = nearest_code(wanted.offset * inverse_of(dmin), 0, 63), least = -1;
+/* The scale and minimum of one part, each up to `most`: the nearest, and their neighbours. Returns the squared error. */
+MXLK_INLINE float best_scales(const part *p, fit wanted, float d, float dmin, float top, float most, float *scale,
+                              float *minimum) {
+  float near_scale = nearest_code(wanted.factor * inverse_of(d), 0, most);
+  float near_minimum = nearest_code(wanted.offset * inverse_of(dmin), 0, most), least = -1;
   for (float s = near_scale - 1; s <= near_scale + 1; s++)
     for (float m = near_minimum - 1; m <= near_minimum + 1; m++) {
-      if (s < 0 || s > 63 || m < 0 || m > 63) continue;
+      if (s < 0 || s > most || m < 0 || m > most) continue;
       float tried = error_of(p, (fit){d * s, dmin * m}, 0, top);
       if (least >= 0 && !(tried < least)) continue;
       least = tried;
@@ -361,11 +367,12 @@ MXLK_INLINE float best_scales(const part *p, fit wanted, float d, float dmin, fl
 }
 
 /* d and dmin that fit the codes best: the normal equations of sum w (x - d a + dmin m)^2, a = scale code. */
-MXLK_INLINE fit fitted_superblock(const part *parts, fit d, const float *scales, const float *minima, float top) {
+MXLK_INLINE fit fitted_superblock(const part *parts, const int blocks, fit d, const float *scales, const float *minima,
+                                  float top) {
   double aa = 0, am = 0, mm = 0, xa = 0, xm = 0;
-  for (int b = 0; b < 8; b++) {
+  for (int b = 0; b < blocks; b++) {
     fit f = {d.factor * scales[b], d.offset * minima[b]};
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < parts[b].vectors; i++) {
       lanes a = codes_at(&parts[b], i, f, 0, top) * scales[b], weight = parts[b].weight[i], x = parts[b].x[i];
       aa += sum(weight * a * a);
       am += sum(weight * a) * minima[b];
@@ -379,41 +386,46 @@ MXLK_INLINE fit fitted_superblock(const part *parts, fit d, const float *scales,
   return (fit){(float)((xa * mm - xm * am) / determinant), (float)((xa * am - xm * aa) / determinant)};
 }
 
-MXLK_INLINE void quantize_super32(const mxlk_block_format *format, const float *values, const float *importance,
-                                  mxlk_column *column) {
-  float top = (float)((1 << format->code_bits) - 1);
-  part parts[8];
-  fit wanted[8];
-  float scales[8], minima[8], largest_factor = 0, largest_offset = 0;
-  for (int b = 0; b < 8; b++) {
-    parts[b] = part_at(values + 32 * b, importance == NULL ? NULL : importance + 32 * b, 32);
+/* SUPER32, of 8 blocks, and SUPER16_MIN, of 16. */
+MXLK_INLINE void quantize_super_min(const int blocks, const mxlk_block_format *format, const float *values,
+                                    const float *importance, mxlk_column *column) {
+  const int each = 256 / blocks;
+  const float top = (float)((1 << format->code_bits) - 1), most = blocks == 8 ? 63 : 15;
+  part parts[16];
+  fit wanted[16];
+  float scales[16], minima[16], chosen_scales[16], chosen_minima[16], largest_factor = 0, largest_offset = 0;
+  for (int b = 0; b < blocks; b++) {
+    parts[b] = part_at(values + each * b, importance == NULL ? NULL : importance + each * b, each);
     wanted[b] = best_fit(&parts[b], top, 0);
     if (wanted[b].factor > largest_factor) largest_factor = wanted[b].factor;
     if (wanted[b].offset > largest_offset) largest_offset = wanted[b].offset;
   }
-  uint16_t d = half_reaching(largest_factor, 63), dmin = half_reaching(largest_offset, 63);
+  uint16_t d = half_reaching(largest_factor, most), dmin = half_reaching(largest_offset, most);
   float best_error = -1;
   for (int round = 0; round < 3; round++) {
     fit halves = {mxlk_float_from_half(d), mxlk_float_from_half(dmin)};
     float error = 0;
-    for (int b = 0; b < 8; b++)
-      error += best_scales(&parts[b], wanted[b], halves.factor, halves.offset, top, &scales[b], &minima[b]);
+    for (int b = 0; b < blocks; b++)
+      error += best_scales(&parts[b], wanted[b], halves.factor, halves.offset, top, most, &scales[b], &minima[b]);
     if (best_error >= 0 && !(error < best_error)) break;
     best_error = error;
     column->d[0] = d;
     column->d[1] = dmin;
-    for (int b = 0; b < 8; b++) {
-      column->scales[b] = (uint8_t)scales[b];
-      column->minima[b] = (uint8_t)minima[b];
-    }
-    halves = fitted_superblock(parts, halves, scales, minima, top);
+    memcpy(chosen_scales, scales, sizeof scales);
+    memcpy(chosen_minima, minima, sizeof minima);
+    halves = fitted_superblock(parts, blocks, halves, scales, minima, top);
     d = half_of(halves.factor > 0 ? halves.factor : 0);
     dmin = half_of(halves.offset > 0 ? halves.offset : 0);
   }
-  for (int b = 0; b < 8; b++) {
-    fit f = {mxlk_float_from_half(column->d[0]) * (float)column->scales[b],
-             mxlk_float_from_half(column->d[1]) * (float)column->minima[b]};
-    put_codes(&parts[b], f, 0, top, 0, column->codes + 32 * b);
+  for (int b = 0; b < blocks; b++) {
+    fit f = {mxlk_float_from_half(column->d[0]) * chosen_scales[b],
+             mxlk_float_from_half(column->d[1]) * chosen_minima[b]};
+    put_codes(&parts[b], f, 0, top, 0, column->codes + each * b);
+    column->scales[b] = (uint8_t)chosen_scales[b];
+    if (blocks == 8)
+      column->minima[b] = (uint8_t)chosen_minima[b];
+    else
+      column->scales[b] |= (uint8_t)((int)chosen_minima[b] << 4);
   }
 }
 
@@ -446,7 +458,8 @@ MXLK_INLINE void column_quantize(const mxlk_block_format *format, const float *v
         quantize_block32(format, values, importance, k, column);
       break;
     case MXLK_SCHEME_BLOCK32_MIN: quantize_block32_min(format, values, importance, k, column); break;
-    case MXLK_SCHEME_SUPER32: quantize_super32(format, values, importance, column); break;
+    case MXLK_SCHEME_SUPER32: quantize_super_min(8, format, values, importance, column); break;
+    case MXLK_SCHEME_SUPER16_MIN: quantize_super_min(16, format, values, importance, column); break;
     case MXLK_SCHEME_SUPER16: quantize_super16(format, values, importance, column); break;
     case MXLK_SCHEME_GROUP: quantize_group(format, values, k, column); break;
   }

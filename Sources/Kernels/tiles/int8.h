@@ -7,6 +7,7 @@
  *   SUPER32  I = sum sc_b (i_b << s_b), J = sum m_b (S_b << s_b), codes not centred
  *            t = fma(-f(J), dmin, f(I) d)                                               y = fma(t, alpha, y)
  *   SUPER16  I = sum sc_b (i_b << s_b/2) over 16-blocks                                 y = fma(f(I) d, alpha, y)
+ *   SUPER16_MIN  as SUPER32 over 16-blocks, S over the 16, s_b/2
  *   GROUP    for each group: I = sum (i_b << s_b) - zero sum (S_b << s_b), codes not centred
  *            t = fma(f(I), scale, t)                                                    y = fma(t, alpha, y) */
 #ifndef MXLK_TILES_INT8_H
