@@ -9,14 +9,9 @@
 #include "float16.h"
 #include "panel/expand.h"
 #include "panel/quantize.h"
+#include "panel/quantize_lanes.h"
 
 #include <string.h>
-
-/* All functions here are inlined, so no vector crosses a call. */
-#pragma clang diagnostic ignored "-Wpsabi"
-
-typedef float lanes __attribute__((vector_size(64)));
-typedef int32_t integer_lanes __attribute__((vector_size(64)));
 
 /* 16 or 32 values under one scale, and what their squared errors weigh. */
 typedef struct part {
@@ -28,32 +23,6 @@ typedef struct part {
 typedef struct fit {
   float factor, offset;
 } fit;
-
-MXLK_INLINE lanes all(float value) { return (lanes){0} + value; }
-
-MXLK_INLINE float sum(lanes v) {
-  v += __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
-  v += __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3);
-  v += __builtin_shufflevector(v, v, 2, 3, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1);
-  return v[0] + v[1];
-}
-
-MXLK_INLINE lanes select(integer_lanes mask, lanes yes, lanes no) {
-  return (lanes)(((integer_lanes)yes & mask) | ((integer_lanes)no & ~mask));
-}
-
-/* The nearest integers, ties to even, in [low, high], which lies within +-2^22. */
-MXLK_INLINE lanes nearest_codes(lanes v, float low, float high) {
-  v = select(v < all(low), all(low), v);
-  v = select(v > all(high), all(high), v);
-  return (v + 0x1.8p23f) - 0x1.8p23f;
-}
-
-MXLK_INLINE float nearest_code(float v, float low, float high) {
-  v = v < low ? low : v;
-  v = v > high ? high : v;
-  return (v + 0x1.8p23f) - 0x1.8p23f;
-}
 
 /* The codes between `low` and `high`: the integers, or what the format's table has. `step` is about their distance at the ends. */
 typedef struct grid {
@@ -105,7 +74,8 @@ MXLK_INLINE part part_at(const float *values, const float *importance, int count
     if (importance != NULL) memcpy(&p.weight[i], importance + 16 * i, sizeof p.weight[i]);
   }
   /* Weights of nothing at all would leave the codes to chance. */
-  if (sum(p.weight[0]) + (p.vectors > 1 ? sum(p.weight[1]) : 0) == 0) p.weight[0] = p.weight[1] = all(1);
+  if (importance != NULL && sum(p.weight[0]) + (p.vectors > 1 ? sum(p.weight[1]) : 0) == 0)
+    p.weight[0] = p.weight[1] = all(1);
   return p;
 }
 
@@ -125,63 +95,75 @@ MXLK_INLINE float error_of(const part *p, fit f, float low, float high) {
 /* Writes codes - shift, where a code of shift means 0. */
 MXLK_INLINE void put_codes(const part *p, fit f, float low, float high, int shift, uint8_t *codes) {
   for (int i = 0; i < p->vectors; i++) {
-    lanes values = codes_at(p, i, f, low, high);
-    for (int j = 0; j < 16; j++) codes[16 * i + j] = (uint8_t)((int)values[j] + shift);
+    typedef uint8_t bytes16 __attribute__((vector_size(16)));
+    integer_lanes values = __builtin_convertvector(codes_at(p, i, f, low, high), integer_lanes) + shift;
+    bytes16 bytes = __builtin_convertvector(values, bytes16);
+    memcpy(codes + 16 * i, &bytes, sizeof bytes);
+  }
+}
+
+/* The least and the largest value. */
+MXLK_INLINE void range_of(const part *p, float *least, float *most) {
+  lanes low = p->x[0], high = p->x[0];
+  if (p->vectors > 1) low = smaller(p->x[1], low), high = larger(p->x[1], high);
+  low = smaller(low, __builtin_shufflevector(low, low, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));
+  high = larger(high, __builtin_shufflevector(high, high, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));
+  low = smaller(low, __builtin_shufflevector(low, low, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3));
+  high = larger(high, __builtin_shufflevector(high, high, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3));
+  *least = low[0];
+  *most = high[0];
+  for (int i = 1; i < 4; i++) {
+    *least = low[i] < *least ? low[i] : *least;
+    *most = high[i] > *most ? high[i] : *most;
   }
 }
 
 /* The value of largest magnitude, with its sign. */
 MXLK_INLINE float extreme_of(const part *p) {
-  lanes low = p->x[0], high = p->x[0];
-  if (p->vectors > 1) {
-    low = select(p->x[1] < low, p->x[1], low);
-    high = select(p->x[1] > high, p->x[1], high);
-  }
-  float least = low[0], most = high[0];
-  for (int i = 1; i < 16; i++) {
-    least = low[i] < least ? low[i] : least;
-    most = high[i] > most ? high[i] : most;
-  }
+  float least, most;
+  range_of(p, &least, &most);
   return -least > most ? least : most;
 }
 
-/* The least-squares factor for the codes that 1 / inverse gives, without an offset; *gain is how much it lowers the squared error. */
-MXLK_INLINE float fitted_factor(const part *p, float inverse, const grid *codes, float *gain) {
+/* Sums of weight x q and weight q q for the codes q that 1 / inverse gives: their quotient is the least-squares factor without an offset. */
+MXLK_INLINE void moments(const part *p, float inverse, const grid *codes, float *numerator, float *denominator) {
   lanes xq = all(0), qq = all(0);
   for (int i = 0; i < p->vectors; i++) {
     lanes q = nearest_on(codes, p->x[i] * inverse), wq = p->weight[i] * q;
     xq += wq * p->x[i];
     qq += wq * q;
   }
-  float numerator = sum(xq), denominator = sum(qq);
-  if (!(denominator > 0)) {
-    *gain = 0;
-    return 0;
-  }
-  float factor = numerator / denominator;
-  *gain = numerator * factor;
-  return factor;
+  sum_both(xq, qq, numerator, denominator);
 }
 
-/* The factor for codes of the grid: the extreme value as a code near either end, fitted, then codes and factor in turn. */
+/* The factor for codes of the grid: the extreme value as a code near either end, fitted, then codes and factor in turn. All fits are
+ * chosen from at the end, as a branch on each would not be foreseen. */
 MXLK_INLINE float best_factor(const part *p, const grid *codes) {
-  float best = 0, best_gain = 0, gain;
-  float inverse_extreme = inverse_of(extreme_of(p));
-  for (int i = 0; i < 14; i++) {
+  float inverse_extreme = inverse_of(extreme_of(p)), numerators[16] = {0}, denominators[16] = {0}, factors[16],
+        gains[16];
+  const int step = codes->high - codes->low > 7 ? 1 : 2; /* codes of 3 bits gain next to nothing by the other seven */
+  for (int i = 0; i < 14; i += step) {
     float steps = i < 10 ? -0.75f + 0.25f * (float)i : -0.25f + 0.25f * (float)(i - 10);
     float code = (i < 10 ? codes->low : codes->high) + codes->step * steps;
-    float factor = fitted_factor(p, code * inverse_extreme, codes, &gain);
-    if (gain > best_gain) {
-      best_gain = gain;
-      best = factor;
-    }
+    moments(p, code * inverse_extreme, codes, &numerators[i], &denominators[i]);
+  }
+  lanes numerator, denominator;
+  memcpy(&numerator, numerators, sizeof numerator);
+  memcpy(&denominator, denominators, sizeof denominator);
+  lanes factor = select(denominator > all(0), numerator / denominator, all(0)), gain = numerator * factor;
+  memcpy(factors, &factor, sizeof factor);
+  memcpy(gains, &gain, sizeof gain);
+  float best = 0, best_gain = 0;
+  for (int i = 0; i < 14; i++) {
+    best = gains[i] > best_gain ? factors[i] : best;
+    best_gain = gains[i] > best_gain ? gains[i] : best_gain;
   }
   for (int i = 0; i < 2; i++) {
-    float factor = fitted_factor(p, inverse_of(best), codes, &gain);
-    if (gain > best_gain) {
-      best_gain = gain;
-      best = factor;
-    }
+    float above, below;
+    moments(p, inverse_of(best), codes, &above, &below);
+    float fitted = below > 0 ? above / below : 0;
+    best = above * fitted > best_gain ? fitted : best;
+    best_gain = above * fitted > best_gain ? above * fitted : best_gain;
   }
   return best;
 }
@@ -241,13 +223,15 @@ MXLK_INLINE void quantize_super16(const mxlk_block_format *format, const float *
   for (int round = 0; round < 2; round++) {
     float d = mxlk_float_from_half(half), inverse = inverse_of(d), error = 0;
     for (int b = 0; b < 16; b++) {
-      float near = nearest_code(factors[b] * inverse, least_scale, most_scale), least = -1;
-      for (float scale = near - 1; scale <= near + 1; scale++) {
-        if (scale < least_scale || scale > most_scale) continue;
-        float tried = error_of(&parts[b], (fit){d * scale, 0}, low, high);
-        if (least >= 0 && !(tried < least)) continue;
-        least = tried;
-        scales[b] = scale;
+      float near = nearest_code(factors[b] * inverse, least_scale, most_scale), tried[3];
+      for (int i = 0; i < 3; i++) tried[i] = error_of(&parts[b], (fit){d * (near - 1 + (float)i), 0}, low, high);
+      /* Without branches that nobody could foresee. */
+      float least = near - 1 < least_scale ? tried[1] : tried[0];
+      scales[b] = near - 1 < least_scale ? near : near - 1;
+      for (int i = 1; i < 3; i++) {
+        int better = tried[i] < least && near - 1 + (float)i <= most_scale;
+        least = better ? tried[i] : least;
+        scales[b] = better ? near - 1 + (float)i : scales[b];
       }
       error += least;
     }
@@ -258,8 +242,10 @@ MXLK_INLINE void quantize_super16(const mxlk_block_format *format, const float *
     float xa = 0, aa = 0; /* d = sum w x a / sum w a a, a = scale code */
     for (int b = 0; b < 16; b++) {
       lanes a = codes_at(&parts[b], 0, (fit){d * scales[b], 0}, low, high) * scales[b];
-      xa += sum(parts[b].weight[0] * parts[b].x[0] * a);
-      aa += sum(parts[b].weight[0] * a * a);
+      float of_x, of_a;
+      sum_both(parts[b].weight[0] * parts[b].x[0] * a, parts[b].weight[0] * a * a, &of_x, &of_a);
+      xa += of_x;
+      aa += of_a;
     }
     half = half_of(xa * inverse_of(aa));
   }
@@ -305,12 +291,9 @@ MXLK_INLINE fit fitted(const part *p, fit f, float top, const int either_sign, f
 /* Factor and offset for codes in [0, top]: the range of the values over top and a bit more or less, fitted, then codes and fit in
  * turn. */
 MXLK_INLINE fit best_fit(const part *p, float top, const int either_sign) {
-  float least = 0, most = p->x[0][0];
-  for (int i = 0; i < 16 * p->vectors; i++) {
-    float x = p->x[i / 16][i % 16];
-    least = x < least ? x : least;
-    most = x > most ? x : most;
-  }
+  float least, most;
+  range_of(p, &least, &most);
+  least = least < 0 ? least : 0;
   if (!(most > least)) return (fit){0, -least};
   fit best = {(most - least) / top, -least};
   float best_error = error_of(p, best, 0, top), error;

@@ -17,6 +17,8 @@ GAUSSIAN = {
     "Q5_0": 0.04004,
     "Q5_1": 0.03401,
     "Q8_0": 0.005352,
+    "Q2_K": 0.2643,
+    "Q3_K": 0.1440,
     "Q4_K": 0.07038,
     "Q5_K": 0.03471,
     "Q6_K": 0.01704,
@@ -80,7 +82,7 @@ def test_error_of_odd_rows(random, encoding, scale):
     rows *= np.float32(scale)
     again = maxlinear.dequantize(maxlinear.quantize(rows, encoding), encoding)
     assert (again[0] == 0).all()
-    bits = {"Q4_0": 4, "Q4_1": 4, "Q5_0": 5, "Q5_1": 5, "Q8_0": 8, "Q4_K": 4, "Q5_K": 5, "Q6_K": 6, "IQ4_NL": 4}[
+    bits = {"Q4_0": 4, "Q4_1": 4, "Q5_0": 5, "Q5_1": 5, "Q8_0": 8, "Q2_K": 2, "Q3_K": 3, "Q4_K": 4, "Q5_K": 5, "Q6_K": 6, "IQ4_NL": 4}[
         encoding
     ]
     bound = np.abs(rows).max(axis=1, keepdims=True) * (2.0 ** (1 - bits) * 1.1) + 2.0**-17

@@ -43,6 +43,8 @@ class QuantizationEncoding:
     Q5_0: ClassVar[QuantizationEncoding]
     Q5_1: ClassVar[QuantizationEncoding]
     Q8_0: ClassVar[QuantizationEncoding]
+    Q2_K: ClassVar[QuantizationEncoding]
+    Q3_K: ClassVar[QuantizationEncoding]
     Q4_K: ClassVar[QuantizationEncoding]
     Q5_K: ClassVar[QuantizationEncoding]
     Q6_K: ClassVar[QuantizationEncoding]
@@ -78,7 +80,7 @@ class QuantizationEncoding:
         return not self.name.startswith("GPTQ")
 
 
-for _name in ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "GPTQ"):
+for _name in ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "GPTQ"):
     setattr(QuantizationEncoding, _name, QuantizationEncoding(_name))
 
 
