@@ -93,8 +93,8 @@ MXLK_INLINE int groups_together(const int code_bits, const int groups) {
   return code_bits == 8 ? 1 : code_bits == 5 ? 4 : groups;
 }
 
-MXLK_INLINE void add_groups(const int rows, const int begins, const weights *w, const mxlk_activation *x, int64_t first, const int count,
-                            const row_words *words, int64_t b, __m256i pairs[][vectors]) {
+MXLK_INLINE void add_groups(const int rows, const int begins, const weights *w, const mxlk_activation *x, int64_t first,
+                            const int count, const row_words *words, int64_t b, __m256i pairs[][vectors]) {
   add_group(rows, begins, w, x, first, words, b, pairs);
 #pragma clang loop unroll(full)
   for (int g = 1; g < count; g++) add_group(rows, add, w, x, first + g, words, b, pairs);
@@ -117,8 +117,8 @@ MXLK_INLINE void block_dots(const int rows, const int centred, const weights *w,
   }
 }
 
-MXLK_INLINE void add_scaled_dots(const int rows, const int blocks, const int centred, const weights *w, const mxlk_activation *x,
-                                 const row_words *words, int64_t b, ints sums[][vectors]) {
+MXLK_INLINE void add_scaled_dots(const int rows, const int blocks, const int centred, const weights *w,
+                                 const mxlk_activation *x, const row_words *words, int64_t b, ints sums[][vectors]) {
   const int groups = 64 / blocks, together = groups_together(w->code_bits, groups);
   ints scale[vectors];
   for (int v = 0; v < vectors; v++) scale[v] = scale_at(blocks, centred, w, b, v);

@@ -50,8 +50,8 @@ static void block_dots(const int rows, const int centred, const weights *w, cons
                        const row_words *words, int64_t b, ints dots[][vectors]);
 
 /* sums[r][v] += scale_at(b, v) ((sum of (code - zero) q) << s) over sub-block b of `blocks`; not centred: (sum of code q) << s. */
-static void add_scaled_dots(const int rows, const int blocks, const int centred, const weights *w, const mxlk_activation *x,
-                            const row_words *words, int64_t b, ints sums[][vectors]);
+static void add_scaled_dots(const int rows, const int blocks, const int centred, const weights *w,
+                            const mxlk_activation *x, const row_words *words, int64_t b, ints sums[][vectors]);
 
 /* What a table of 16 bytes has for each of the codes. */
 static bytes looked_up(const uint8_t *table, bytes codes);

@@ -48,8 +48,8 @@ MXLK_INLINE void block_dots(const int rows, const int centred, const weights *w,
     for (int v = 0; v < vectors; v++) dots[r][v] = shifted(dots[r][v], x[r].shifts[b]);
 }
 
-MXLK_INLINE void add_scaled_dots(const int rows, const int blocks, const int centred, const weights *w, const mxlk_activation *x,
-                                 const row_words *words, int64_t b, ints sums[][vectors]) {
+MXLK_INLINE void add_scaled_dots(const int rows, const int blocks, const int centred, const weights *w,
+                                 const mxlk_activation *x, const row_words *words, int64_t b, ints sums[][vectors]) {
   ints dots[tile_rows][vectors];
   for (int r = 0; r < rows; r++)
     for (int v = 0; v < vectors; v++) dots[r][v] = centred ? every(words[r].starts[b]) : (ints){};

@@ -82,9 +82,19 @@ def test_error_of_odd_rows(random, encoding, scale):
     rows *= np.float32(scale)
     again = maxlinear.dequantize(maxlinear.quantize(rows, encoding), encoding)
     assert (again[0] == 0).all()
-    bits = {"Q4_0": 4, "Q4_1": 4, "Q5_0": 5, "Q5_1": 5, "Q8_0": 8, "Q2_K": 2, "Q3_K": 3, "Q4_K": 4, "Q5_K": 5, "Q6_K": 6, "IQ4_NL": 4}[
-        encoding
-    ]
+    bits = {
+        "Q4_0": 4,
+        "Q4_1": 4,
+        "Q5_0": 5,
+        "Q5_1": 5,
+        "Q8_0": 8,
+        "Q2_K": 2,
+        "Q3_K": 3,
+        "Q4_K": 4,
+        "Q5_K": 5,
+        "Q6_K": 6,
+        "IQ4_NL": 4,
+    }[encoding]
     bound = np.abs(rows).max(axis=1, keepdims=True) * (2.0 ** (1 - bits) * 1.1) + 2.0**-17
     assert (np.abs(again - rows) <= bound).all()
 
