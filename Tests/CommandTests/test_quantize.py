@@ -18,7 +18,7 @@ import maxlinear
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRATCH = ROOT / "build" / "test"
-ENCODINGS = ["Q4_0", "Q8_0", "Q4_K", "Q5_K", "Q6_K"]
+ENCODINGS = ["Q4_0", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"]
 #: Of the tensors below.
 MATRICES = ["blk.0.ffn_up.weight", "blk.0.ffn_down.weight", "blk.1.ffn_up.weight"]
 
