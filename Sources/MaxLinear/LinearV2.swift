@@ -130,14 +130,15 @@ extension Layer.Preparation {
     self.contents = contents
   }
 
-  /// The sum of linears of some of the inputs each. The weight keeps its source. A scale is applied to the whole sum, and then the bias is added.
+  /// The sum of linears of some of the inputs each. The weight keeps its source. Where weights have scales, the whole sum gets
+  /// them, and then the bias.
   init(
     inputs: [Range<Int>], weight: Weight, bias: Weight?, scale: Weight?, clip: Float?, options: PrepareOptions
   ) throws(MaxLinearError) {
     try LinearRules.check(weight: weight, bias: bias, scale: scale, clip: clip)
     let packedScale = try Weight.packed(scale: scale, outDim: weight.shape[0])
     let packedBias =
-      packedScale == nil
+      scale == nil
       ? nil : try bias.map { bias throws(MaxLinearError) in try PackedBias(bias.source(), name: bias.name) }
     let features = try KernelSelection.allowedFeatures()
     let source = try weight.source()
@@ -146,7 +147,7 @@ extension Layer.Preparation {
       let part = try weight.columns(range, of: source)
       parts.append(
         try PreparedLinear.prepare(
-          weight: part, bias: device == 0 && packedScale == nil ? bias : nil, clip: clip, options: options, features: features
+          weight: part, bias: device == 0 && scale == nil ? bias : nil, clip: clip, options: options, features: features
         ).layer)
     }
     layer = PreparedLayer(PreparedRowParallel(parts: parts, inputs: inputs, scale: packedScale, bias: packedBias))

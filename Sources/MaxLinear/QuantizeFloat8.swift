@@ -142,7 +142,8 @@ package struct Float8Views {
         .invalidShape, "weight: shape is \(weight.shapeText), expected that of values, \(values.shapeText)")
     }
     let columns = Int(values.shape[Int(values.rank) - 1])
-    let rows = columns > 0 ? extents[0].count / columns : 0
+    // At most the count that was checked: dimensions of 0 count as 1 there.
+    let rows = (0..<Int(values.rank) - 1).reduce(1) { $0 * Int(values.shape[$1]) }
     var all = [(values, "values"), (weight, "weight")]
     var count = 0
     if let scale {
