@@ -29,8 +29,7 @@ static inline __attribute__((always_inline)) uint8_t mxlk_float8_rounded(float v
   const uint32_t least_normal = (uint32_t)(128 - bias) << 23;
   const float unit = mxlk_float_from_bits((uint32_t)(127 + 1 - bias - fraction + 23) << 23);
   uint32_t odd = magnitude >> dropped & 1;
-  uint32_t normal =
-      (magnitude - (uint32_t)((127 - bias) << 23) + (1u << (dropped - 1)) - 1 + odd) >> dropped;
+  uint32_t normal = (magnitude - (uint32_t)((127 - bias) << 23) + (1u << (dropped - 1)) - 1 + odd) >> dropped;
   uint32_t denormal = mxlk_bits_from_float(mxlk_float_from_bits(magnitude) + unit) - mxlk_bits_from_float(unit);
   uint32_t code = magnitude < least_normal ? denormal : normal;
   code = magnitude >= 0x7f800000u || code > beyond ? beyond : code;

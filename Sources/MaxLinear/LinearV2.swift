@@ -36,7 +36,8 @@ open class LinearV2: Layer {
   /// - Parameters:
   ///   - inDim: K, at least 1.
   ///   - outDim: N, at least 1.
-  ///   - dtype: of the weight and the bias: float32, float16, bfloat16, or a float8, beside which the bias is float32. With an encoding, that of the bias, or uint8.
+  ///   - dtype: of the weight and the bias: float32, float16, bfloat16, or a float8, beside which the bias is float32. With an encoding,
+  ///     that of the bias, or uint8.
   ///   - device: nil for the CPU.
   ///   - hasBias: whether there is a b.
   ///   - quantizationEncoding: of the weight; nil for dense.
@@ -121,7 +122,8 @@ extension Layer.Preparation {
     weight: Weight, bias: Weight?, scale: Weight?, clip: Float?, options: PrepareOptions, shards: [Range<Int>]? = nil
   ) throws(MaxLinearError) {
     let result = try PreparedLinear.prepare(
-      weight: weight, bias: bias, scale: scale, clip: clip, options: options, features: try KernelSelection.allowedFeatures(),
+      weight: weight, bias: bias, scale: scale, clip: clip, options: options,
+      features: try KernelSelection.allowedFeatures(),
       shards: shards)
     layer = PreparedLayer(result.layer)
     var contents = [(weight, result.weightContents)]

@@ -24,13 +24,15 @@ enum WeightScale {
   static func check(_ scale: Weight, of weight: Weight) throws(MaxLinearError) {
     guard weight.quantizationEncoding == nil, weight.dtype.isFloat8 else {
       throw MaxLinearError(
-        .unsupported, "\(scale.name): \(weight.name) is \(weight.quantizationEncoding?.name ?? weight.dtype.name), which has "
+        .unsupported,
+        "\(scale.name): \(weight.name) is \(weight.quantizationEncoding?.name ?? weight.dtype.name), which has "
           + "no scale of its own, expected float8_e4m3fn or float8_e5m2")
     }
     let outDim = weight.shape[0]
     guard shapes(outDim: outDim).contains(scale.shape) else {
       throw MaxLinearError(
-        .invalidShape, "\(scale.name): shape is \(scale.shape), expected one of \(shapes(outDim: outDim)): scales of "
+        .invalidShape,
+        "\(scale.name): shape is \(scale.shape), expected one of \(shapes(outDim: outDim)): scales of "
           + "blocks of weights are not supported")
     }
     guard scale.quantizationEncoding == nil, scale.dtype.isFloat else {

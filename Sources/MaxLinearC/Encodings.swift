@@ -89,7 +89,8 @@ public func mxl_quantize_float8(
 
 @_cdecl("mxl_dequantize_float8") @implementation
 public func mxl_dequantize_float8(
-  _ weight: UnsafePointer<mxl_tensor>!, _ scale: UnsafePointer<mxl_tensor>!, _ values: UnsafeMutablePointer<mxl_tensor>!,
+  _ weight: UnsafePointer<mxl_tensor>!, _ scale: UnsafePointer<mxl_tensor>!,
+  _ values: UnsafeMutablePointer<mxl_tensor>!,
   _ error: UnsafeMutablePointer<mxl_error>!
 ) -> mxl_status {
   reporting(to: error) { () throws(MaxLinearError) in

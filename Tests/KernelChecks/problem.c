@@ -222,8 +222,8 @@ int problem_begin(problem *p, const shape *shape, const mxl_encoding *encoding, 
   char *scale = buffer_place(SCALE, (size_t)n * 4, below(random, 2) == 0, 0);
   p->product = malloc((size_t)(m * n) * 4);
   p->y_before = malloc(p->y_bytes);
-  if (source == NULL || x == NULL || p->y == NULL || bias == NULL || scale == NULL ||
-      p->product == NULL || p->y_before == NULL) {
+  if (source == NULL || x == NULL || p->y == NULL || bias == NULL || scale == NULL || p->product == NULL ||
+      p->y_before == NULL) {
     fail(result, "no memory for %lld x %lld x %lld", (long long)m, (long long)n, (long long)k);
     problem_end(p);
     return 0;

@@ -67,7 +67,8 @@ typedef struct mxlk_linear_weights {
   const float *bias; /* out_dim values or NULL, any 4-byte alignment */
   /* NULL, or in_dim numbers: column i of the packed weights meets column columns[i] of x. */
   const int32_t *columns;
-  const float *scale; /* NULL, or out_dim values that the sums are multiplied with, ahead of the bias; any 4-byte alignment */
+  const float
+      *scale; /* NULL, or out_dim values that the sums are multiplied with, ahead of the bias; any 4-byte alignment */
 } mxlk_linear_weights;
 
 /* The rows of x and y: dimensions with their strides in elements, outermost first, the last dimension left out.

@@ -102,8 +102,7 @@ MXLK_INLINE void find_nans(const char *w, int64_t lines, __m256 nans[vectors]) {
   const __m256i nan = _mm256_set1_epi8(0x7f);
   __m256i most[vectors] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
   for (; lines > 0; lines--, w += line_bytes)
-    for (int v = 0; v < vectors; v++)
-      most[v] = _mm256_max_epu8(most[v], _mm256_and_si256(load_words(w + 32 * v), nan));
+    for (int v = 0; v < vectors; v++) most[v] = _mm256_max_epu8(most[v], _mm256_and_si256(load_words(w + 32 * v), nan));
   for (int v = 0; v < vectors; v++) {
     __m256i none = _mm256_cmpeq_epi32(_mm256_cmpeq_epi8(most[v], nan), _mm256_setzero_si256());
     nans[v] = _mm256_castsi256_ps(_mm256_xor_si256(none, _mm256_set1_epi32(-1)));

@@ -18,7 +18,8 @@ enum { e4m3, e5m2 };
 MXLK_INLINE __m512 take(const int kind, __m512i words, const int j) {
   __m512i upper = _mm512_slli_epi32(words, 24 - 8 * j);
   if (kind == e5m2) return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(_mm512_slli_epi32(_mm512_srli_epi32(upper, 24), 8)));
-  __m512i half = _mm512_and_si512(_mm512_srai_epi32(upper, 1), _mm512_set1_epi32((int)0xbf800000));
+  __m512i half = _mm512_or_si512(_mm512_and_si512(upper, _mm512_set1_epi32((int)0x80000000)),
+                                 _mm512_srli_epi32(_mm512_and_si512(upper, _mm512_set1_epi32(0x7f000000)), 1));
   __m512 value = _mm512_cvtph_ps(_mm512_cvtepi32_epi16(_mm512_srli_epi32(half, 16)));
   value = _mm512_mul_ps(value, _mm512_set1_ps(256));
   const __m512i nan = _mm512_set1_epi32(0x7fc00000);

@@ -46,7 +46,9 @@ private struct CheckpointLinear {
   ) throws {
     self.name = name
     var found: [WeightData] = []
-    for tensor in ["weight", "qweight", "scales", "qzeros", "g_idx", "perm_idx", "bias", "weight_scale", "weight_scale_inv"] {
+    for tensor in [
+      "weight", "qweight", "scales", "qzeros", "g_idx", "perm_idx", "bias", "weight_scale", "weight_scale_inv",
+    ] {
       guard var data = weights["\(name).\(tensor)"] else { continue }
       data.name = "\(part).\(tensor)"
       found.append(data)

@@ -26,7 +26,9 @@ def state_of(random, dtype, out_dim, in_dim, shape="rows, 1", bias=None):
     kind = None if shape == "none" else "row" if isinstance(shape, str) else "tensor"
     state = maxlinear.quantize_float8(values * (1 if kind else 16), dtype, kind)
     if kind:
-        state["weight_scale"] = state["weight_scale"].reshape((out_dim,) if shape == "rows" else shape if kind == "tensor" else (-1, 1))
+        state["weight_scale"] = state["weight_scale"].reshape(
+            (out_dim,) if shape == "rows" else shape if kind == "tensor" else (-1, 1)
+        )
     if bias is not None:
         state["bias"] = random.standard_normal(out_dim).astype(bias)
     return state
@@ -317,7 +319,9 @@ def test_scales(random, dtype, scale):
     assert (state["weight_scale"] == expected.astype(np.float32)).all()
     wide = state["weight"].astype(np.float32)
     assert np.isfinite(wide).all() and np.abs(wide).max() == largest
-    assert (state["weight"].view(np.uint8) == (values / state["weight_scale"]).astype(numpy_of(dtype)).view(np.uint8)).all()
+    assert (
+        state["weight"].view(np.uint8) == (values / state["weight_scale"]).astype(numpy_of(dtype)).view(np.uint8)
+    ).all()
     back = maxlinear.dequantize_float8(state["weight"], state["weight_scale"])
     assert (back == wide * state["weight_scale"]).all()
     # A fraction of 3 or 2 bits, rounded, is off by 2^-4 or 2^-3 at most.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from enum import Enum
 from typing import Any
 
@@ -56,7 +57,7 @@ class DType(Enum):
         return dtype
 
     @property
-    def _is_float8(self) -> bool:
+    def _is_float8(self) -> builtins.bool:
         return self in (DType.float8_e4m3fn, DType.float8_e5m2)
 
     def _to_array_dtype(self) -> np.dtype[Any]:

@@ -46,7 +46,9 @@ def quantize_float8(
         message = f"scale: is {scale!r}, expected 'row', 'tensor' or None"
         raise ArgumentError("MXL_INVALID_ARGUMENT", message)
     values = np.ascontiguousarray(as_array(array, "array"))
-    state: dict[str, Array] = {"weight": np.empty(values.shape, dtype._to_array_dtype() if dtype._is_float8 else np.uint8)}
+    state: dict[str, Array] = {
+        "weight": np.empty(values.shape, dtype._to_array_dtype() if dtype._is_float8 else np.uint8)
+    }
     if scale is not None:
         rows = int(np.prod(values.shape[:-1], dtype=np.int64))
         state["weight_scale"] = np.empty((rows, 1) if scale == "row" else (), np.float32)
