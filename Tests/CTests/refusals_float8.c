@@ -18,13 +18,13 @@ static void quantize(void) {
   mxl_quantize_options options = {.struct_size = sizeof options};
   codes[0] = 0x77;
   scales[0] = 7;
-#define WITH(expected, change)                                                           \
-  do {                                                                                   \
-    from = good, weight = good_weight, scale = good_scale;                               \
-    change;                                                                              \
-    REFUSED(expected, mxl_quantize_float8(&options, &from, &weight, &scale, error));     \
-    CHECK(codes[0] == 0x77 && scales[0] == 7);                                           \
-    options = (mxl_quantize_options){sizeof options, 0, NULL};                           \
+#define WITH(expected, change)                                                       \
+  do {                                                                               \
+    from = good, weight = good_weight, scale = good_scale;                           \
+    change;                                                                          \
+    REFUSED(expected, mxl_quantize_float8(&options, &from, &weight, &scale, error)); \
+    CHECK(codes[0] == 0x77 && scales[0] == 7);                                       \
+    options = (mxl_quantize_options){sizeof options, 0, NULL};                       \
   } while (0)
   REFUSED(MXL_INVALID_ARGUMENT, mxl_quantize_float8(NULL, NULL, &weight, &scale, error));
   REFUSED(MXL_INVALID_ARGUMENT, mxl_quantize_float8(NULL, &from, NULL, &scale, error));

@@ -74,7 +74,7 @@ struct Float8Tests {
         "{\"a.weight\":{\"dtype\":\"F8_E4M3\",\"shape\":[2,2],\"data_offsets\":[0,4]},"
         + "\"\(scale)\":{\"dtype\":\"F32\",\"shape\":[2,1],\"data_offsets\":[4,12]}}"
       let scales: [UInt8] = [0, 0, 0, 0x40, 0, 0, 0x80, 0x40]  // 2, 4
-      return try Weights.open(try folder.write("\(scale).safetensors", safetensors(header, data: codes + scales)))
+      return try Weights.open([try folder.write("\(scale).safetensors", safetensors(header, data: codes + scales))])
     }
     let x = try Tensor([1, 2], shape: [2])
     let good = try file("a.weight_scale")

@@ -9,6 +9,7 @@
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 
 enum { vectors = 2, columns = 8 * vectors, tile_rows = 6, line_bytes = 4 * columns };
+enum { chunk_k = 32 }; /* k that are lines of float32 at a time: 2 KiB */
 enum { superblock_bytes = MXL_SUPERBLOCK / 4 * line_bytes };
 
 /* The kinds of weight; a constant at every call, as are rows and side. */
@@ -33,7 +34,7 @@ MXLK_INLINE constants constants_of(const int kind) {
   c.kept = _mm256_set1_epi16((short)(kind == e5m2 ? 0xff00 : 0x87f0));
   c.upper = _mm256_set1_epi32((int)0xffff0000);
   c.size = _mm256_set1_ps(0x1p120f);
-  __asm__("" : "+x"(c.by_one), "+x"(c.by_two), "+x"(c.kept), "+x"(c.upper), "+x"(c.size));
+  __asm__ volatile("" : "+x"(c.by_one), "+x"(c.by_two), "+x"(c.kept), "+x"(c.upper), "+x"(c.size));
   return c;
 }
 
@@ -78,23 +79,38 @@ MXLK_INLINE void add(const int rows, const int v, const float *x, __m256 w, __m2
   for (int r = 0; r < rows; r++) t[r][v] = _mm256_fmadd_ps(_mm256_broadcast_ss(x + r), w, t[r][v]);
 }
 
-/* t = fma(x, w, t) over the `count` k of a line. One vector after the other, whatever the compiler would prefer. */
-MXLK_INLINE void add_line(const int kind, const int rows, const int in_registers, int count, const float *x,
-                          const char *at, const constants *c, float *lines, __m256 t[][vectors]) {
+/* t = fma(x, w, t) over a line, in registers. One vector after the other, whatever the compiler would prefer. */
+MXLK_INLINE void add_line(const int kind, const int rows, const float *x, const char *at, const constants *c,
+                          __m256 t[][vectors]) {
   for (int v = 0; v < vectors; v++) {
     __m256 w[4];
     take(kind, load_words(at + 32 * v), c, w);
-    if (in_registers) {
-      for (int j = 0; j < count; j++) add(rows, v, x + j * rows, w[j], t);
-      __asm__ volatile("" ::: "memory");
-    } else {
-      for (int j = 0; j < 4; j++) _mm256_store_ps(lines + j * columns + 8 * v, w[j]);
-      __asm__ volatile("" ::"r"(lines) : "memory");
+    for (int j = 0; j < 4; j++) add(rows, v, x + j * rows, w[j], t);
+    __asm__ volatile("" ::: "memory");
+  }
+}
+
+/* The same over up to chunk_k k, as lines of float32 in the first level cache: with more rows no registers are left. */
+MXLK_INLINE void add_chunk(const int kind, const int rows, int64_t k, const float *x, const char *at, uintptr_t ahead,
+                           float *lines, __m256 t[][vectors]) {
+  const constants c = constants_of(kind); /* here, so that they leave the registers to the sums */
+  for (int64_t j = 0; j < k; j += 4, at += line_bytes) {
+    prefetch((const char *)((uintptr_t)at + ahead), rows);
+    for (int v = 0; v < vectors; v++) {
+      __m256 w[4];
+      take(kind, load_words(at + 32 * v), &c, w);
+      for (int i = 0; i < 4; i++) _mm256_store_ps(lines + (j + i) * columns + 8 * v, w[i]);
     }
   }
-  if (in_registers) return;
-  for (int j = 0; j < count; j++)
-    for (int v = 0; v < vectors; v++) add(rows, v, x + j * rows, _mm256_load_ps(lines + j * columns + 8 * v), t);
+  __asm__ volatile("" ::"r"(lines) : "memory");
+  for (int64_t j = 0; j < k; j++, x += rows, lines += columns) {
+    __m256 w[vectors];
+    for (int v = 0; v < vectors; v++) w[v] = _mm256_load_ps(lines + 8 * v);
+    for (int r = 0; r < rows; r++) {
+      __m256 one = _mm256_broadcast_ss(x + r);
+      for (int v = 0; v < vectors; v++) t[r][v] = _mm256_fmadd_ps(one, w[v], t[r][v]);
+    }
+  }
 }
 
 /* Outputs with a NaN among these lines' weights of E4M3: all ones. */
@@ -112,20 +128,24 @@ MXLK_INLINE void find_nans(const char *w, int64_t lines, __m256 nans[vectors]) {
 /* One superblock, or `side` whole ones. */
 MXLK_INLINE void superblocks(const mxl_tile *tile, const int kind, const int rows, const int side, const float *x,
                              const char *w, int64_t k, uintptr_t ahead) {
-  _Alignas(32) float lines[4 * columns];
+  _Alignas(32) float lines[chunk_k * columns];
   const int in_registers = rows * side <= 4;
   __m256 t[tile_rows][vectors], nans[vectors];
   if (kind != e5m2) find_nans(w, side * ((k + 3) / 4), nans);
-  const constants c = constants_of(kind);
   for (int r = 0; r < side * rows; r++)
     for (int v = 0; v < vectors; v++) t[r][v] = _mm256_setzero_ps();
-  for (int64_t q = 0; q < k / 4; q++, x += 4 * rows, w += line_bytes)
+  int64_t done = in_registers ? k / 4 * 4 : 0;
+  const constants c = constants_of(kind);
+  for (int64_t j = 0; j < done; j += 4)
     for (int s = 0; s < side; s++) {
-      const char *at = w + s * superblock_bytes;
+      const char *at = w + j / 4 * line_bytes + s * superblock_bytes;
       prefetch((const char *)((uintptr_t)at + ahead), rows);
-      add_line(kind, rows, in_registers, 4, x + s * MXL_SUPERBLOCK * rows, at, &c, lines, t + s * rows);
+      add_line(kind, rows, x + (j + s * MXL_SUPERBLOCK) * rows, at, &c, t + s * rows);
     }
-  if (side == 1 && k % 4 != 0) add_line(kind, rows, 0, (int)(k % 4), x, w, &c, lines, t);
+  for (; done < k; done += chunk_k)
+    for (int s = 0; s < side; s++)
+      add_chunk(kind, rows, k - done < chunk_k ? k - done : chunk_k, x + (done + s * MXL_SUPERBLOCK) * rows,
+                w + done / 4 * line_bytes + s * superblock_bytes, ahead, lines, t + s * rows);
   for (int r = 0; r < rows; r++)
     for (int v = 0; v < vectors; v++) {
       float *y = tile->y + r * columns + 8 * v;
