@@ -208,6 +208,7 @@ def test_checkpoint(tmp_path, random, dtype, shape, narrow):
     path = weights[prefix + "gate_proj"]
     linear = Linear(path["weight"], path["bias"])
     assert (linear(x) == layer_of(parts["gate_proj"], dtype)(x)).all()
+    assert (Linear(path["weight"].data(), path["bias"])(x) == linear(x)).all()
     created = Linear.create(dtype, None, 192, 320, path, path)
     assert (created(x) == linear(x)).all()
     loaded = LinearV2(192, 320, dtype, has_bias=True)

@@ -209,8 +209,9 @@ class Linear(Module):
         perm_idx: Any = None,
         weight_scale: Any = None,
     ) -> None:
-        if weight_scale is None and isinstance(weight, Weights):
-            weight_scale = _scale_beside(weight)
+        if weight_scale is None and isinstance(weight, (Weights, WeightData)):
+            path = weight if isinstance(weight, Weights) else Weights(weight._checkpoint, weight.name)
+            weight_scale = _scale_beside(path)
         weight_entry, weight_kept = self._incoming(weight, "weight")
         weight_entry.name = b"weight"
         bias_entry, bias_kept = (None, None) if bias is None else self._incoming(bias, "bias")
