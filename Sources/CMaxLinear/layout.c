@@ -44,6 +44,7 @@ FIELD(mxl_linear_v1_options, out_features, 32);
 FIELD(mxl_linear_v1_options, encoding, 40);
 FIELD(mxl_linear_v1_options, quantization, 48);
 FIELD(mxl_linear_v1_options, perm_idx, 56);
+FIELD(mxl_linear_v1_options, weight_scale, 64);
 
 FIELD(mxl_quantization, bits, 4);
 FIELD(mxl_quantization, group_size, 8);

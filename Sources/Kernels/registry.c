@@ -1,5 +1,6 @@
 /* Plugin zero, and the search among its encodings and rows. */
 #include "dense/dense.h"
+#include "dense/float8.h"
 #include "dense/pairs.h"
 #include "kernels.h"
 #include "panel/rows.h"
@@ -13,6 +14,7 @@ static const mxl_encoding *const encodings[] = {
     &mxlk_encoding_q2_k,     &mxlk_encoding_q3_k,     &mxlk_encodings_gptq[0], &mxlk_encodings_gptq[1],
     &mxlk_encodings_gptq[2], &mxlk_encodings_gptq[3], &mxlk_encodings_gptq[4], &mxlk_encodings_gptq[5],
     &mxlk_encodings_gptq[6], &mxlk_encodings_gptq[7],
+    &mxlk_encoding_f8_e4m3, &mxlk_encoding_f8_e5m2,
 };
 
 static const mxl_kernel_row *const rows[] = {
@@ -23,6 +25,8 @@ static const mxl_kernel_row *const rows[] = {
 #endif
     MXLK_F16_ROWS_OF(mxlk_rows_f16),
     MXLK_BF16_ROWS_OF(mxlk_rows_bf16),
+    MXLK_F8_ROWS_OF(mxlk_rows_f8_e4m3),
+    MXLK_F8_ROWS_OF(mxlk_rows_f8_e5m2),
     MXLK_BLOCK_ROWS_OF(mxlk_rows_q4_0),
     MXLK_BLOCK_ROWS_OF(mxlk_rows_q4_1),
     MXLK_BLOCK_ROWS_OF(mxlk_rows_q5_0),

@@ -34,7 +34,7 @@ open class GPTQLinearV2: LinearV2 {
     let device = device ?? .cpu()
     try device.check("device")
     let biasDType = dtype == .uint8 ? .float32 : dtype
-    try LinearRules.checkDense(biasDType, argument: "dtype")
+    try LinearRules.checkFloat(biasDType, argument: "dtype")
     let tensors = try GPTQWeights(inDim: inDim, outDim: outDim, config: quantizationConfig, device: device)
     let bias = hasBias ? try Weight(name: "bias", dtype: biasDType, shape: [outDim], device: device) : nil
     self.tensors = tensors

@@ -81,6 +81,13 @@ extension DType {
     return nil
   }
 
+  /// The dtypes of x, y, biases and scales, between which values are converted.
+  static let floats: [DType] = [.float32, .float16, .bfloat16]
+  var isFloat: Bool { Self.floats.contains(self) }
+
+  /// Whether it is a float of 8 bits that weights may be stored in.
+  var isFloat8: Bool { self == .float8E4M3 || self == .float8E5M2 }
+
   /// Whether a kernel takes dense weights of this dtype.
   var isDenseWeight: Bool { denseEncodingName != nil }
 

@@ -96,7 +96,7 @@ extension QuantizationEncoding {
       throw MaxLinearError(.unsupported, "encoding: \"\(name)\" is unknown")
     }
     let dtype = try values.checkedDType("values")
-    guard dtype.isDenseWeight else {
+    guard dtype.isFloat else {
       throw MaxLinearError(.invalidDType, "values: dtype is \(dtype.name), expected float32, float16 or bfloat16")
     }
     let valuesExtent = try values.checkedInCOrder(bits: dtype.bits, "values")

@@ -69,3 +69,32 @@ public func mxl_quantize_gptq(
       threads: Int(options.threads))
   }
 }
+
+@_cdecl("mxl_quantize_float8") @implementation
+public func mxl_quantize_float8(
+  _ options: UnsafePointer<mxl_quantize_options>!, _ values: UnsafePointer<mxl_tensor>!,
+  _ weight: UnsafeMutablePointer<mxl_tensor>!, _ scale: UnsafeMutablePointer<mxl_tensor>!,
+  _ error: UnsafeMutablePointer<mxl_error>!
+) -> mxl_status {
+  reporting(to: error) { () throws(MaxLinearError) in
+    let options = options == nil ? mxl_quantize_options() : try copied(options, "options")
+    guard options.importance == nil else {
+      throw MaxLinearError(.unsupported, "importance: rounding to nearest weighs nothing, expected NULL")
+    }
+    try Float8Views.quantize(
+      required(values, "values").pointee, weight: required(weight, "weight").pointee, scale: scale?.pointee,
+      threads: Int(options.threads))
+  }
+}
+
+@_cdecl("mxl_dequantize_float8") @implementation
+public func mxl_dequantize_float8(
+  _ weight: UnsafePointer<mxl_tensor>!, _ scale: UnsafePointer<mxl_tensor>!,
+  _ values: UnsafeMutablePointer<mxl_tensor>!,
+  _ error: UnsafeMutablePointer<mxl_error>!
+) -> mxl_status {
+  reporting(to: error) { () throws(MaxLinearError) in
+    try Float8Views.dequantize(
+      required(weight, "weight").pointee, scale: scale?.pointee, into: required(values, "values").pointee)
+  }
+}

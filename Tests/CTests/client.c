@@ -388,6 +388,37 @@ static void gptq(void) {
   mxl_layer_destroy(layer);
 }
 
+/* Float8 weights with a scale for each output: values that E4M3 holds, of largest magnitude 448 and 224. */
+static void float8(void) {
+  static const int64_t shape[] = {2, 2}, out_shape[] = {2};
+  float values[4] = {448, -2, 112, 224}, again[4] = {0}, scales[2] = {0}, in[2] = {1, 2}, out[2] = {0};
+  uint8_t codes[4] = {0};
+  mxl_tensor from = tensor(values, 2, shape), to = tensor(again, 2, shape);
+  mxl_entry state[2] = {{0}};
+  state[0].name = "weight";
+  state[0].tensor = tensor(values, 2, shape);
+  state[0].tensor.data = codes;
+  state[0].tensor.dtype = MXL_FLOAT8_E4M3;
+  state[1].name = "weight_scale";
+  state[1].tensor = tensor(scales, 1, out_shape);
+  CALL(mxl_quantize_float8(NULL, &from, &state[0].tensor, &state[1].tensor, &failure));
+  CHECK(scales[0] == 1 && scales[1] == 0.5f && codes[0] == 0x7e && codes[1] == 0xc0);
+  CALL(mxl_dequantize_float8(&state[0].tensor, &state[1].tensor, &to, &failure));
+  CHECK(memcmp(values, again, sizeof values) == 0);
+  mxl_linear_options options = {0};
+  options.struct_size = sizeof options;
+  options.dtype = MXL_FLOAT8_E4M3;
+  options.in_dim = options.out_dim = 2;
+  mxl_layer *layer = NULL;
+  mxl_tensor x = tensor(in, 1, out_shape), y = tensor(out, 1, out_shape);
+  CALL(mxl_linear_create(&options, &layer, &failure));
+  CALL(mxl_layer_load(layer, state, 2, MXL_LOAD_STRICT, &failure));
+  CALL(mxl_layer_prepare(layer, NULL, &failure));
+  CALL(mxl_layer_forward(layer, NULL, &x, &y, &failure));
+  CHECK(out[0] == 448 - 2 * 2 && out[1] == 112 + 2 * 224);
+  mxl_layer_destroy(layer);
+}
+
 /* Every code of a block whose scale is 1: what goes in comes out. */
 static void encodings(void) {
   enum { K = 64, BYTES = 36 };
@@ -421,6 +452,7 @@ int main(void) {
   devices();
   gptq();
   encodings();
+  float8();
   checkpoint();
   mxl_layer_retain(NULL);
   mxl_layer_destroy(NULL);

@@ -70,6 +70,23 @@ mxl_status mxl_quantize_gptq(const mxl_quantization *config, const mxl_quantize_
                              const mxl_tensor *values, mxl_tensor *qweight, mxl_tensor *qzeros, mxl_tensor *scales,
                              mxl_error *error);
 
+/* Rounds values (..., K), float32, float16 or bfloat16, any rank from 1, to the nearest 8-bit floats, ties to even: the same bytes on every CPU and
+ * any number of threads. weight has the values' shape and dtype MXL_FLOAT8_E4M3 or MXL_FLOAT8_E5M2.
+ *
+ * scale  NULL: what is beyond the format becomes an infinity, or, as E4M3 has none, NaN; a NaN stays one. Else float32, written: of shape
+ *        [] or [1] one of the tensor, of [rows] or [rows, 1] one for each row. It is the largest magnitude over the format's largest, 448 or
+ *        57344, at least 2^-126, 1 for zeros; weight is values / scale. A layer takes both (mxl_linear_create).
+ *
+ * All in C order. options may be NULL, its importance must be. Errors: MXL_INVALID_DTYPE, MXL_INVALID_SHAPE, MXL_UNSUPPORTED (importance),
+ * MXL_INVALID_ARGUMENT (with a scale, a value that is not finite; tensors that overlap). The tensors are untouched when the call fails. */
+mxl_status mxl_quantize_float8(const mxl_quantize_options *options, const mxl_tensor *values, mxl_tensor *weight,
+                               mxl_tensor *scale, mxl_error *error);
+
+/* The inverse: weight * scale in float32 (scale NULL for 1), rounded where values are float16 or bfloat16. Errors as those of
+ * mxl_quantize_float8. */
+mxl_status mxl_dequantize_float8(const mxl_tensor *weight, const mxl_tensor *scale, mxl_tensor *values,
+                                 mxl_error *error);
+
 MXL_END
 
 #endif

@@ -16,7 +16,7 @@ typedef struct mxl_layer mxl_layer;
  *
  * in_dim, out_dim  K and N, each >= 1
  * dtype            the weight's and the bias's mxl_dtype: MXL_FLOAT32, MXL_FLOAT16, MXL_BFLOAT16; with an encoding also MXL_UINT8,
- *                  which leaves the bias float32
+ *                  which leaves the bias float32; MXL_FLOAT8_E4M3 or MXL_FLOAT8_E5M2, beside which the bias is of any of the three
  * has_bias         0 or 1
  * device           MXL_DEVICE_DEFAULT or the CPU with id 0
  * encoding         NULL for dense weights, a block encoding such as "Q4_K", or "GPTQ"
@@ -46,7 +46,8 @@ typedef struct mxl_linear_options {
  * out_features  first, its documentation names the columns first. y = x W^T follows the stored weight.
  * quantization  when not NULL, the weight is GPTQ as MAX builds it: uint8 [in_dim / 2 + 2 groups, out_dim], the bytes of qweight, then
  *               those of float16 scales, with zeros of 8
- * perm_idx      NULL, or int32 (in_dim): the columns in the order of their groups */
+ * perm_idx      NULL, or int32 (in_dim): the columns in the order of their groups
+ * weight_scale  NULL for 1, or the scale of a float8 weight, as mxl_linear_create's; its name is not used */
 typedef struct mxl_linear_v1_options {
   uint32_t struct_size;
   int32_t dtype;
@@ -57,6 +58,7 @@ typedef struct mxl_linear_v1_options {
   const char *encoding;
   const mxl_quantization *quantization;
   const mxl_entry *perm_idx;
+  const mxl_entry *weight_scale;
 } mxl_linear_v1_options;
 
 /* Options of mxl_mlp_create. Zero it, set struct_size, then the fields that matter.
@@ -176,6 +178,10 @@ MXL_BEGIN
  * may be absent with sym; g_idx, int32 [in_dim], each column's group, or perm_idx, int32 [in_dim], the columns in the order of their groups, which
  * may be absent without desc_act; bias. groups is in_dim / group_size rounded up. Entries that may be absent have no data when they are.
  * Groups that are no multiple of 32 columns compute in float32.
+ *
+ * With a float8 dtype, y = (x W^T) scale + b. Key weight_scale, last, which may be absent and then is 1: float32, float16 or bfloat16, finite, of
+ * shape [] or [1] one of the tensor, of [out_dim] or [out_dim, 1] one for each output. W may also come as MXL_UINT8. Scales of blocks
+ * (weight_scale_inv) are refused.
  *
  * Errors: MXL_INVALID_ARGUMENT, MXL_INVALID_SHAPE, MXL_UNSUPPORTED (dtype, encoding), MXL_NO_DEVICE. */
 mxl_status mxl_linear_create(const mxl_linear_options *options, mxl_layer **layer, mxl_error *error);

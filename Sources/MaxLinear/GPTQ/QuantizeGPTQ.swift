@@ -138,7 +138,7 @@ extension QuantizationConfig {
 
   private static func checkedFloat(_ view: mxl_tensor, _ argument: String) throws(MaxLinearError) -> DType {
     let dtype = try view.checkedDType(argument)
-    guard dtype.isDenseWeight else {
+    guard dtype.isFloat else {
       throw MaxLinearError(
         .invalidDType, "\(argument): dtype is \(dtype.name), expected float32, float16 or bfloat16")
     }

@@ -46,7 +46,9 @@ private struct CheckpointLinear {
   ) throws {
     self.name = name
     var found: [WeightData] = []
-    for tensor in ["weight", "qweight", "scales", "qzeros", "g_idx", "perm_idx", "bias"] {
+    for tensor in [
+      "weight", "qweight", "scales", "qzeros", "g_idx", "perm_idx", "bias", "weight_scale", "weight_scale_inv",
+    ] {
       guard var data = weights["\(name).\(tensor)"] else { continue }
       data.name = "\(part).\(tensor)"
       found.append(data)
@@ -86,7 +88,7 @@ private struct CheckpointLinear {
       throw MaxLinearError(
         .invalidShape, "\(name).weight: shape is \(shape), expected \([outDim, inDim]) to fit the gate")
     }
-    let hasBias = entries.last?.name.hasSuffix(".bias") ?? false
+    let hasBias = entries.contains { $0.name.hasSuffix(".bias") }
     if let config {
       return try GPTQLinearV2(
         inDim: inDim, outDim: outDim, dtype: dtype, device: device, hasBias: hasBias, quantizationConfig: config)

@@ -13,6 +13,7 @@ from .errors import Error
 from .errors import check as _check
 from .errors import integer as _integer
 from .errors import new_error as _new_error
+from .float8 import dequantize_float8, quantize_float8
 
 __all__ = [
     "DType",
@@ -20,8 +21,10 @@ __all__ = [
     "__version__",
     "cpu_info",
     "dequantize",
+    "dequantize_float8",
     "num_threads",
     "quantize",
+    "quantize_float8",
     "quantize_gptq",
     "set_num_threads",
 ]

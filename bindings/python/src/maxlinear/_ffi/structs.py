@@ -100,6 +100,7 @@ class LinearV1Options(Structure):
         ("encoding", c_char_p),
         ("quantization", POINTER(Quantization)),
         ("perm_idx", POINTER(Entry)),
+        ("weight_scale", POINTER(Entry)),
     ]
 
 
@@ -205,6 +206,8 @@ PROTOTYPES = {
         _status,
         [POINTER(Quantization), POINTER(QuantizeOptions), *[POINTER(Tensor)] * 4, _error],
     ),
+    "mxl_quantize_float8": (_status, [POINTER(QuantizeOptions), *[POINTER(Tensor)] * 3, _error]),
+    "mxl_dequantize_float8": (_status, [*[POINTER(Tensor)] * 3, _error]),
     "mxl_weights_open": (_status, [POINTER(c_char_p), c_size_t, POINTER(WeightsHandle), _error]),
     "mxl_weights_count": (_status, [WeightsHandle, POINTER(c_size_t), _error]),
     "mxl_weights_entry": (_status, [WeightsHandle, c_size_t, POINTER(Entry), _error]),

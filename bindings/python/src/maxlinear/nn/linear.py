@@ -56,7 +56,9 @@ class LinearV2(Module):
 
     Args:
         in_dim, out_dim: each at least 1.
-        dtype: of weight and bias.
+        dtype: of weight and bias; with `DType.float8_e4m3fn` or `DType.float8_e5m2` the bias is of another float dtype, and there is a key
+            "weight_scale", which may be absent and then is 1: y = (x Wᵀ) · scale + b, one scale of the tensor ([] or [1]) or one for each
+            output ([out_dim] or [out_dim, 1]). W may then also be uint8.
         device: None or `DeviceRef.CPU()`.
         has_bias: whether there is a bias.
         quantization_encoding: of the weight; None for dense.
@@ -108,7 +110,16 @@ class LinearV2(Module):
         self.clip_weight = clip_weight
         prefix = f"{name}." if name else ""
         self.weight = Weight(f"{prefix}weight", dtype, (out_dim, in_dim), device, quantization_encoding)
-        self.bias = Weight(f"{prefix}bias", dtype, (out_dim,), device) if has_bias else None
+        self.bias = (
+            Weight(f"{prefix}bias", DType.float32 if dtype._is_float8 else dtype, (out_dim,), device)
+            if has_bias
+            else None
+        )
+        self.weight_scale = (
+            Weight(f"{prefix}weight_scale", DType.float32, (out_dim,), device)
+            if dtype._is_float8 and quantization_encoding is None
+            else None
+        )
 
     @property
     def _out_dim(self) -> int:
@@ -121,13 +132,15 @@ class Linear(Module):
     Args:
         weight: (out_dim, in_dim): an array, a tensor of a checkpoint, or nested sequences.
         bias: (out_dim), or None.
+        weight_scale: of a float8 weight: one of the tensor ([] or [1]) or one for each output ([out_dim] or [out_dim, 1]), finite; None
+            takes the one that a checkpoint holds beside the weight, else 1. y = (x Wᵀ) · weight_scale + bias.
 
     Raises:
         maxlinear.Error: shapes (ValueError) or dtypes (TypeError) that do not fit.
     """
 
-    def __init__(self, weight: Any, bias: Any = None) -> None:
-        self._make(weight, bias, None, None, 0, 0)
+    def __init__(self, weight: Any, bias: Any = None, weight_scale: Any = None) -> None:
+        self._make(weight, bias, None, None, 0, 0, weight_scale=weight_scale)
 
     @classmethod
     def create(
@@ -194,7 +207,11 @@ class Linear(Module):
         out_features: int,
         quantization_config: QuantizationConfig | None = None,
         perm_idx: Any = None,
+        weight_scale: Any = None,
     ) -> None:
+        if weight_scale is None and isinstance(weight, (Weights, WeightData)):
+            path = weight if isinstance(weight, Weights) else Weights(weight._checkpoint, weight.name)
+            weight_scale = _scale_beside(path)
         weight_entry, weight_kept = self._incoming(weight, "weight")
         weight_entry.name = b"weight"
         bias_entry, bias_kept = (None, None) if bias is None else self._incoming(bias, "bias")
@@ -203,6 +220,9 @@ class Linear(Module):
         order_entry, order_kept = (None, None) if perm_idx is None else self._incoming(perm_idx, "perm_idx", np.int32)
         if order_entry is not None:
             order_entry.name = b"perm_idx"
+        scale_entry, scale_kept = (None, None) if weight_scale is None else self._incoming(weight_scale, "weight_scale")
+        if scale_entry is not None:
+            scale_entry.name = b"weight_scale"
         config = None if quantization_config is None else quantization_config._struct()
         options = structs.LinearV1Options(
             struct_size=ctypes.sizeof(structs.LinearV1Options),
@@ -214,22 +234,24 @@ class Linear(Module):
             encoding=None if encoding is None else encoding.name.encode(),
             quantization=None if config is None else ctypes.pointer(config),
             perm_idx=None if order_entry is None else ctypes.pointer(order_entry),
+            weight_scale=None if scale_entry is None else ctypes.pointer(scale_entry),
         )
         handle = structs.LayerHandle()
         error = new_error()
         status = library.mxl_linear_v1_create(ctypes.byref(options), ctypes.byref(handle), error)
         if status != 0:
-            for entry in (weight_entry, bias_entry, order_entry):
+            for entry in (weight_entry, bias_entry, order_entry, scale_entry):
                 if entry is not None:
                     forget(entry)
         check(status, error)
         self._own(handle)
-        del weight_kept, bias_kept, order_kept
+        del weight_kept, bias_kept, order_kept, scale_kept
         if config is not None:
             return
-        weights = [self._weight(entry) for entry in self._entries()]
-        self.weight = weights[0]
-        self.bias = weights[1] if len(weights) > 1 else None
+        weights = {weight.name: weight for weight in self.weights}
+        self.weight = weights["weight"]
+        self.bias = weights.get("bias")
+        self.weight_scale = weights.get("weight_scale")
         self._rows = self.weight.shape[0]
 
     @property
@@ -353,6 +375,21 @@ class GPTQLinear(QLinear):
             "weight", DType.uint8, (qweight[1], 8 * qweight[0]), quantization_encoding=QuantizationEncoding.GPTQ
         )
         self.bias = next((weight for weight in self.weights if weight.name == "bias"), None)
+
+
+def _scale_beside(weight: Weights) -> Weights | None:
+    """The scale of a float8 weight of a checkpoint."""
+    if not weight.exists() or not weight.data().dtype._is_float8:
+        return None
+    blocks = Weights(weight._checkpoint, f"{weight.name}_scale_inv")
+    if blocks.exists():
+        message = (
+            f"{blocks.name}: shape is {list(blocks.data().shape)}: scales of blocks of weights are not supported, expected "
+            f"{weight.name}_scale, one of the whole tensor or one a row of it"
+        )
+        raise ArgumentError("MXL_UNSUPPORTED", message)
+    scale = Weights(weight._checkpoint, f"{weight.name}_scale")
+    return scale if scale.exists() else None
 
 
 def _check_gptq(encoding: QuantizationEncoding | None) -> None:

@@ -206,7 +206,7 @@ class Module:
             if entry.tensor.data is None and loaded:
                 continue
             if entry.tensor.data is None and auto_initialize:
-                zeros = np.zeros(shape_of(entry.tensor), DType(entry.tensor.dtype).to_numpy())
+                zeros = np.zeros(shape_of(entry.tensor), DType(entry.tensor.dtype)._to_array_dtype())
                 zeros.flags.writeable = False
                 state[key] = zeros
                 continue
