@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes as _ctypes
 import json as _json
+import os as _os
 from typing import Any as _Any
 
 from ._ffi.library import library as _library
@@ -20,6 +21,7 @@ __all__ = [
     "__version__",
     "cpu_info",
     "dequantize",
+    "load_plugin",
     "num_threads",
     "quantize",
     "quantize_gptq",
@@ -39,6 +41,20 @@ def set_num_threads(threads: int) -> None:
     """Sets `num_threads()`, 1 to 1024, for calls that begin afterwards. Raises ValueError (`maxlinear.Error`)."""
     error = _new_error()
     _check(_library.mxl_set_threads(_integer(threads, 32, "threads"), error), error)
+
+
+def load_plugin(path: str | _os.PathLike[str]) -> None:
+    """Loads a plugin, a shared library that brings encodings, kernels or communicators (docs/ADD_PLUGIN.md); once, and for as long as the
+    process runs. Encodings are then taken by name: `QuantizationEncoding("LOG6")`. `cpu_info()["plugins"]` lists all, and
+    "plugin_failures" what the environment variable MAXLINEAR_PLUGIN_PATH names and could not be loaded. A plugin is code: load
+    none that you do not trust.
+
+    Raises:
+        maxlinear.Error: no such file (OSError), no plugin or one that breaks the rules of maxlinear/plugin.h, another major version, a name
+            that is there already (ValueError). Nothing is registered then.
+    """
+    error = _new_error()
+    _check(_library.mxl_plugin_load(_os.fsencode(path), error), error)
 
 
 def cpu_info() -> dict[str, _Any]:
