@@ -96,13 +96,10 @@ static mxl_status load_library(const char *path, const mxlk_reason *reason) {
 
 static mxl_status load(const char *path, const mxlk_reason *reason) {
   char absolute[PATH_MAX];
-  struct stat information;
-  if (realpath(path, absolute) == NULL || stat(absolute, &information) != 0)
-    return mxlk_refuse(MXL_IO, reason, "cannot be opened: %s", strerror(errno));
-  if (S_ISDIR(information.st_mode)) return mxlk_refuse(MXL_IO, reason, "is a directory, expected a shared library");
-  if (!S_ISREG(information.st_mode)) return mxlk_refuse(MXL_IO, reason, "is no regular file");
+  if (realpath(path, absolute) == NULL) return mxlk_refuse(MXL_IO, reason, "cannot be opened: %s", strerror(errno));
   if (mxlk_registered_plugin(NULL, absolute) != NULL) return MXL_OK;
-  return load_library(absolute, reason);
+  mxl_status status = mxlk_plugin_file_check(absolute, reason);
+  return status == MXL_OK ? load_library(absolute, reason) : status;
 }
 
 static mxl_status load_alone(const char *path, const mxlk_reason *reason) {

@@ -17,6 +17,9 @@ mxl_status mxlk_refuse(mxl_status status, const mxlk_reason *reason, const char 
 /* load.c: loads what MAXLINEAR_PLUGIN_PATH names, once; returns at once to a plugin that is being loaded. */
 void mxlk_plugins_first_use(void);
 
+/* file.c: MXL_IO for what is no regular file or cannot be read, MXL_INVALID_FILE for a library that was cut short. */
+mxl_status mxlk_plugin_file_check(const char *path, const mxlk_reason *reason);
+
 /* check.c: whole structs, the fields that the plugin's size does not reach zero. MXL_INVALID_FILE for what breaks the
  * rules of plugin.h, MXL_INVALID_ARGUMENT for names that are there already. Changes nothing. */
 mxl_status mxlk_plugin_header_check(const mxl_plugin *plugin, const mxlk_reason *reason);
