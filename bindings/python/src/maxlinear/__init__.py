@@ -10,6 +10,7 @@ from typing import Any as _Any
 from ._ffi.library import library as _library
 from .blocks import dequantize, quantize, quantize_gptq
 from .dtype import DType
+from .errors import ArgumentError as _ArgumentError
 from .errors import Error
 from .errors import check as _check
 from .errors import integer as _integer
@@ -53,8 +54,11 @@ def load_plugin(path: str | _os.PathLike[str]) -> None:
         maxlinear.Error: no such file (OSError), no plugin or one that breaks the rules of maxlinear/plugin.h, another major version, a name
             that is there already (ValueError). Nothing is registered then.
     """
+    name = _os.fsencode(path)
+    if b"\0" in name:
+        raise _ArgumentError("MXL_INVALID_ARGUMENT", f"path: {path!r} has a NUL byte")
     error = _new_error()
-    _check(_library.mxl_plugin_load(_os.fsencode(path), error), error)
+    _check(_library.mxl_plugin_load(name, error), error)
 
 
 def cpu_info() -> dict[str, _Any]:
