@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from plugin_support import HERE, LIBRARY, build, build_case, load_all, python, run
+from plugin_support import HERE, LIBRARY, ROOT, build, build_case, load_all, python, run
 
 INFO = """
 import json, sys, maxlinear
@@ -296,8 +296,8 @@ def test_loading_while_layers_run(tmp_path, good):
 
 
 def test_command_lists_plugins(good, tmp_path):
-    """`maxlinear info`, where the command has been built."""
-    command = LIBRARY.parents[1] / "release" / "release" / "maxlinear-cli"
+    """`maxlinear info`, as `swift test` has built it."""
+    command = ROOT / "build" / "test" / "debug" / "maxlinear-cli"
     if not command.exists():
         pytest.skip("the command is not built")
     text = run([command, "info"], MAXLINEAR_PLUGIN_PATH=f"{good}:{tmp_path / 'missing.so'}")
