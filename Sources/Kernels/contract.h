@@ -27,7 +27,7 @@
 #define MXLK_INLINE static inline __attribute__((always_inline))
 
 /* The most panel_columns a row may have. */
-#define MXLK_MOST_PANEL_COLUMNS 64
+#define MXLK_MOST_PANEL_COLUMNS MXL_MOST_PANEL_COLUMNS
 
 /* bytes rounded up to a multiple of MXLK_ALIGNMENT. */
 static inline size_t mxlk_align_up(size_t bytes) {

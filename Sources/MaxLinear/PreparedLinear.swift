@@ -9,7 +9,8 @@ final class PreparedLinear: PreparedComputation, @unchecked Sendable {
   let weights: UnsafeMutableBufferPointer<mxlk_linear_weights>
   let outDim: Int
   private let compute: Compute
-  private let isDense: Bool
+  /// What `.automatic` meant when this was prepared.
+  private let automatic: Compute
   /// What `weights` points into.
   private let packed: (any PackedPanels)?
   private let source: WeightData?
@@ -38,7 +39,8 @@ final class PreparedLinear: PreparedComputation, @unchecked Sendable {
       throw LinearRules.unsupportedDType(weight.name, weight.dtype)
     }
     let isDense = weight.quantizationEncoding == nil
-    let compute = options.compute == .automatic ? (isDense ? .float32 : .int8) : options.compute
+    let automatic = KernelSelection.automaticCompute(encoding: isDense ? nil : encoding)
+    let compute = options.compute == .automatic ? automatic : options.compute
     guard compute == .float32 || !isDense else {
       throw MaxLinearError(.unsupported, "compute: is \(compute), which needs encoded weights; dense ones use float32")
     }
@@ -60,7 +62,7 @@ final class PreparedLinear: PreparedComputation, @unchecked Sendable {
       ? mxlk_row_find_compatible(row, Int32(MXL_COMPUTE_BFLOAT16.rawValue), features) : nil
     let layer = PreparedLinear(
       row: row, bfloat16Row: bfloat16Row, inDim: weight.shape[1], shards: shards, clip: clip,
-      compute: compute, isDense: isDense, packed: packedMatrix, source: source, packedBias: packedBias,
+      compute: compute, automatic: automatic, packed: packedMatrix, source: source, packedBias: packedBias,
       packedScale: packedScale)
     return Result(
       layer: layer, weightContents: restorable.map { .prepared($0) } ?? .source(source),
@@ -69,7 +71,7 @@ final class PreparedLinear: PreparedComputation, @unchecked Sendable {
 
   init(
     row: UnsafePointer<mxl_kernel_row>, bfloat16Row: UnsafePointer<mxl_kernel_row>?, inDim: Int, shards: [Range<Int>],
-    clip: Float?, compute: Compute, isDense: Bool, packed: (any PackedPanels)?, source: WeightData,
+    clip: Float?, compute: Compute, automatic: Compute, packed: (any PackedPanels)?, source: WeightData,
     packedBias: PackedBias?, packedScale: PackedScale? = nil
   ) {
     self.packed = packed
@@ -77,7 +79,7 @@ final class PreparedLinear: PreparedComputation, @unchecked Sendable {
     self.packedBias = packedBias
     self.packedScale = packedScale
     self.compute = compute
-    self.isDense = isDense
+    self.automatic = automatic
     outDim = shards.reduce(0) { $0 + $1.count }
     let held = packed == nil ? source : nil
     weights = .allocate(capacity: shards.count)
@@ -107,7 +109,7 @@ final class PreparedLinear: PreparedComputation, @unchecked Sendable {
   }
 
   func matches(_ options: PrepareOptions) -> Bool {
-    let wanted: Compute = options.compute == .automatic ? (isDense ? .float32 : .int8) : options.compute
+    let wanted = options.compute == .automatic ? automatic : options.compute
     let usesBFloat16 = any.bfloat16_row != nil
     return wanted == compute && (!usesBFloat16 || options.compute == .automatic)
       && (options.packing == .never) == (packed == nil)

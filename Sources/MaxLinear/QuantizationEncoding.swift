@@ -51,8 +51,8 @@ public struct QuantizationEncoding: Hashable, Sendable, CustomStringConvertible 
   public var elementsPerBlock: Int { blockParameters.elementsPerBlock }
   public var blockSize: Int { blockParameters.blockSize }
 
-  /// Whether GGUF files store it; all but GPTQ.
-  public var isGGUF: Bool { !name.hasPrefix(Self.gptq.name) }
+  /// Whether GGUF files store it; neither GPTQ nor a plugin's own.
+  public var isGGUF: Bool { GGUF.hasBlocks(name) }
 
   public var description: String { name }
 

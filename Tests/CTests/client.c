@@ -68,6 +68,7 @@ static void threads_and_info(void) {
   CHECK(length > 2);
   char *text = malloc(length + 1);
   CHECK(text != NULL);
+  CHECK(mxl_plugin_load("/nowhere/plugin.so", &failure) == MXL_IO);
   CALL(mxl_info(text, length + 1, &again, &failure));
   CHECK(again == length && strlen(text) == length && text[0] == '{' && text[length - 1] == '}');
   free(text);

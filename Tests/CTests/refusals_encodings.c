@@ -181,7 +181,18 @@ static void block_sizes(void) {
   ACCEPTED(mxl_encoding_block("Q4_K", NULL, NULL, error));
 }
 
+/* What a plugin's file may do wrong, Tests/PluginTests has. */
+static void plugins(void) {
+  REFUSED(MXL_INVALID_ARGUMENT, mxl_plugin_load(NULL, error));
+  REFUSED(MXL_INVALID_ARGUMENT, mxl_plugin_load("\xff", error));
+  REFUSED(MXL_IO, mxl_plugin_load("", error));
+  REFUSED(MXL_IO, mxl_plugin_load("/nowhere/plugin.so", error));
+  REFUSED(MXL_IO, mxl_plugin_load("/", error));
+  REFUSED(MXL_IO, mxl_plugin_load("/dev/null", error));
+}
+
 void refuse_encodings(void) {
+  plugins();
   quantize();
   dequantize();
   quantize_gptq();

@@ -112,7 +112,7 @@ typedef struct mxl_mlp_weights_options {
 
 /* What kind of arithmetic a prepared layer uses. */
 typedef enum mxl_compute {
-  MXL_COMPUTE_DEFAULT = 0,  /* float32 for dense weights */
+  MXL_COMPUTE_DEFAULT = 0,  /* float32 for dense weights; int8 for encoded ones that have rows for it, else float32 */
   MXL_COMPUTE_FLOAT32 = 1,  /* float32 activations, float32 accumulation */
   MXL_COMPUTE_INT8 = 2,     /* activations quantized to 8 bits: encoded weights only */
   MXL_COMPUTE_BFLOAT16 = 3, /* bfloat16 weights and activations, float32 accumulation: chosen where both are bfloat16 */
@@ -296,7 +296,7 @@ int32_t mxl_threads(void);
 mxl_status mxl_set_threads(int32_t threads, mxl_error *error);
 
 /* Writes a description of this machine and the rows chosen on it as UTF-8 JSON: version, cpu features, isa,
- * threads, encodings with their rows. capacity counts the NUL; *length is the full length without it, also
+ * threads, encodings with their rows, plugins and plugin_failures. capacity counts the NUL; *length is the full length without it, also
  * when capacity was too small (then MXL_INVALID_ARGUMENT) or text was NULL with capacity 0 (then MXL_OK).
  * MXL_UNSUPPORTED when MAXLINEAR_ISA names no known CPU variant. */
 mxl_status mxl_info(char *text, size_t capacity, size_t *length, mxl_error *error);

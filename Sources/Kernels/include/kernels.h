@@ -24,7 +24,24 @@ const mxlk_isa *mxlk_isa_at(size_t index); /* NULL past the end */
  * unset or empty. False when it names no known variant. */
 int mxlk_allowed_features(uint64_t *features);
 
-/* registry.c: plugins' encodings and rows; plugin zero is built in. */
+/* registry.c: plugins, plugin zero first, which is built in; the encodings and rows of all. Lists that only grow: while one is walked
+ * another thread may add to its end, and what was found stays. Each function first loads what MAXLINEAR_PLUGIN_PATH names, once. */
+
+typedef struct mxlk_plugin {
+  const char *name;
+  const char *path; /* NULL for plugin zero */
+  uint32_t abi_major, abi_minor;
+  const mxl_encoding *const *encodings;
+  size_t encoding_count;
+  const mxl_kernel_row *const *rows; /* with those that the library adds to its encodings */
+  size_t row_count;
+  const mxl_communicator_kind *const *communicators;
+  size_t communicator_count;
+  const mxl_host *host; /* NULL for plugin zero */
+} mxlk_plugin;
+
+size_t mxlk_plugin_count(void);
+const mxlk_plugin *mxlk_plugin_at(size_t index); /* NULL past the end */
 
 size_t mxlk_encoding_count(void);
 const mxl_encoding *mxlk_encoding_at(size_t index);       /* NULL past the end */
@@ -36,6 +53,22 @@ const mxl_kernel_row *mxlk_row_find(int32_t op, const char *encoding, int32_t co
 
 /* The row of highest rank with another compute that runs on what `row` packs; NULL when there is none. */
 const mxl_kernel_row *mxlk_row_find_compatible(const mxl_kernel_row *row, int32_t compute, uint64_t features);
+
+/* plugins/: what is loaded from outside. */
+
+/* Loads a plugin, once: MXL_OK also when it is there already. When it fails, reason says why, nothing is registered. */
+mxl_status mxlk_plugin_load(const char *path, char *reason, size_t capacity);
+
+/* A path of MAXLINEAR_PLUGIN_PATH that could not be loaded. */
+typedef struct mxlk_plugin_failure {
+  const char *path;
+  const char *reason;
+} mxlk_plugin_failure;
+size_t mxlk_plugin_failure_count(void);
+const mxlk_plugin_failure *mxlk_plugin_failure_at(size_t index); /* NULL past the end */
+
+/* The number of messages kept of a plugin's host, and of one of them, oldest first, text and level. */
+size_t mxlk_plugin_log(const mxl_host *host, size_t index, char *text, size_t capacity, int32_t *level);
 
 /* memory.c: the one fallible allocator. */
 

@@ -82,7 +82,8 @@ extension PreparedLinear {
     let layout = try weights.layout(columns: columns)
     let scalesDType = try weights.scales.source().dtype
     let encoding = layout.block.flatMap { mxlk_gptq_encoding($0, scalesDType.rawValue) }.map { String(cString: $0) }
-    let compute = options.compute == .automatic ? (encoding == nil ? .float32 : .int8) : options.compute
+    let automatic = KernelSelection.automaticCompute(encoding: encoding)
+    let compute = options.compute == .automatic ? automatic : options.compute
     guard compute == .float32 || encoding != nil else {
       throw MaxLinearError(
         .unsupported,
@@ -100,7 +101,7 @@ extension PreparedLinear {
     if source.storage == .map { source.releasePages() }
     let layer = PreparedLinear(
       row: row, bfloat16Row: nil, inDim: layout.columns.count, shards: shards, clip: nil, compute: compute,
-      isDense: encoding == nil, packed: packed, source: source, packedBias: packedBias)
+      automatic: automatic, packed: packed, source: source, packedBias: packedBias)
     var contents: [(weight: Weight, contents: WeightContents)] = []
     if packed.isRestorable { contents.append((weights.qweight, .prepared(packed))) }
     if let bias, let packedBias { contents.append((bias, .prepared(packedBias))) }

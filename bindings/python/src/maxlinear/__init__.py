@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ctypes as _ctypes
 import json as _json
+import os as _os
 from typing import Any as _Any
 
 from ._ffi.library import library as _library
 from .blocks import dequantize, quantize, quantize_gptq
 from .dtype import DType
+from .errors import ArgumentError as _ArgumentError
 from .errors import Error
 from .errors import check as _check
 from .errors import integer as _integer
@@ -22,6 +24,7 @@ __all__ = [
     "cpu_info",
     "dequantize",
     "dequantize_float8",
+    "load_plugin",
     "num_threads",
     "quantize",
     "quantize_float8",
@@ -42,6 +45,23 @@ def set_num_threads(threads: int) -> None:
     """Sets `num_threads()`, 1 to 1024, for calls that begin afterwards. Raises ValueError (`maxlinear.Error`)."""
     error = _new_error()
     _check(_library.mxl_set_threads(_integer(threads, 32, "threads"), error), error)
+
+
+def load_plugin(path: str | _os.PathLike[str]) -> None:
+    """Loads a plugin, a shared library that brings encodings, kernels or communicators (docs/ADD_PLUGIN.md); once, and for as long as the
+    process runs. Encodings are then taken by name: `QuantizationEncoding("LOG6")`. `cpu_info()["plugins"]` lists all, and
+    "plugin_failures" what the environment variable MAXLINEAR_PLUGIN_PATH names and could not be loaded. A plugin is code: load
+    none that you do not trust.
+
+    Raises:
+        maxlinear.Error: no such file (OSError), no plugin or one that breaks the rules of maxlinear/plugin.h, another major version, a name
+            that is there already (ValueError). Nothing is registered then.
+    """
+    name = _os.fsencode(path)
+    if b"\0" in name:
+        raise _ArgumentError("MXL_INVALID_ARGUMENT", f"path: {path!r} has a NUL byte")
+    error = _new_error()
+    _check(_library.mxl_plugin_load(name, error), error)
 
 
 def cpu_info() -> dict[str, _Any]:

@@ -17,15 +17,12 @@ from .graph.quantization import QuantizationConfig, QuantizationEncoding
 Array = np.ndarray[Any, Any]
 
 
-def _name(encoding: QuantizationEncoding | str) -> bytes:
-    return (encoding.name if isinstance(encoding, QuantizationEncoding) else encoding).encode()
-
-
-def _block(name: bytes) -> tuple[int, int]:
-    elements, size = ctypes.c_int64(), ctypes.c_int64()
-    error = new_error()
-    check(library.mxl_encoding_block(name, ctypes.byref(elements), ctypes.byref(size), error), error)
-    return elements.value, size.value
+def _encoding(encoding: QuantizationEncoding | str) -> tuple[bytes, int, int]:
+    """An encoding's name, and the weights and bytes of its blocks."""
+    if not isinstance(encoding, QuantizationEncoding):
+        encoding = QuantizationEncoding(encoding)
+    block = encoding.block_parameters
+    return encoding.name.encode(), block.elements_per_block, block.block_size
 
 
 def _other_shape(shape: tuple[int, ...], given: int, wanted: int, argument: str) -> tuple[int, ...]:
@@ -54,8 +51,7 @@ def quantize(
         maxlinear.Error: an unknown encoding, a shape that does not fit, a value that is not finite or too large
             (ValueError), a dtype (TypeError).
     """
-    name = _name(encoding)
-    elements, size = _block(name)
+    name, elements, size = _encoding(encoding)
     values = np.ascontiguousarray(as_array(array, "array"))
     blocks = np.empty(_other_shape(values.shape, elements, size, "array"), np.uint8)
     options = structs.QuantizeOptions(
@@ -137,8 +133,7 @@ def dequantize(blocks: Any, encoding: QuantizationEncoding | str | None = None, 
         encoding = getattr(blocks, "quantization_encoding", None)
     if encoding is None:
         raise ArgumentError("MXL_INVALID_ARGUMENT", "encoding: is None, and the blocks bring none")
-    name = _name(encoding)
-    elements, size = _block(name)
+    name, elements, size = _encoding(encoding)
     stored = blocks.numpy() if isinstance(blocks, WeightData) else as_array(blocks, "blocks")
     stored = np.ascontiguousarray(stored)
     values = np.empty(_other_shape(stored.shape, size, elements, "blocks"), dtype.to_numpy())

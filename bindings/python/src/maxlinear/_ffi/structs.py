@@ -246,5 +246,6 @@ PROTOTYPES = {
     "mxl_layer_destroy": (None, [LayerHandle]),
     "mxl_threads": (c_int32, []),
     "mxl_set_threads": (_status, [c_int32, _error]),
+    "mxl_plugin_load": (_status, [c_char_p, _error]),
     "mxl_info": (_status, [c_char_p, c_size_t, POINTER(c_size_t), _error]),
 }

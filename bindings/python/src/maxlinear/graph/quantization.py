@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import ctypes
-import json
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from .._ffi import structs
 from .._ffi.library import library
-from ..errors import ArgumentError, check, integer, new_error
+from ..errors import check, integer, new_error
 
 
 @dataclass(frozen=True)
@@ -21,20 +19,9 @@ class BlockParameters:
     block_size: int
 
 
-@cache
-def _encodings() -> dict[str, Any]:
-    """The library's encodings by name."""
-    error = new_error()
-    length = ctypes.c_size_t()
-    check(library.mxl_info(None, 0, ctypes.byref(length), error), error)
-    text = ctypes.create_string_buffer(length.value + 1)
-    check(library.mxl_info(text, len(text), ctypes.byref(length), error), error)
-    return {encoding["name"]: encoding for encoding in json.loads(text.value)["encodings"]}
-
-
 @dataclass(frozen=True)
 class QuantizationEncoding:
-    """A block encoding by name: `QuantizationEncoding.Q4_K`, or `QuantizationEncoding("Q4_K")`."""
+    """A block encoding by name: `QuantizationEncoding.Q4_K`, or `QuantizationEncoding("Q4_K")`; a plugin's by its name alone."""
 
     name: str
 
@@ -54,15 +41,11 @@ class QuantizationEncoding:
     @property
     def block_parameters(self) -> BlockParameters:
         """Raises ValueError (`maxlinear.Error`) for a name that the library does not know."""
-        if self.name == "GPTQ":
-            return BlockParameters(8, 4)  # a word of qweight
-        encoding = _encodings().get(self.name)
-        if encoding is None:
-            known = ", ".join(_encodings())
-            raise ArgumentError(
-                "MXL_UNSUPPORTED", f"quantization_encoding: {self.name!r} is not known; known are {known}"
-            )
-        return BlockParameters(encoding["elements_per_block"], encoding["block_size"])
+        elements, size = ctypes.c_int64(), ctypes.c_int64()
+        error = new_error()
+        views = ctypes.byref(elements), ctypes.byref(size)
+        check(library.mxl_encoding_block(self.name.encode(), *views, error), error)
+        return BlockParameters(elements.value, size.value)
 
     @property
     def elements_per_block(self) -> int:
@@ -76,8 +59,8 @@ class QuantizationEncoding:
 
     @property
     def is_gguf(self) -> bool:
-        """Whether it is one of GGUF's formats."""
-        return not self.name.startswith("GPTQ")
+        """Whether it is one of GGUF's formats: neither GPTQ nor a plugin's."""
+        return self.name != "GPTQ" and isinstance(vars(QuantizationEncoding).get(self.name), QuantizationEncoding)
 
 
 for _name in ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "GPTQ"):
