@@ -15,7 +15,7 @@ export MAXLINEAR_LIBRARY := $(abspath $(LIBRARY))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-swift test-emulated test-python lib install uninstall wheel sdist bench lint format abi abi-fixture clean
+.PHONY: help demo test test-swift test-emulated test-python test-sdist lib install uninstall wheel sdist bench lint format abi abi-fixture clean
 
 help:
 	@echo "make demo     a trained encoder in every encoding, and one MLP from four languages; MODEL=file.gguf for your own"
@@ -44,6 +44,9 @@ test-emulated: $(BUILD)/system.stamp
 
 test-python: $(LIBRARY) $(COMMAND) $(VENV)/demo.stamp $(VENV)/test.stamp $(VENV)/package.stamp $(VENV)/lint.stamp $(BUILD)/compilers.stamp
 	PYTHONPATH=bindings/python/src $(VENV)/bin/python -m pytest -q bindings/python/tests Tests examples/python/tests
+
+test-sdist: $(VENV)/test.stamp $(VENV)/package.stamp
+	MAXLINEAR_TEST_SDIST=1 $(VENV)/bin/python -m pytest -q Tests/PackageTests/test_sdist.py
 
 lib: $(LIBRARY)
 
@@ -118,6 +121,7 @@ $(VENV)/test.stamp: scripts/requirements-test.txt scripts/requirements-test-no-d
 
 $(VENV)/package.stamp: scripts/requirements-package.txt $(VENV)/bin/python
 	$(VENV)/bin/pip install -q -r $<
+	$(VENV)/bin/pip download -q --only-binary :all: -d $(BUILD)/wheelhouse numpy
 	@touch $@
 
 $(VENV)/bench.stamp: Benchmarks/requirements-plot.txt $(VENV)/bin/python

@@ -7,7 +7,7 @@ import json as _json
 from typing import Any as _Any
 
 from ._ffi.library import library as _library
-from .blocks import dequantize, quantize, quantize_gptq
+from .blocks import Array, dequantize, quantize, quantize_gptq
 from .dtype import DType
 from .errors import Error
 from .errors import check as _check
@@ -15,6 +15,7 @@ from .errors import integer as _integer
 from .errors import new_error as _new_error
 
 __all__ = [
+    "Array",
     "DType",
     "Error",
     "__version__",
