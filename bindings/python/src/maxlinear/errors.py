@@ -25,6 +25,9 @@ class Error(Exception):
     def __str__(self) -> str:
         return self.message
 
+    def __reduce__(self) -> tuple[type[Error], tuple[str, str]]:
+        return type(self), (self.status, self.message)
+
 
 class ArgumentError(Error, ValueError):
     """An argument, a shape or an encoding that does not fit."""

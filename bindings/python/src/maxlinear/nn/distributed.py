@@ -13,13 +13,13 @@ from .._ffi import structs
 from .._ffi.library import library
 from .._ffi.tensors import as_array, rows_contiguous, tensor_of
 from ..dtype import DType
-from ..errors import check, integer, new_error
+from ..errors import ArgumentError, check, integer, new_error
 from ..graph.device import DeviceRef
 from ..graph.quantization import QuantizationConfig, QuantizationEncoding
 from ..graph.weights import Weights
-from .linear import GPTQLinearV2, LinearV2, linear_options
-from .mlp import MLP, MLPV2, device_array, new_handle
-from .module import Array, Module
+from .linear import GPTQLinearV2, LinearV2, linear_options, new_handle
+from .mlp import MLP, MLPV2, device_array
+from .module import Array, Module, Stored
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -134,6 +134,13 @@ class DistributedMLP(MLPV2):
         options.reduce = int(self.reduce)
         self._own(new_handle(library.mxl_distributed_mlp_create, ctypes.byref(options)))
 
+    def _stored(self) -> list[Stored]:
+        stored = super()._stored()
+        if not self._is_uniform(stored):
+            message = "DistributedMLP: cannot be pickled, as its matrices are of several dtypes or some have no bias"
+            raise ArgumentError("MXL_UNSUPPORTED", message)
+        return stored
+
     @property
     def shards(self) -> list[range]:
         """The columns of h that each device has. Prepares the layer."""
@@ -162,7 +169,7 @@ class _Parallel(Module):
 
     def __init__(
         self,
-        create: Any,
+        create: str,
         in_dim: int,
         out_dim: int,
         dtype: DType,
@@ -174,31 +181,31 @@ class _Parallel(Module):
         quantization_config: QuantizationConfig | None,
         gather: bool,
     ) -> None:
-        linear = linear_options(
-            in_dim,
-            out_dim,
-            dtype,
-            DeviceRef.CPU(),
-            has_bias,
-            quantization_encoding,
-            name,
-            clip_weight,
-            quantization_config,
-        )
-        options = structs.ParallelOptions(
-            struct_size=ctypes.sizeof(structs.ParallelOptions),
-            gather=int(gather),
-            linear=ctypes.pointer(linear),
-            devices=device_array(devices),
-            device_count=len(devices),
-        )
-        self._own(new_handle(create, ctypes.byref(options)))
+        quantization = (quantization_encoding, name, clip_weight, quantization_config)
+        linear = (in_dim, out_dim, dtype, DeviceRef.CPU(), has_bias, *quantization)
+        self._made_of = (create, linear, tuple(devices), gather)
+        self._make_handle()
         self.in_dim = in_dim
         self.out_dim = out_dim
         self.dtype = dtype
         self.devices = tuple(devices) or (DeviceRef.CPU(),)
         self.quantization_encoding = quantization_encoding
         self.quantization_config = quantization_config
+
+    def _make_handle(self) -> None:
+        create, linear, devices, gather = self._made_of
+        options = structs.ParallelOptions(
+            struct_size=ctypes.sizeof(structs.ParallelOptions),
+            gather=int(gather),
+            linear=ctypes.pointer(linear_options(*linear)),
+            devices=device_array(devices),
+            device_count=len(devices),
+        )
+        self._own(new_handle(getattr(library, create), ctypes.byref(options)))
+
+    def _remake(self, stored: list[Stored]) -> None:
+        self._make_handle()
+        self._load_stored(stored)
 
     @property
     def _out_dim(self) -> int:
@@ -236,7 +243,7 @@ class ColumnParallelLinear(_Parallel):
         quantization_config: QuantizationConfig | None = None,
         gather: bool = True,
     ) -> None:
-        create = library.mxl_column_parallel_create
+        create = "mxl_column_parallel_create"
         quantization = (quantization_encoding, name, clip_weight, quantization_config)
         super().__init__(create, in_dim, out_dim, dtype, devices, has_bias, *quantization, gather)
         self.gather = gather
@@ -269,7 +276,7 @@ class RowParallelLinear(_Parallel):
         clip_weight: float | None = None,
         quantization_config: QuantizationConfig | None = None,
     ) -> None:
-        create = library.mxl_row_parallel_create
+        create = "mxl_row_parallel_create"
         quantization = (quantization_encoding, name, clip_weight, quantization_config)
         super().__init__(create, in_dim, out_dim, dtype, devices, has_bias, *quantization, False)
 

@@ -17,8 +17,8 @@ from ..graph.device import DeviceRef
 from ..graph.quantization import QuantizationConfig, QuantizationEncoding
 from ..graph.weight import Weight
 from ..graph.weights import Weights
-from .linear import Linear, LinearV2
-from .module import Array, Module
+from .linear import GPTQLinearV2, Linear, LinearV2, new_handle
+from .module import Array, Module, Stored
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -59,14 +59,6 @@ def gate(activation_function: str, gate: Array, up: Array) -> Array:
     return hidden
 
 
-def new_handle(create: Any, *arguments: Any) -> Any:
-    """The layer that a function of the library makes."""
-    handle = structs.LayerHandle()
-    error = new_error()
-    check(create(*arguments, ctypes.byref(handle), error), error)
-    return handle
-
-
 def device_array(devices: Sequence[DeviceRef]) -> Any:
     """The devices as C structs."""
     return (structs.Device * len(devices))(
@@ -94,6 +86,9 @@ class _Linears:
         self.linears = tuple(linears)
         self.activation_function = activation_function
         self._latest: tuple[Any, _Fused] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_latest": None}
 
     def _fused(self) -> _Fused | None:
         if any(type(linear).__call__ is not Module.__call__ for linear in self.linears):
@@ -177,6 +172,28 @@ class MLP:
         if self._linears.linears != linears:
             self._linears = _Linears(linears, "silu")
         return self._linears(x, out, accumulate, threads)
+
+
+def _part(part: str, stored: list[Stored], config: QuantizationConfig | None) -> LinearV2:
+    """One of the three linears, of what was loaded."""
+    prefix = f"{part}."
+    own = [(key[len(prefix) :], encoding, array) for key, encoding, array in stored if key.startswith(prefix)]
+    arrays = {key: array for key, _, array in own}
+    encodings = {key: encoding for key, encoding, _ in own}
+    has_bias = "bias" in arrays
+    if "qweight" in arrays:
+        words, out_dim = arrays["qweight"].shape
+        dtype = DType.from_numpy(arrays["bias"].dtype) if has_bias else DType.uint8
+        linear: LinearV2 = GPTQLinearV2(8 * words, out_dim, dtype, None, has_bias, None, config)
+    else:
+        out_dim, width = arrays["weight"].shape
+        name = encodings["weight"]
+        encoding = None if name is None else QuantizationEncoding(name)
+        in_dim = width if encoding is None else width // encoding.block_size * encoding.elements_per_block
+        kind = arrays["bias"] if has_bias and encoding is not None else arrays["weight"]
+        linear = LinearV2(in_dim, out_dim, DType.from_numpy(kind.dtype), None, has_bias, encoding)
+    linear._load_stored(own)
+    return linear
 
 
 class MLPV2(Module):
@@ -306,6 +323,42 @@ class MLPV2(Module):
         self.quantization_config = quantization_config
         self.activation_function = activation_function
         return self
+
+    def _stored(self) -> list[Stored]:
+        stored = super()._stored()
+        if any(key.endswith(".qweight") for key, _, _ in stored) and self.quantization_config is None:
+            message = (
+                "quantization_config: is the checkpoint folder's; give it to from_weights for a layer to be pickled"
+            )
+            raise ArgumentError("MXL_INVALID_ARGUMENT", message)
+        return stored
+
+    def _remake(self, stored: list[Stored]) -> None:
+        if self._linears is not None:
+            return
+        if not self._is_uniform(stored):
+            self._join(stored)
+            return
+        self._make(_activation(self.activation_function))
+        self._load_stored(stored)
+
+    def _is_uniform(self, stored: list[Stored]) -> bool:
+        """Whether options say it all: weights of one kind, all biases or none. Blocks bring their own encodings."""
+        if any(key.endswith(".qweight") for key, _, _ in stored):
+            kinds = {"uint8"}
+        else:
+            kinds = {array.dtype.name for key, _, array in stored if key.endswith(".weight")}
+        biases = [array.dtype.name for key, _, array in stored if key.endswith(".bias")]
+        bias = "float32" if self.dtype is DType.uint8 else self.dtype.name
+        all_or_none = len(biases) == (3 if self.has_bias else 0) or not stored
+        return kinds <= {self.dtype.name} and set(biases) <= {bias} and all_or_none
+
+    def _join(self, stored: list[Stored]) -> None:
+        """Makes the handle of three linears, each of its own kind."""
+        linears = [_part(part, stored, self.quantization_config) for part in _PARTS]
+        handles = (linear._handle for linear in linears)
+        number = _activation(self.activation_function)
+        self._own(new_handle(library.mxl_mlp_create_from, *handles, number))
 
     def _device_array(self) -> Any:
         return device_array(self.devices)
