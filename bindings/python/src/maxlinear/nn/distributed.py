@@ -123,7 +123,15 @@ class DistributedMLP(MLPV2):
         quantization_config: QuantizationConfig | None = None,
         reduce: bool = False,
     ) -> Self:
-        """`MLPV2.from_weights` on all of `devices`; reduce as in the constructor."""
+        """`MLPV2.from_weights` on all of `devices`.
+
+        Args:
+            devices, reduce: as in the constructor.
+            others: as in `MLPV2.from_weights`.
+
+        Raises:
+            maxlinear.Error: as `MLPV2.from_weights` and the constructor.
+        """
         distribution = {"distributed": 1, "reduce": int(reduce)}
         self = cls._from_weights(weights, layer, devices, activation_function, quantization_config, **distribution)
         self.reduce = reduce
@@ -152,9 +160,12 @@ class DistributedMLP(MLPV2):
         """ys = mlp(xs), one y a device.
 
         Args:
-            xs: the same x for each device.
+            xs: the same x (..., hidden_dim), float32, float16 or bfloat16, for each device.
             signal_buffers: accepted as in MAX; there is nothing to signal.
             threads: the most threads this call may use.
+
+        Returns:
+            For each device a new array (..., hidden_dim) of x's dtype.
 
         Raises:
             maxlinear.Error: not one x a device, xs that differ, what `MLPV2` raises.
@@ -251,7 +262,20 @@ class ColumnParallelLinear(_Parallel):
     def __call__(  # type: ignore[override]
         self, xs: Sequence[Any], signal_buffers: Any = None, *, threads: int | None = None
     ) -> list[Array]:
-        """ys = layer(xs), the same x for each device. signal_buffers is accepted as in MAX."""
+        """ys = layer(xs), one y a device.
+
+        Args:
+            xs: the same x (..., in_dim), float32, float16 or bfloat16, for each device.
+            signal_buffers: accepted as in MAX; there is nothing to signal.
+            threads: the most threads this call may use.
+
+        Returns:
+            For each device a new array of x's dtype: (..., out_dim), or without `gather` its own outputs.
+
+        Raises:
+            maxlinear.Error: not one x a device, xs that differ, a shape (ValueError), a dtype (TypeError), no weights yet
+                (RuntimeError).
+        """
         self._ensure_prepared()
         widths = [self.out_dim] * len(self.devices) if self.gather else [len(shard) for shard in self.shards]
         return _forward(self, xs, widths, threads)
@@ -283,5 +307,17 @@ class RowParallelLinear(_Parallel):
     def __call__(  # type: ignore[override]
         self, xs: Sequence[Any], signal_buffers: Any = None, *, threads: int | None = None
     ) -> list[Array]:
-        """ys = layer(xs), for each device its own columns of x. signal_buffers is accepted as in MAX."""
+        """ys = layer(xs), one y a device.
+
+        Args:
+            xs: for each device its own columns of x (`shards`), float32, float16 or bfloat16.
+            signal_buffers: accepted as in MAX; there is nothing to signal.
+            threads: the most threads this call may use.
+
+        Returns:
+            For each device a new array (..., out_dim) of x's dtype, the whole sum.
+
+        Raises:
+            maxlinear.Error: not one x a device, a shape (ValueError), a dtype (TypeError), no weights yet (RuntimeError).
+        """
         return _forward(self, xs, [self.out_dim] * len(self.devices), threads)

@@ -155,7 +155,8 @@ class Linear(Module):
         """The layer for a stored weight.
 
         Args:
-            dtype: what the weight's dtype must be.
+            dtype: what a dense weight's dtype must be.
+            quantization_encoding: what the weight's encoding must be; None takes its own; `QuantizationEncoding.GPTQ` of GPTQ tensors.
             in_features, out_features: the stored weight's two dimensions, in either order; y = x Wᵀ follows the weight.
             weights: the weight, or the path of which it is ".weight".
             bias: the bias, or the path of which it is ".bias" or ".weight".
@@ -286,7 +287,10 @@ class GPTQLinearV2(LinearV2):
 
     Args:
         in_dim: a multiple of 8.
+        out_dim: at least 1.
         dtype: of the bias; `DType.uint8` leaves it float32.
+        device: None or `DeviceRef.CPU()`.
+        has_bias: whether there is a bias.
         quantization_encoding: None or `QuantizationEncoding.GPTQ`.
         quantization_config: how the checkpoint is quantized.
 

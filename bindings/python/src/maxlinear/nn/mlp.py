@@ -46,7 +46,14 @@ def _activation(name: str) -> int:
 
 
 def gate(activation_function: str, gate: Array, up: Array) -> Array:
-    """activation(gate) · up, element by element: float32 arrays of one shape.
+    """activation(gate) · up, element by element.
+
+    Args:
+        activation_function: "silu", "gelu", "gelu_tanh", "relu", "tanh" or "sigmoid".
+        gate, up: float32, of one shape.
+
+    Returns:
+        A new float32 array of that shape.
 
     Raises:
         maxlinear.Error: shapes or strides that do not fit (ValueError), another dtype (TypeError).
@@ -152,6 +159,9 @@ class MLP:
 
     The hidden vector is float32. The bits are those of `MLPV2` on the same weights. Library layers run fused, gate and up in one pass
     over x; where one overrides `__call__`, it is called.
+
+    Raises:
+        maxlinear.Error: when called: shapes that do not fit together (ValueError), layers without weights (RuntimeError).
     """
 
     def __init__(self, gate_proj: Linear, down_proj: Linear, up_proj: Linear) -> None:
@@ -163,7 +173,16 @@ class MLP:
     def __call__(
         self, x: Any, out: Array | None = None, *, accumulate: bool = False, threads: int | None = None
     ) -> Array:
-        """y = mlp(x); x is (..., hidden_dim), float32, float16 or bfloat16, y has its dtype.
+        """y = mlp(x).
+
+        Args:
+            x: (..., hidden_dim), float32, float16 or bfloat16: an array, or anything with `__dlpack__` or the buffer protocol.
+            out: (..., hidden_dim), written in place; a new array of x's dtype when None.
+            accumulate: add to out instead of writing it.
+            threads: the most threads this call may use.
+
+        Returns:
+            out, or the new array.
 
         Raises:
             maxlinear.Error: shapes that do not fit (ValueError), a dtype (TypeError).
@@ -208,6 +227,7 @@ class MLPV2(Module):
         linear_cls: makes the three linears, called by keyword. Where it is `LinearV2` itself, the MLP runs fused: gate and up in
             one pass over x, with the bits of the three linears called one by one.
         devices: the first is used; none means the CPU.
+        has_bias: whether each of the three has a bias.
         activation_function: "silu", "gelu", "gelu_tanh", "relu", "tanh" or "sigmoid".
         quantization_config: of GPTQ weights, with `QuantizationEncoding.GPTQ` and `LinearV2`.
 
@@ -277,6 +297,7 @@ class MLPV2(Module):
         Args:
             weights: the whole checkpoint.
             layer: its number.
+            devices, activation_function: as in the constructor.
             quantization_config: of GPTQ tensors; None for what quantize_config.json or config.json in the checkpoint's folder says.
 
         Raises:
@@ -391,12 +412,14 @@ class MLPV2(Module):
         return super().weights if self._linears is None else self._linears.weights()
 
     def load_state_dict(self, state_dict: Mapping[str, Any], *, strict: bool = True, **options: Any) -> None:
+        """As `Module.load_state_dict`, with its options; of layers that `linear_cls` made, each gets its own."""
         if self._linears is None:
             super().load_state_dict(state_dict, strict=strict, **options)
         else:
             self._linears.load_state_dict(state_dict, strict, **options)
 
     def state_dict(self, auto_initialize: bool = True) -> dict[str, Array]:
+        """As `Module.state_dict`."""
         if self._linears is None:
             return super().state_dict(auto_initialize)
         return self._linears.state_dict(auto_initialize)
@@ -404,6 +427,7 @@ class MLPV2(Module):
     def __call__(
         self, x: Any, out: Array | None = None, *, accumulate: bool = False, threads: int | None = None
     ) -> Array:
+        """y = mlp(x): x (..., hidden_dim), y (..., hidden_dim) of x's dtype; otherwise as `Module.__call__`."""
         if self._linears is None:
             return super().__call__(x, out, accumulate=accumulate, threads=threads)
         return self._linears(x, out, accumulate, threads)

@@ -221,7 +221,13 @@ class Module:
     ) -> None:
         """Fills the layer from a checkpoint's tensors named prefix + key, mapped, without a copy.
 
-        Raises as `load_state_dict`.
+        Args:
+            weights: the checkpoint, or a path into it.
+            prefix: what precedes the layer's keys below that path, such as "blk.0.ffn_up.".
+            override_quantization_encoding, strict, replace: as in `load_state_dict`.
+
+        Raises:
+            maxlinear.Error: as `load_state_dict`.
         """
         path = f"{weights.name}.{prefix}" if weights.name else prefix
         flags = _load_flags(strict, replace, override_quantization_encoding)
@@ -265,6 +271,10 @@ class Module:
             compute: "float32" or "int8"; None for int8 where weights are encoded, float32 where they are dense.
             pack: "always" (None means it) or "never", which reads the source in place.
             threads: the most threads packing may use.
+
+        Raises:
+            maxlinear.Error: no weights yet, or prepared in another way (RuntimeError), an option that does not fit the weights
+                (ValueError).
         """
         options = structs.PrepareOptions(
             struct_size=ctypes.sizeof(structs.PrepareOptions),
@@ -298,7 +308,7 @@ class Module:
         """y = layer(x).
 
         Args:
-            x: (..., in_dim) of any rank from 1, float32: a numpy array or anything with `__dlpack__` or the buffer protocol,
+            x: (..., in_dim) of any rank from 1, float32, float16 or bfloat16: a numpy array or anything with `__dlpack__` or the buffer protocol,
                 taken without a copy when the elements of its last dimension are adjacent.
             out: (..., out_dim), written in place; a new array when None.
             accumulate: add to out instead of writing it.
