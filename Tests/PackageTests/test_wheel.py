@@ -62,6 +62,13 @@ def test_tag(wheel):
     assert f'"{wheel.stem.split("-")[-1]}"' in shown.split("constrains the platform tag")[0]
 
 
+def test_version(python, tmp_path):
+    """That of pyproject.toml is the library's."""
+    code = "import importlib.metadata, maxlinear; print(maxlinear.__version__, importlib.metadata.version('maxlinear'))"
+    installed, packaged = run(python, "-c", code, cwd=tmp_path).split()
+    assert installed == packaged
+
+
 def test_contents(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     libraries = [name for name in names if ".so" in name]
