@@ -1,6 +1,13 @@
 import ArgumentParser
-import Foundation
 import MaxLinear
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
 
 /// `maxlinear quantize`: a checkpoint's matrices as blocks, in a GGUF file.
 struct QuantizeCommand: ParsableCommand {

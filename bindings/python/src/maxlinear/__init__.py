@@ -8,7 +8,7 @@ import os as _os
 from typing import Any as _Any
 
 from ._ffi.library import library as _library
-from .blocks import dequantize, quantize, quantize_gptq
+from .blocks import Array, dequantize, quantize, quantize_gptq
 from .dtype import DType
 from .errors import ArgumentError as _ArgumentError
 from .errors import Error
@@ -18,6 +18,7 @@ from .errors import new_error as _new_error
 from .float8 import dequantize_float8, quantize_float8
 
 __all__ = [
+    "Array",
     "DType",
     "Error",
     "__version__",

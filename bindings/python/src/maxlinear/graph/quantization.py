@@ -13,7 +13,12 @@ from ..errors import check, integer, new_error
 
 @dataclass(frozen=True)
 class BlockParameters:
-    """The shape of a block: weights in it, and its bytes."""
+    """The shape of a block.
+
+    Attributes:
+        elements_per_block: weights in it.
+        block_size: its bytes.
+    """
 
     elements_per_block: int
     block_size: int

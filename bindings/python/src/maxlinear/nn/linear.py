@@ -17,7 +17,7 @@ from ..graph.device import DeviceRef
 from ..graph.quantization import QuantizationConfig, QuantizationEncoding
 from ..graph.weight import Weight
 from ..graph.weights import WeightData, Weights, forget
-from .module import Module
+from .module import Module, Stored
 
 __all__ = ["GPTQLinear", "GPTQLinearV2", "Linear", "LinearV2", "QLinear"]
 
@@ -47,6 +47,14 @@ def linear_options(
         clip_weight=None if clip_weight is None else ctypes.pointer(ctypes.c_float(clip_weight)),
         quantization=None if config is None else ctypes.pointer(config),
     )
+
+
+def new_handle(create: Any, *arguments: Any) -> Any:
+    """The layer that a function of the library makes."""
+    handle = structs.LayerHandle()
+    error = new_error()
+    check(create(*arguments, ctypes.byref(handle), error), error)
+    return handle
 
 
 class LinearV2(Module):
@@ -95,13 +103,9 @@ class LinearV2(Module):
         quantization_config: QuantizationConfig | None,
     ) -> None:
         device = device or DeviceRef.CPU()
-        options = linear_options(
-            in_dim, out_dim, dtype, device, has_bias, quantization_encoding, name, clip_weight, quantization_config
-        )
-        handle = structs.LayerHandle()
-        error = new_error()
-        check(library.mxl_linear_create(ctypes.byref(options), ctypes.byref(handle), error), error)
-        self._own(handle)
+        quantization = (quantization_encoding, name, clip_weight, quantization_config)
+        self._made_of = (in_dim, out_dim, dtype, device, has_bias, *quantization)
+        self._make_handle()
         self.in_dim = in_dim
         self.out_dim = out_dim
         self.dtype = dtype
@@ -120,6 +124,14 @@ class LinearV2(Module):
             if dtype._is_float8 and quantization_encoding is None
             else None
         )
+
+    def _make_handle(self) -> None:
+        options = linear_options(*self._made_of)
+        self._own(new_handle(library.mxl_linear_create, ctypes.byref(options)))
+
+    def _remake(self, stored: list[Stored]) -> None:
+        self._make_handle()
+        self._load_stored(stored)
 
     @property
     def _out_dim(self) -> int:
@@ -156,7 +168,8 @@ class Linear(Module):
         """The layer for a stored weight.
 
         Args:
-            dtype: what the weight's dtype must be.
+            dtype: what a dense weight's dtype must be.
+            quantization_encoding: what the weight's encoding must be; None takes its own; `QuantizationEncoding.GPTQ` of GPTQ tensors.
             in_features, out_features: the stored weight's two dimensions, in either order; y = x Wᵀ follows the weight.
             weights: the weight, or the path of which it is ".weight".
             bias: the bias, or the path of which it is ".bias" or ".weight".
@@ -254,6 +267,13 @@ class Linear(Module):
         self.weight_scale = weights.get("weight_scale")
         self._rows = self.weight.shape[0]
 
+    def _remake(self, stored: list[Stored]) -> None:
+        kept = dict(self.__dict__)
+        (_, encoding, weight), *rest = stored
+        kind = None if encoding is None else QuantizationEncoding(encoding)
+        self._make(weight, rest[0][2] if rest else None, None, kind, 0, 0)
+        self.__dict__.update(kept)
+
     @property
     def _out_dim(self) -> int:
         return self._rows
@@ -289,7 +309,10 @@ class GPTQLinearV2(LinearV2):
 
     Args:
         in_dim: a multiple of 8.
+        out_dim: at least 1.
         dtype: of the bias; `DType.uint8` leaves it float32.
+        device: None or `DeviceRef.CPU()`.
+        has_bias: whether there is a bias.
         quantization_encoding: None or `QuantizationEncoding.GPTQ`.
         quantization_config: how the checkpoint is quantized.
 
@@ -363,11 +386,19 @@ class GPTQLinear(QLinear):
             kind = bias.data() if isinstance(bias, Weights) else state["bias"]
             kind = kind.data() if isinstance(kind, Weights) else kind
             dtype = kind.dtype if isinstance(kind, WeightData) else DType.from_numpy(as_array(kind, "bias").dtype)
-        layer = GPTQLinearV2(8 * shape[0], shape[1], dtype, None, "bias" in state, None, config)
+        self._take(state, shape, dtype, config)
+        self._describe(shape)
+
+    def _take(self, state: dict[str, Any], qweight: tuple[int, ...], dtype: DType, config: QuantizationConfig) -> None:
+        layer = GPTQLinearV2(8 * qweight[0], qweight[1], dtype, None, "bias" in state, None, config)
         layer.load_state_dict(state)
         self._handle, self._owner = layer._handle, layer
         self._calls = threading.local()
-        self._describe(shape)
+
+    def _remake(self, stored: list[Stored]) -> None:
+        state = {key: array for key, _, array in stored}
+        dtype = DType.from_numpy(state["bias"].dtype) if "bias" in state else DType.uint8
+        self._take(state, state["qweight"].shape, dtype, self.quantization_config)
 
     def _describe(self, qweight: tuple[int, ...]) -> None:
         self._rows = qweight[1]
