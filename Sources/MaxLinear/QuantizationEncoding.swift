@@ -56,6 +56,36 @@ public struct QuantizationEncoding: Hashable, Sendable, CustomStringConvertible 
 
   public var description: String { name }
 
+  /// Whether rows of so many values are whole blocks.
+  public func holds(columns: Int) -> Bool { columns >= 0 && columns % elementsPerBlock == 0 }
+
+  /// This encoding where it holds rows of so many values, else the fallback.
+  ///
+  /// - Throws: `.invalidShape` when neither does, naming those that do.
+  public func fitting(columns: Int, fallback: QuantizationEncoding? = nil) throws -> QuantizationEncoding {
+    try fitting(rowsOf: columns, fallback: fallback)
+  }
+
+  /// `fitting` with the error's type.
+  package func fitting(
+    rowsOf columns: Int, fallback: QuantizationEncoding?
+  ) throws(MaxLinearError) -> QuantizationEncoding {
+    let encodings = [self] + (fallback.map { [$0] } ?? [])
+    if let other = encodings.first(where: { !$0.isGGUF }) {
+      throw MaxLinearError(.unsupported, "encoding: \(other.name) does not store rows of blocks")
+    }
+    if let fitting = encodings.first(where: { $0.holds(columns: columns) }) { return fitting }
+    let wanted = encodings.map { "of \($0.elementsPerBlock) for \($0.name)" }.joined(separator: ", or ")
+    throw MaxLinearError(
+      .invalidShape, "K: is \(columns), expected a multiple \(wanted); \(Self.holders(columns: columns))")
+  }
+
+  /// Who holds rows of so many values, as the end of a message.
+  static func holders(columns: Int) -> String {
+    let names = all.filter { $0.isGGUF && $0.holds(columns: columns) }.map(\.name)
+    return "\(names.isEmpty ? "no block encoding" : names.joined(separator: ", ")) can hold such rows"
+  }
+
   private static func registered(_ name: String) -> QuantizationEncoding? {
     name.withCString { mxlk_encoding_find($0) }.flatMap { QuantizationEncoding($0.pointee) }
   }

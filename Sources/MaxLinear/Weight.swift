@@ -224,10 +224,12 @@ public final class Weight {
   ) throws(MaxLinearError) -> [Int] {
     guard let encoding, let elements = shape.last else { return shape }
     guard let bytes = blocks(in: elements, of: encoding.elementsPerBlock, becoming: encoding.blockSize) else {
-      throw MaxLinearError(
-        .invalidShape,
-        "\(name): last dimension is \(elements), expected a multiple of \(encoding)'s "
-          + "\(encoding.elementsPerBlock) that memory can hold")
+      let wanted =
+        "\(name): last dimension is \(elements), expected a multiple of \(encoding)'s \(encoding.elementsPerBlock)"
+      let reason =
+        encoding.holds(columns: elements)
+        ? " that memory can hold" : "; \(QuantizationEncoding.holders(columns: elements))"
+      throw MaxLinearError(.invalidShape, wanted + reason)
     }
     return shape.dropLast() + [bytes]
   }

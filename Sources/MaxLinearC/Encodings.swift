@@ -7,8 +7,10 @@ extension mxl_quantize_options: SizedStruct {
   static var cName: StaticString { "mxl_quantize_options" }
 }
 
-private func encoding(_ name: UnsafePointer<CChar>?) throws(MaxLinearError) -> QuantizationEncoding {
-  let name = try requiredText(name, "encoding")
+private func encoding(
+  _ name: UnsafePointer<CChar>?, _ argument: String = "encoding"
+) throws(MaxLinearError) -> QuantizationEncoding {
+  let name = try requiredText(name, argument)
   return try typed { try QuantizationEncoding(name) }
 }
 
@@ -21,6 +23,21 @@ public func mxl_encoding_block(
     let encoding = try encoding(name)
     if let elements { elements.pointee = Int64(encoding.elementsPerBlock) }
     if let bytes { bytes.pointee = Int64(encoding.blockSize) }
+  }
+}
+
+@_cdecl("mxl_encoding_choose") @implementation
+public func mxl_encoding_choose(
+  _ name: UnsafePointer<CChar>!, _ fallback: UnsafePointer<CChar>!, _ k: Int64,
+  _ chosen: UnsafeMutablePointer<UnsafePointer<CChar>?>!, _ error: UnsafeMutablePointer<mxl_error>!
+) -> mxl_status {
+  reporting(to: error) { () throws(MaxLinearError) in
+    let chosen = try required(chosen, "chosen")
+    let wanted = try encoding(name)
+    let other = fallback == nil ? nil : try encoding(fallback, "fallback")
+    guard k >= 0 else { throw MaxLinearError(.invalidShape, "k: is \(k), expected a number from 0") }
+    let fitting = try wanted.fitting(rowsOf: Int(k), fallback: other)
+    chosen.pointee = fitting == wanted ? name : fallback
   }
 }
 

@@ -99,7 +99,7 @@ struct QuantizeCommand: ParsableCommand {
       return Step(source: source, target: nil, info: info)
     }
     let columns = source.shape.last ?? 0
-    guard let target = [target, fallback].compactMap({ $0 }).first(where: { $0.holds(columns: columns) }) else {
+    guard let target = target.fitting(columns: columns, fallback: fallback) else {
       let refused = fallback.map { "\(target.name), nor of \($0.name)" } ?? target.name
       let others = QuantizeTarget.names(QuantizeTarget.all.filter { $0.holds(columns: columns) })
       throw MaxLinearError(

@@ -437,7 +437,13 @@ static void encodings(void) {
   mxl_quantize_options options = {0};
   options.struct_size = sizeof options;
   options.threads = 1;
-  CALL(mxl_quantize("Q4_0", &options, &from, &encoded, &failure));
+  const char *chosen = NULL;
+  CALL(mxl_encoding_choose("Q4_K", "Q4_0", K, &chosen, &failure));
+  CHECK(strcmp(chosen, "Q4_0") == 0);
+  CALL(mxl_encoding_choose("Q4_K", "Q4_0", 256, &chosen, &failure));
+  CHECK(strcmp(chosen, "Q4_K") == 0);
+  CALL(mxl_encoding_choose("Q4_0", NULL, K, &chosen, &failure));
+  CALL(mxl_quantize(chosen, &options, &from, &encoded, &failure));
   CALL(mxl_dequantize("Q4_0", &encoded, &to, &failure));
   CHECK(memcmp(values, again, sizeof values) == 0);
 }

@@ -179,6 +179,17 @@ static void block_sizes(void) {
   REFUSED(MXL_UNSUPPORTED, mxl_encoding_block("Q4_k", &elements, &size, error));
   CHECK(elements == 7 && size == 7);
   ACCEPTED(mxl_encoding_block("Q4_K", NULL, NULL, error));
+  const char *const untouched = "untouched", *chosen = untouched;
+  REFUSED(MXL_INVALID_ARGUMENT, mxl_encoding_choose(NULL, NULL, 32, &chosen, error));
+  REFUSED(MXL_INVALID_ARGUMENT, mxl_encoding_choose("Q4_0", NULL, 32, NULL, error));
+  REFUSED(MXL_UNSUPPORTED, mxl_encoding_choose("Q4_k", NULL, 32, &chosen, error));
+  REFUSED(MXL_UNSUPPORTED, mxl_encoding_choose("Q4_0", "\x01", 32, &chosen, error));
+  REFUSED(MXL_UNSUPPORTED, mxl_encoding_choose("Q4_K", "GPTQ", 384, &chosen, error));
+  REFUSED(MXL_INVALID_SHAPE, mxl_encoding_choose("Q4_K", NULL, 384, &chosen, error));
+  REFUSED(MXL_INVALID_SHAPE, mxl_encoding_choose("Q4_K", "Q8_0", 100, &chosen, error));
+  REFUSED(MXL_INVALID_SHAPE, mxl_encoding_choose("Q4_K", "Q8_0", -256, &chosen, error));
+  REFUSED(MXL_INVALID_SHAPE, mxl_encoding_choose("Q4_K", "Q8_0", INT64_MIN, &chosen, error));
+  CHECK(chosen == untouched);
 }
 
 /* What a plugin's file may do wrong, Tests/PluginTests has. */

@@ -39,6 +39,15 @@ MXL_BEGIN
  * MXL_UNSUPPORTED for a name that is none of the library's block encodings. Any thread. */
 mxl_status mxl_encoding_block(const char *encoding, int64_t *elements, int64_t *bytes, mxl_error *error);
 
+/* The encoding in which rows of k values can be stored: `encoding` where k is a multiple of its block, else `fallback` where it is one of
+ * that; fallback may be NULL. *chosen is the one of the two pointers. It takes two steps to quantize with a fallback: this, then
+ * mxl_quantize with *chosen.
+ *
+ * Errors: MXL_UNSUPPORTED (a name that is none of the library's block encodings), MXL_INVALID_SHAPE (neither can hold such rows; the
+ * message names the encodings that can), MXL_INVALID_ARGUMENT. *chosen is untouched when the call fails. Any thread. */
+mxl_status mxl_encoding_choose(const char *encoding, const char *fallback, int64_t k, const char **chosen,
+                               mxl_error *error);
+
 /* Encodes values (..., K), float32, float16 or bfloat16, as blocks, uint8 (..., row bytes): rows of K / elements blocks with a small
  * squared error, the same bytes on every CPU and any number of threads. Both in C order, any rank from 1. options may be NULL.
  *

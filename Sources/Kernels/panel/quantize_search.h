@@ -6,192 +6,50 @@
 #ifndef MXLK_PANEL_QUANTIZE_SEARCH_H
 #define MXLK_PANEL_QUANTIZE_SEARCH_H
 
-#include "float16.h"
-#include "panel/expand.h"
-#include "panel/quantize.h"
-#include "panel/quantize_lanes.h"
+#include "panel/quantize_parts.h"
 
-#include <string.h>
-
-/* 16 or 32 values under one scale, and what their squared errors weigh. */
-typedef struct part {
-  lanes x[2], weight[2];
-  int vectors;
-} part;
-
-/* w = factor code - offset. */
-typedef struct fit {
-  float factor, offset;
-} fit;
-
-/* The codes between `low` and `high`: the integers, or what the format's table has. `step` is about their distance at the ends. */
-typedef struct grid {
-  float low, high, step;
-  const mxlk_block_format *format; /* of the table, or NULL */
-} grid;
-
-/* Entry i of the format's table as a centred code. */
-MXLK_INLINE float entry_of(const mxlk_block_format *format, int i) { return (float)(format->table[i] - format->zero); }
-
-/* The nearest codes of the grid. */
-MXLK_INLINE lanes nearest_on(const grid *codes, lanes v) {
-  if (codes->format == NULL) return nearest_codes(v, codes->low, codes->high);
-  lanes nearest = all(codes->low);
-  for (int i = 1; i < 16; i++) {
-    float entry = entry_of(codes->format, i), middle = (entry_of(codes->format, i - 1) + entry) / 2;
-    nearest = select(v > all(middle), all(entry), nearest);
-  }
-  return nearest;
-}
-
-/* 1 / v, and 0 where that is not finite. */
-MXLK_INLINE float inverse_of(float v) {
-  float inverse = 1 / v;
-  return inverse - inverse == 0 ? inverse : 0;
-}
-
-/* The half that is nearest, without overflow; 0 for a NaN. */
-MXLK_INLINE uint16_t half_of(float v) {
-  v = v != v ? 0 : v;
-  v = v > 65504 ? 65504 : v;
-  return mxlk_half_from_float(v < -65504 ? -65504 : v);
-}
-
-/* The half nearest to extreme / code, or its neighbour away from zero when the code would not reach the extreme: among denormal halves
- * the step is large. */
-MXLK_INLINE uint16_t half_reaching(float extreme, float code) {
-  uint16_t half = half_of(extreme / code);
-  float reached = mxlk_float_from_half(half) * code;
-  int reaches = extreme < 0 ? reached <= extreme : reached >= extreme;
-  return reaches || (half & 0x7fff) == 0x7bff ? half : (uint16_t)(half + 1);
-}
-
-MXLK_INLINE part part_at(const float *values, const float *importance, int count) {
-  part p = {.vectors = count / 16};
-  for (int i = 0; i < p.vectors; i++) {
-    memcpy(&p.x[i], values + 16 * i, sizeof p.x[i]);
-    p.weight[i] = all(1);
-    if (importance != NULL) memcpy(&p.weight[i], importance + 16 * i, sizeof p.weight[i]);
-  }
-  /* Weights of nothing at all would leave the codes to chance. */
-  if (importance != NULL && sum(p.weight[0]) + (p.vectors > 1 ? sum(p.weight[1]) : 0) == 0)
-    p.weight[0] = p.weight[1] = all(1);
-  return p;
-}
-
-MXLK_INLINE lanes codes_at(const part *p, int i, fit f, float low, float high) {
-  return nearest_codes((p->x[i] + f.offset) * inverse_of(f.factor), low, high);
-}
-
-MXLK_INLINE float error_of(const part *p, fit f, float low, float high) {
-  lanes error = all(0);
-  for (int i = 0; i < p->vectors; i++) {
-    lanes difference = p->x[i] - (codes_at(p, i, f, low, high) * f.factor - f.offset);
-    error += p->weight[i] * difference * difference;
-  }
-  return sum(error);
-}
-
-/* Writes codes - shift, where a code of shift means 0. */
-MXLK_INLINE void put_codes(const part *p, fit f, float low, float high, int shift, uint8_t *codes) {
-  for (int i = 0; i < p->vectors; i++) {
-    typedef uint8_t bytes16 __attribute__((vector_size(16)));
-    integer_lanes values = __builtin_convertvector(codes_at(p, i, f, low, high), integer_lanes) + shift;
-    bytes16 bytes = __builtin_convertvector(values, bytes16);
-    memcpy(codes + 16 * i, &bytes, sizeof bytes);
-  }
-}
-
-/* The least and the largest value. */
-MXLK_INLINE void range_of(const part *p, float *least, float *most) {
-  lanes low = p->x[0], high = p->x[0];
-  if (p->vectors > 1) low = smaller(p->x[1], low), high = larger(p->x[1], high);
-  low = smaller(low, __builtin_shufflevector(low, low, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));
-  high = larger(high, __builtin_shufflevector(high, high, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));
-  low = smaller(low, __builtin_shufflevector(low, low, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3));
-  high = larger(high, __builtin_shufflevector(high, high, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3));
-  *least = low[0];
-  *most = high[0];
-  for (int i = 1; i < 4; i++) {
-    *least = low[i] < *least ? low[i] : *least;
-    *most = high[i] > *most ? high[i] : *most;
-  }
-}
-
-/* The value of largest magnitude, with its sign. */
-MXLK_INLINE float extreme_of(const part *p) {
-  float least, most;
-  range_of(p, &least, &most);
-  return -least > most ? least : most;
-}
-
-/* Sums of weight x q and weight q q for the codes q that 1 / inverse gives: their quotient is the least-squares factor without an offset. */
-MXLK_INLINE void moments(const part *p, float inverse, const grid *codes, float *numerator, float *denominator) {
-  lanes xq = all(0), qq = all(0);
-  for (int i = 0; i < p->vectors; i++) {
-    lanes q = nearest_on(codes, p->x[i] * inverse), wq = p->weight[i] * q;
-    xq += wq * p->x[i];
-    qq += wq * q;
-  }
-  sum_both(xq, qq, numerator, denominator);
-}
-
-/* The factor for codes of the grid: the extreme value as a code near either end, fitted, then codes and factor in turn. All fits are
- * chosen from at the end, as a branch on each would not be foreseen. */
-MXLK_INLINE float best_factor(const part *p, const grid *codes) {
-  float inverse_extreme = inverse_of(extreme_of(p)), numerators[16] = {0}, denominators[16] = {0}, factors[16],
-        gains[16];
-  const int step = codes->high - codes->low > 7 ? 1 : 2; /* codes of 3 bits gain next to nothing by the other seven */
-  for (int i = 0; i < 14; i += step) {
-    float steps = i < 10 ? -0.75f + 0.25f * (float)i : -0.25f + 0.25f * (float)(i - 10);
-    float code = (i < 10 ? codes->low : codes->high) + codes->step * steps;
-    moments(p, code * inverse_extreme, codes, &numerators[i], &denominators[i]);
-  }
-  lanes numerator, denominator;
-  memcpy(&numerator, numerators, sizeof numerator);
-  memcpy(&denominator, denominators, sizeof denominator);
-  lanes factor = select(denominator > all(0), numerator / denominator, all(0)), gain = numerator * factor;
-  memcpy(factors, &factor, sizeof factor);
-  memcpy(gains, &gain, sizeof gain);
-  float best = 0, best_gain = 0;
-  for (int i = 0; i < 14; i++) {
-    best = gains[i] > best_gain ? factors[i] : best;
-    best_gain = gains[i] > best_gain ? gains[i] : best_gain;
-  }
-  for (int i = 0; i < 2; i++) {
-    float above, below;
-    moments(p, inverse_of(best), codes, &above, &below);
-    float fitted = below > 0 ? above / below : 0;
-    best = above * fitted > best_gain ? fitted : best;
-    best_gain = above * fitted > best_gain ? above * fitted : best_gain;
-  }
-  return best;
-}
-
+/* Step by step for all blocks, so that a CPU has the next block at hand where one waits for its sums and quotients. */
 MXLK_INLINE void quantize_block32(const mxlk_block_format *format, const float *values, const float *importance,
                                   int64_t k, mxlk_column *column) {
   float low = (float)-format->zero, high = (float)(format->zero - 1);
-  if (format->code_bits == 8) low = -high; /* the format's own rule */
-  const grid codes = {low, high, 1, NULL};
+  const grid codes = {low, high, 1, NULL, 1};
+  try_kept kept[8];
+  float inverses[8];
+  for (int64_t b = 0; b < k / 32; b++) {
+    part p = part_at(values + 32 * b, NULL, 32);
+    inverses[b] = inverse_of(extreme_of(&p));
+  }
   for (int64_t b = 0; b < k / 32; b++) {
     part p = part_at(values + 32 * b, importance == NULL ? NULL : importance + 32 * b, 32);
-    float factor;
-    if (format->code_bits == 8) {
-      float extreme = extreme_of(&p);
-      factor = (extreme < 0 ? -extreme : extreme) / high;
-    } else {
-      factor = best_factor(&p, &codes);
-    }
-    column->d[b] = half_of(factor);
-    fit f = {mxlk_float_from_half(column->d[b]), 0};
-    put_codes(&p, f, low, high, format->zero, column->codes + 32 * b);
+    kept[b] = best_first_factor(&p, &codes, inverses[b]);
+  }
+  for (int64_t b = 0; b < k / 32; b++) {
+    part p = part_at(values + 32 * b, importance == NULL ? NULL : importance + 32 * b, 32);
+    kept[b] = refined_factor(&p, &codes, kept[b]);
+  }
+  for (int64_t b = 0; b < k / 32; b++) {
+    part p = part_at(values + 32 * b, NULL, 32);
+    column->d[b] = half_of(kept[b].factor);
+    put_codes(&p, (fit){mxlk_float_from_half(column->d[b]), 0}, low, high, format->zero, column->codes + 32 * b);
+  }
+}
+
+/* BLOCK32 of 8 bits: the format's own rule, without a search. */
+MXLK_INLINE void quantize_bytes32(const mxlk_block_format *format, const float *values, int64_t k,
+                                  mxlk_column *column) {
+  float high = (float)(format->zero - 1);
+  for (int64_t b = 0; b < k / 32; b++) {
+    part p = part_at(values + 32 * b, NULL, 32);
+    float extreme = extreme_of(&p);
+    column->d[b] = half_of((extreme < 0 ? -extreme : extreme) / high);
+    put_codes(&p, (fit){mxlk_float_from_half(column->d[b]), 0}, -high, high, format->zero, column->codes + 32 * b);
   }
 }
 
 /* BLOCK32 with a table. */
 MXLK_INLINE void quantize_table32(const mxlk_block_format *format, const float *values, const float *importance,
                                   int64_t k, mxlk_column *column) {
-  const grid codes = {entry_of(format, 0), entry_of(format, 15), 16, format};
+  const grid codes = {entry_of(format, 0), entry_of(format, 15), 16, format, 0};
   for (int64_t b = 0; b < k / 32; b++) {
     part p = part_at(values + 32 * b, importance == NULL ? NULL : importance + 32 * b, 32);
     column->d[b] = half_of(best_factor(&p, &codes));
@@ -208,7 +66,7 @@ MXLK_INLINE void quantize_table32(const mxlk_block_format *format, const float *
 MXLK_INLINE void quantize_super16(const mxlk_block_format *format, const float *values, const float *importance,
                                   mxlk_column *column) {
   float low = (float)-format->zero, high = (float)(format->zero - 1);
-  const grid codes = {low, high, 1, NULL};
+  const grid codes = {low, high, 1, NULL, format->code_bits <= 3};
   const float least_scale = format->scale_bits == 6 ? -32 : -128, most_scale = -1 - least_scale;
   part parts[16];
   float factors[16], scales[16], extreme = 0;
@@ -288,43 +146,65 @@ MXLK_INLINE fit fitted(const part *p, fit f, float top, const int either_sign, f
   return result;
 }
 
-/* Factor and offset for codes in [0, top]: the range of the values over top and a bit more or less, fitted, then codes and fit in
+/* Keeps the fit to the codes that `tried` gives, if it is better. */
+MXLK_INLINE void keep_fit(const part *p, fit tried, float top, const int either_sign, fit *best, float *best_error) {
+  float error;
+  fit f = fitted(p, tried, top, either_sign, &error);
+  if (error < *best_error) {
+    *best_error = error;
+    *best = f;
+  }
+}
+
+/* Factor and offset >= 0 for codes in [0, top]: the range of the values over top and a bit more or less, fitted, then codes and fit in
  * turn. */
-MXLK_INLINE fit best_fit(const part *p, float top, const int either_sign) {
+MXLK_INLINE fit best_fit(const part *p, float top) {
   float least, most;
   range_of(p, &least, &most);
   least = least < 0 ? least : 0;
   if (!(most > least)) return (fit){0, -least};
   fit best = {(most - least) / top, -least};
-  float best_error = error_of(p, best, 0, top), error;
-  for (int i = 0; i < 12; i++) {
-    fit f = fitted(p, (fit){(most - least) / (top - 0.5f + 0.25f * (float)i), -least}, top, either_sign, &error);
-    if (error < best_error) {
-      best_error = error;
-      best = f;
-    }
-  }
-  for (int i = 0; i < 2; i++) {
-    fit f = fitted(p, best, top, either_sign, &error);
-    if (error < best_error) {
-      best_error = error;
-      best = f;
-    }
-  }
+  float error = error_of(p, best, 0, top);
+  for (int i = 0; i < 12; i++)
+    keep_fit(p, (fit){(most - least) / (top - 0.5f + 0.25f * (float)i), -least}, top, 0, &best, &error);
+  for (int i = 0; i < 2; i++) keep_fit(p, best, top, 0, &best, &error);
   return best;
+}
+
+/* Factor and offset of either sign for codes in [0, top]: ranges from the least value, or a bit above it, to the largest, or a bit above or
+ * below it, fitted, then codes and fit in turn. Where some values weigh little the best range may leave out more of them. */
+MXLK_INLINE fit best_line(const part *p, float top, int ends) {
+  float least, most;
+  range_of(p, &least, &most);
+  if (!(most > least)) return (fit){0, -least};
+  fit best = {(most - least) / top, -least};
+  float error = error_of(p, best, 0, top);
+  const float step = 0.5f * best.factor;
+  for (int low = 0; low <= ends; low++)
+    for (int high = -1; high <= ends; high++) {
+      float begin = least + step * (float)low, end = most - step * (float)high;
+      keep_fit(p, (fit){(end - begin) / top, -begin}, top, 1, &best, &error);
+    }
+  for (int i = 0; i < 3; i++) keep_fit(p, best, top, 1, &best, &error);
+  return best;
+}
+
+/* Whether some values weigh more than others. */
+MXLK_INLINE int is_uneven(const part *p) {
+  lanes low = smaller(p->weight[0], p->weight[1]), high = larger(p->weight[0], p->weight[1]);
+  return least_of(low) < -least_of(-high);
 }
 
 /* The search is for the values above the least of them, so that its sums do not lose what is small beside a minimum far from 0. */
 MXLK_INLINE void quantize_block32_min(const mxlk_block_format *format, const float *values, const float *importance,
                                       int64_t k, mxlk_column *column) {
-  float top = (float)((1 << format->code_bits) - 1);
+  float top = (float)((1 << format->code_bits) - 1), least, most;
   for (int64_t b = 0; b < k / 32; b++) {
-    part p = part_at(values + 32 * b, importance == NULL ? NULL : importance + 32 * b, 32);
-    float least = p.x[0][0];
-    for (int i = 0; i < 32; i++) least = p.x[i / 16][i % 16] < least ? p.x[i / 16][i % 16] : least;
-    part above = p;
-    for (int i = 0; i < 2; i++) above.x[i] -= least;
-    fit wanted = best_fit(&above, top, 1);
+    part p = part_at(values + 32 * b, importance == NULL ? NULL : importance + 32 * b, 32), above = p;
+    range_of(&p, &least, &most);
+    above.x[0] -= least;
+    above.x[1] -= least;
+    fit wanted = best_line(&above, top, importance != NULL && is_uneven(&p) ? 10 : 2);
     column->d[b] = half_of(wanted.factor);
     column->m[b] = half_of(least - wanted.offset);
     fit f = {mxlk_float_from_half(column->d[b]), -mxlk_float_from_half(column->m[b])};
@@ -379,7 +259,7 @@ MXLK_INLINE void quantize_super_min(const int blocks, const mxlk_block_format *f
   float scales[16], minima[16], chosen_scales[16], chosen_minima[16], largest_factor = 0, largest_offset = 0;
   for (int b = 0; b < blocks; b++) {
     parts[b] = part_at(values + each * b, importance == NULL ? NULL : importance + each * b, each);
-    wanted[b] = best_fit(&parts[b], top, 0);
+    wanted[b] = best_fit(&parts[b], top);
     if (wanted[b].factor > largest_factor) largest_factor = wanted[b].factor;
     if (wanted[b].offset > largest_offset) largest_offset = wanted[b].offset;
   }
@@ -437,6 +317,10 @@ MXLK_INLINE void column_quantize(const mxlk_block_format *format, const float *v
     case MXLK_SCHEME_BLOCK32:
       if (format->table != NULL)
         quantize_table32(format, values, importance, k, column);
+      else if (format->code_bits == 8)
+        quantize_bytes32(format, values, k, column);
+      else if (importance == NULL) /* on its own, so that the compiler leaves out the weights */
+        quantize_block32(format, values, NULL, k, column);
       else
         quantize_block32(format, values, importance, k, column);
       break;

@@ -144,7 +144,9 @@ enum GGUF {
     case .dense(let known): dtype = known
     case .blocks(let name, let elements, let bytes):
       guard let last = shape.last, last % elements == 0 else {
-        throw failure("shape is \(shape), but \(name) has blocks of \(elements)")
+        throw failure(
+          "shape is \(shape), but \(name) has blocks of \(elements); \(QuantizationEncoding.holders(columns: shape.last ?? 0))"
+        )
       }
       let (rowBytes, overflow) = (last / elements).multipliedReportingOverflow(by: bytes)
       guard !overflow else { throw failure("shape \(shape) has more elements than memory can hold") }

@@ -1,5 +1,7 @@
 """quantize and dequantize: the bits of the gguf package, errors near the best that codes of that size allow."""
 
+import struct
+
 import gguf
 import ml_dtypes
 import numpy as np
@@ -9,6 +11,8 @@ from test_encodings import SCALES, blocks
 import maxlinear
 from maxlinear.dtype import DType
 from maxlinear.graph.quantization import QuantizationEncoding
+from maxlinear.graph.weights import load_weights
+from maxlinear.nn import MLPV2, LinearV2, QLinear
 
 #: The root mean square error on Gaussian values of deviation 1, as measured, and a per mille.
 GAUSSIAN = {
@@ -133,6 +137,71 @@ def test_quantizing_again_changes_nothing_for_codes_without_a_search(random):
     values = random.standard_normal((8, 256)).astype(np.float32)
     once = maxlinear.dequantize(maxlinear.quantize(values, "Q8_0"), "Q8_0")
     assert np.abs(maxlinear.dequantize(maxlinear.quantize(once, "Q8_0"), "Q8_0") - once).max() < 0.02
+
+
+def test_fallback(random):
+    """Where rows are no whole blocks, the fallback; the result says which encoding it has."""
+    for columns, expected in ((512, "Q4_K"), (384, "Q8_0")):
+        values = random.standard_normal((3, columns)).astype(np.float32)
+        weights = random.random(columns).astype(np.float32)
+        got = maxlinear.quantize(values, "Q4_K", weights, fallback=QuantizationEncoding.Q8_0)
+        assert got.quantization_encoding == QuantizationEncoding(expected)
+        assert (got == maxlinear.quantize(values, expected, weights)).all()
+        # The blocks bring their encoding along.
+        assert (maxlinear.dequantize(got) == maxlinear.dequantize(np.asarray(got), expected)).all()
+        assert got[1:].reshape(-1).quantization_encoding == got.quantization_encoding
+        assert got.astype(np.float32).quantization_encoding is None
+        layer = QLinear(got)
+        assert layer.weight.quantization_encoding == got.quantization_encoding and layer.weight.shape == (3, columns)
+
+
+def holders(columns):
+    """Who holds such rows, by the registry, as messages say it."""
+    names = [encoding.name for encoding in QuantizationEncoding.all() if columns % encoding.elements_per_block == 0]
+    return (", ".join(names) or "no block encoding") + " can hold such rows"
+
+
+@pytest.mark.parametrize("encoding", [e.name for e in QuantizationEncoding.all() if e.elements_per_block == 256])
+def test_rows_that_are_no_whole_blocks_are_refused_everywhere(encoding, tmp_path):
+    """quantize, LinearV2, MLPV2 and a GGUF file: each names the encodings that can hold such rows."""
+    kind = QuantizationEncoding(encoding)
+    assert "Q8_0" in holders(384) and encoding not in holders(384)
+    path = tmp_path / "odd.gguf"
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_tensor("w", np.zeros((2, kind.block_size), np.uint8), raw_dtype=gguf.GGMLQuantizationType[encoding])
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    # The package writes no such file: the row's 256 values are made 384.
+    data = path.read_bytes()
+    stored, wrong = (b"w" + struct.pack("<IQ", 2, columns) for columns in (256, 384))
+    assert data.count(stored) == 1
+    path.write_bytes(data.replace(stored, wrong))
+    for make in (
+        lambda: maxlinear.quantize(np.zeros((2, 384), np.float32), encoding),
+        lambda: maxlinear.quantize(np.zeros((2, 384), np.float32), encoding, fallback=kind),
+        lambda: LinearV2(384, 8, DType.uint8, quantization_encoding=kind),
+        lambda: MLPV2(DType.uint8, kind, 512, 384),
+        lambda: load_weights(path),
+    ):
+        with pytest.raises(maxlinear.Error) as caught:
+            make()
+        assert holders(384) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("fallback", "kind", "message"),
+    [
+        ("Q8_0", ValueError, "multiple of 256 for Q4_K, or of 32 for Q8_0; no block encoding can hold such rows"),
+        ("Q9", ValueError, "Q9"),
+        ("GPTQ", ValueError, "GPTQ"),
+        (8, (TypeError, AttributeError), None),
+    ],
+)
+def test_fallbacks_that_cannot_be(fallback, kind, message):
+    with pytest.raises(kind, match=message):
+        maxlinear.quantize(np.zeros((2, 100), np.float32), "Q4_K", fallback=fallback)
 
 
 @pytest.mark.parametrize(

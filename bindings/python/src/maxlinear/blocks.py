@@ -33,27 +33,62 @@ def _other_shape(shape: tuple[int, ...], given: int, wanted: int, argument: str)
     return (*shape[:-1], shape[-1] // given * wanted)
 
 
+class Blocks(np.ndarray[Any, Any]):
+    """The blocks that `quantize` gives: an array that knows the encoding it is of.
+
+    Attributes:
+        quantization_encoding: of the blocks; None of what is no longer bytes.
+    """
+
+    quantization_encoding: QuantizationEncoding | None
+
+    def __array_finalize__(self, source: Any) -> None:
+        own = getattr(source, "quantization_encoding", None)
+        self.quantization_encoding = own if self.dtype == np.uint8 else None
+
+
+def _chosen(
+    encoding: QuantizationEncoding | str, fallback: QuantizationEncoding | str | None, columns: int
+) -> QuantizationEncoding:
+    """The encoding that holds rows of so many values: this one or the fallback."""
+    chosen = ctypes.c_char_p()
+    error = new_error()
+    other = None if fallback is None else _encoding(fallback)[0]
+    check(library.mxl_encoding_choose(_encoding(encoding)[0], other, columns, ctypes.byref(chosen), error), error)
+    return QuantizationEncoding((chosen.value or b"").decode())
+
+
 def quantize(
-    array: Any, encoding: QuantizationEncoding | str, importance: Any = None, *, threads: int | None = None
-) -> Array:
+    array: Any,
+    encoding: QuantizationEncoding | str,
+    importance: Any = None,
+    fallback: QuantizationEncoding | str | None = None,
+    *,
+    threads: int | None = None,
+) -> Blocks:
     """The blocks that hold an array with a small squared error, the same bytes on every CPU and any number of threads.
 
     Args:
-        array: (..., K) of any rank from 1, float32, float16 or bfloat16; K a multiple of the encoding's block.
+        array: (..., K) of any rank from 1, float32, float16 or bfloat16.
         encoding: such as `QuantizationEncoding.Q4_K` or "Q4_K".
         importance: (K): what a squared error in each column weighs, finite and at least 0; None for 1 each.
+        fallback: what the blocks are of where K is no multiple of the encoding's block; None refuses that.
         threads: the most to use.
 
     Returns:
-        uint8 (..., row bytes).
+        uint8 (..., row bytes); `quantization_encoding` of it says of which encoding the blocks are.
 
     Raises:
-        maxlinear.Error: an unknown encoding, a shape that does not fit, a value that is not finite or too large
-            (ValueError), a dtype (TypeError).
+        maxlinear.Error: an unknown encoding, a shape that does not fit (the message names the encodings that hold it), a
+            value that is not finite or too large (ValueError), a dtype (TypeError).
     """
-    name, elements, size = _encoding(encoding)
     values = np.ascontiguousarray(as_array(array, "array"))
-    blocks = np.empty(_other_shape(values.shape, elements, size, "array"), np.uint8)
+    if np.ndim(array) == 0:
+        raise ArgumentError("MXL_INVALID_SHAPE", "array: shape is [], expected rows of whole blocks")
+    chosen = _chosen(encoding, fallback, values.shape[-1])
+    name, elements, size = _encoding(chosen)
+    blocks = np.empty(_other_shape(values.shape, elements, size, "array"), np.uint8).view(Blocks)
+    blocks.quantization_encoding = chosen
     options = structs.QuantizeOptions(
         struct_size=ctypes.sizeof(structs.QuantizeOptions),
         threads=0 if threads is None else integer(threads, 32, "threads"),

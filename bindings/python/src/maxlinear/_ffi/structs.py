@@ -200,6 +200,7 @@ PROTOTYPES = {
     "mxl_dtype_name": (c_char_p, [c_int32]),
     "mxl_dtype_bits": (c_int32, [c_int32]),
     "mxl_encoding_block": (_status, [c_char_p, POINTER(c_int64), POINTER(c_int64), _error]),
+    "mxl_encoding_choose": (_status, [c_char_p, c_char_p, c_int64, POINTER(c_char_p), _error]),
     "mxl_quantize": (_status, [c_char_p, POINTER(QuantizeOptions), POINTER(Tensor), POINTER(Tensor), _error]),
     "mxl_dequantize": (_status, [c_char_p, POINTER(Tensor), POINTER(Tensor), _error]),
     "mxl_quantize_gptq": (

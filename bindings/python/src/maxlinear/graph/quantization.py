@@ -43,6 +43,12 @@ class QuantizationEncoding:
     IQ4_NL: ClassVar[QuantizationEncoding]
     GPTQ: ClassVar[QuantizationEncoding]
 
+    @staticmethod
+    def all() -> list[QuantizationEncoding]:
+        """The encodings that store rows of blocks, which is all but GPTQ, in the order that the library registers them."""
+        blocks = [name for name, facts in _encodings().items() if facts["elements_per_block"] > 1]
+        return [encoding for encoding in map(QuantizationEncoding, blocks) if encoding.is_gguf]
+
     @property
     def block_parameters(self) -> BlockParameters:
         """Raises ValueError (`maxlinear.Error`) for a name that the library does not know."""

@@ -11,6 +11,7 @@ import numpy as np
 from .._ffi import structs
 from .._ffi.library import library
 from .._ffi.tensors import as_array
+from ..blocks import Blocks
 from ..dtype import DType
 from ..errors import ArgumentError, check, integer, new_error
 from ..graph.device import DeviceRef
@@ -297,6 +298,8 @@ class QLinear(Linear):
         own = weight.data() if isinstance(weight, Weights) else weight
         if quantization_encoding is None and getattr(own, "quantization_encoding", None) is None:
             raise ArgumentError("MXL_INVALID_ARGUMENT", "quantization_encoding: is None, and the weight brings none")
+        if quantization_encoding is None and isinstance(own, Blocks):
+            quantization_encoding = own.quantization_encoding
         self._make(own, bias, None, quantization_encoding, 0, 0)
 
 
