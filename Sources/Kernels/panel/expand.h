@@ -90,6 +90,14 @@ MXLK_INLINE void mxlk_expand_scales(const mxlk_block_format *format, const mxlk_
         pairs[2 * (p * columns + i) + 1] = minima[(2 * p + 1) * columns + i];
       }
     mxlk_expand_halves(packed + layout->d, 2 * columns, (float *)(integers + 12 * columns));
+  } else if (format->scheme == MXLK_SCHEME_BLOCK32_POWER) {
+    float *d = scales;
+    for (int i = 0; i < k / 32 * columns; i++) d[i] = mxlk_power(packed[layout->d + i]);
+  } else if (format->scheme == MXLK_SCHEME_SUPER32_SIX) {
+    const uint8_t *six = packed + layout->scales;
+    for (int b = 0; b < 8; b++)
+      for (int c = 0; c < columns; c++) integers[b * columns + c] = mxlk_six_bits(six + c, columns, b);
+    mxlk_expand_halves(packed + layout->d, columns, (float *)(integers + 8 * columns));
   } else if (format->scheme == MXLK_SCHEME_GROUP) {
     int count = (int)mxlk_group_count(format, k) * columns;
     if (format->scale_bytes == 2)

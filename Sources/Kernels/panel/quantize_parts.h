@@ -119,6 +119,16 @@ MXLK_INLINE float error_of(const part *p, fit f, float low, float high) {
   return sum(error);
 }
 
+/* Of w = factor code, codes on the grid. */
+MXLK_INLINE float error_on(const part *p, float factor, const grid *codes) {
+  lanes error = all(0);
+  for (int i = 0; i < p->vectors; i++) {
+    lanes difference = p->x[i] - nearest_on(codes, p->x[i] * inverse_of(factor)) * factor;
+    error += p->weight[i] * difference * difference;
+  }
+  return sum(error);
+}
+
 /* Writes codes - shift, where a code of shift means 0. */
 MXLK_INLINE void put_codes(const part *p, fit f, float low, float high, int shift, uint8_t *codes) {
   for (int i = 0; i < p->vectors; i++) {

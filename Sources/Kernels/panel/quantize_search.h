@@ -28,6 +28,17 @@ MXLK_INLINE void quantize_block32(const mxlk_block_format *format, const float *
   }
 }
 
+/* Writes the codes whose entries, times factor, are nearest. */
+MXLK_INLINE void put_entries(const part *p, float factor, const mxlk_block_format *format, uint8_t *codes) {
+  float inverse = inverse_of(factor);
+  for (int i = 0; i < p->vectors; i++) {
+    integer_lanes above = {0};
+    for (int j = 1; j < 16; j++)
+      above -= p->x[i] * inverse > all((entry_of(format, j - 1) + entry_of(format, j)) / 2);
+    for (int j = 0; j < 16; j++) codes[16 * i + j] = (uint8_t)above[j];
+  }
+}
+
 /* BLOCK32 with a table. */
 MXLK_INLINE void quantize_table32(const mxlk_block_format *format, const float *values, const float *importance,
                                   int64_t k, mxlk_column *column) {
@@ -35,37 +46,28 @@ MXLK_INLINE void quantize_table32(const mxlk_block_format *format, const float *
   for (int64_t b = 0; b < k / 32; b++) {
     part p = part_at(values + 32 * b, importance == NULL ? NULL : importance + 32 * b, 32);
     column->d[b] = half_of(best_factor(&p, &codes));
-    float inverse = inverse_of(mxlk_float_from_half(column->d[b]));
-    for (int i = 0; i < 32; i++) {
-      float v = p.x[i / 16][i % 16] * inverse;
-      uint8_t code = 0;
-      for (int j = 1; j < 16; j++) code += v > (entry_of(format, j - 1) + entry_of(format, j)) / 2;
-      column->codes[32 * b + i] = code;
-    }
+    put_entries(&p, mxlk_float_from_half(column->d[b]), format, column->codes + 32 * b);
   }
 }
 
-MXLK_INLINE void quantize_super16(const mxlk_block_format *format, const float *values, const float *importance,
-                                  mxlk_column *column) {
-  float low = (float)-format->zero, high = (float)(format->zero - 1);
-  const grid codes = {low, high, 1, NULL};
-  part parts[16];
+/* Where w = d sc code, with one d for `blocks` parts and sc an integer of [low, high], -low >= high: the half d, and sc of each part. */
+MXLK_INLINE uint16_t signed_scales(const part *parts, const int blocks, const grid *codes, float low, float high,
+                                   float *best_scales) {
   float factors[16], scales[16], extreme = 0;
-  for (int b = 0; b < 16; b++) {
-    parts[b] = part_at(values + 16 * b, importance == NULL ? NULL : importance + 16 * b, 16);
-    factors[b] = best_factor(&parts[b], &codes);
+  for (int b = 0; b < blocks; b++) {
+    factors[b] = best_factor(&parts[b], codes);
     float magnitude = factors[b] < 0 ? -factors[b] : factors[b];
     if (magnitude > (extreme < 0 ? -extreme : extreme)) extreme = factors[b];
   }
-  uint16_t half = half_reaching(extreme, -128), best_half = half;
-  float best_error = -1, best_scales[16];
+  uint16_t half = half_reaching(extreme, low), best_half = half;
+  float best_error = -1;
   for (int round = 0; round < 2; round++) {
     float d = mxlk_float_from_half(half), inverse = inverse_of(d), error = 0;
-    for (int b = 0; b < 16; b++) {
-      float near = nearest_code(factors[b] * inverse, -128, 127), least = -1;
+    for (int b = 0; b < blocks; b++) {
+      float near = nearest_code(factors[b] * inverse, low, high), least = -1;
       for (float scale = near - 1; scale <= near + 1; scale++) {
-        if (scale < -128 || scale > 127) continue;
-        float tried = error_of(&parts[b], (fit){d * scale, 0}, low, high);
+        if (scale < low || scale > high) continue;
+        float tried = error_on(&parts[b], d * scale, codes);
         if (least >= 0 && !(tried < least)) continue;
         least = tried;
         scales[b] = scale;
@@ -77,18 +79,92 @@ MXLK_INLINE void quantize_super16(const mxlk_block_format *format, const float *
     best_half = half;
     memcpy(best_scales, scales, sizeof scales);
     float xa = 0, aa = 0; /* d = sum w x a / sum w a a, a = scale code */
-    for (int b = 0; b < 16; b++) {
-      lanes a = codes_at(&parts[b], 0, (fit){d * scales[b], 0}, low, high) * scales[b];
-      xa += sum(parts[b].weight[0] * parts[b].x[0] * a);
-      aa += sum(parts[b].weight[0] * a * a);
-    }
+    for (int b = 0; b < blocks; b++)
+      for (int i = 0; i < parts[b].vectors; i++) {
+        lanes a = nearest_on(codes, parts[b].x[i] * inverse_of(d * scales[b])) * scales[b];
+        xa += sum(parts[b].weight[i] * parts[b].x[i] * a);
+        aa += sum(parts[b].weight[i] * a * a);
+      }
     half = half_of(xa * inverse_of(aa));
   }
-  column->d[0] = best_half;
+  return best_half;
+}
+
+MXLK_INLINE void quantize_super16(const mxlk_block_format *format, const float *values, const float *importance,
+                                  mxlk_column *column) {
+  const grid codes = {(float)-format->zero, (float)(format->zero - 1), 1, NULL};
+  part parts[16];
+  float scales[16];
+  for (int b = 0; b < 16; b++) parts[b] = part_at(values + 16 * b, importance == NULL ? NULL : importance + 16 * b, 16);
+  column->d[0] = signed_scales(parts, 16, &codes, -128, 127, scales);
   for (int b = 0; b < 16; b++) {
-    column->scales[b] = (uint8_t)(int8_t)best_scales[b];
-    fit f = {mxlk_float_from_half(best_half) * best_scales[b], 0};
-    put_codes(&parts[b], f, low, high, format->zero, column->codes + 16 * b);
+    column->scales[b] = (uint8_t)(int8_t)scales[b];
+    fit f = {mxlk_float_from_half(column->d[0]) * scales[b], 0};
+    put_codes(&parts[b], f, codes.low, codes.high, format->zero, column->codes + 16 * b);
+  }
+}
+
+MXLK_INLINE void quantize_super32_six(const mxlk_block_format *format, const float *values, const float *importance,
+                                      mxlk_column *column) {
+  const grid codes = {entry_of(format, 0), entry_of(format, 15), 16, format};
+  part parts[8];
+  float scales[16];
+  for (int b = 0; b < 8; b++) parts[b] = part_at(values + 32 * b, importance == NULL ? NULL : importance + 32 * b, 32);
+  column->d[0] = signed_scales(parts, 8, &codes, -32, 31, scales);
+  memset(column->scales, 0, 6);
+  for (int b = 0; b < 8; b++) {
+    mxlk_put_six_bits((int32_t)scales[b], b, column->scales);
+    put_entries(&parts[b], mxlk_float_from_half(column->d[0]) * scales[b], format, column->codes + 32 * b);
+  }
+}
+
+/* The squared error with d = power, a power of two, and the codes that then are nearest: an entry of the first half of the table, and 8 more
+ * where the value is below 0. */
+MXLK_INLINE float power_codes(const part *p, float power, const mxlk_block_format *format, integer_lanes codes[2]) {
+  lanes error = all(0);
+  for (int i = 0; i < 2; i++) {
+    integer_lanes negative = p->x[i] < all(0);
+    lanes value = select(negative, -p->x[i], p->x[i]), nearest = all(0);
+    codes[i] = (integer_lanes){0};
+    for (int j = 1; j < 8; j++) {
+      float below = entry_of(format, j - 1), entry = entry_of(format, j);
+      integer_lanes reached = value > all((below + entry) / 2 * power);
+      codes[i] -= reached;
+      nearest += select(reached, all(entry - below), all(0));
+    }
+    codes[i] += 8 & negative & (codes[i] > 0);
+    value -= nearest * power;
+    error += p->weight[i] * value * value;
+  }
+  return sum(error);
+}
+
+/* The power of two that puts the largest magnitude into [8, 16) of codes up to 12, its double, and three smaller ones. In units of the
+ * first, so that no square overflows. From 2^124 on, the largest code would. */
+MXLK_INLINE void quantize_block32_power(const mxlk_block_format *format, const float *values, const float *importance,
+                                        int64_t k, mxlk_column *column) {
+  for (int64_t b = 0; b < k / 32; b++) {
+    part p = part_at(values + 32 * b, importance == NULL ? NULL : importance + 32 * b, 32);
+    int exponent = (int)(mxlk_bits_from_float(extreme_of(&p)) >> 23 & 255), first = exponent < 2 ? 0 : exponent - 2;
+    first = first > 252 ? 252 : first;
+    /* 1 / mxlk_power(first) may be beyond the floats; its root and the rest are not. */
+    int root = (128 - first) / 2;
+    float factors[2] = {mxlk_float_from_bits((uint32_t)(127 + root) << 23),
+                        mxlk_float_from_bits((uint32_t)(255 - first - root) << 23)};
+    for (int i = 0; i < 2; i++) p.x[i] = p.x[i] * factors[0] * factors[1];
+    float best_error = -1;
+    integer_lanes best[2] = {{0}};
+    for (int stored = first - 3; stored <= first + 1; stored++) {
+      if (stored < 0 || stored > 252) continue;
+      integer_lanes codes[2];
+      float power = mxlk_float_from_bits((uint32_t)(127 + stored - first) << 23);
+      float error = power_codes(&p, power, format, codes);
+      if (best_error >= 0 && !(error < best_error)) continue;
+      best_error = error;
+      memcpy(best, codes, sizeof best);
+      column->scales[b] = (uint8_t)stored;
+    }
+    for (int i = 0; i < 32; i++) column->codes[32 * b + i] = (uint8_t)best[i / 16][i % 16];
   }
 }
 
@@ -270,6 +346,8 @@ MXLK_INLINE void column_quantize(const mxlk_block_format *format, const float *v
     case MXLK_SCHEME_BLOCK32_MIN: quantize_block32_min(format, values, importance, k, column); break;
     case MXLK_SCHEME_SUPER32: quantize_super32(format, values, importance, column); break;
     case MXLK_SCHEME_SUPER16: quantize_super16(format, values, importance, column); break;
+    case MXLK_SCHEME_BLOCK32_POWER: quantize_block32_power(format, values, importance, k, column); break;
+    case MXLK_SCHEME_SUPER32_SIX: quantize_super32_six(format, values, importance, column); break;
     case MXLK_SCHEME_GROUP: quantize_group(format, values, k, column); break;
   }
 }

@@ -113,11 +113,11 @@ MXLK_INLINE void block_dots(const int rows, const int centred, const weights *w,
   }
 }
 
-MXLK_INLINE void add_scaled_dots(const int rows, const int blocks, const weights *w, const mxlk_activation *x,
-                                 const row_words *words, int64_t b, ints sums[][vectors]) {
-  const int groups = 64 / blocks, together = groups_together(w->code_bits, groups);
+MXLK_INLINE void add_scaled_dots(const int rows, const mxlk_scheme scheme, const weights *w,
+                                 const mxlk_activation *x, const row_words *words, int64_t b, ints sums[][vectors]) {
+  const int blocks = blocks_of(scheme), groups = 64 / blocks, together = groups_together(w->code_bits, groups);
   ints scale[vectors];
-  for (int v = 0; v < vectors; v++) scale[v] = scale_at(blocks, w, b, v);
+  for (int v = 0; v < vectors; v++) scale[v] = scale_at(scheme, w, b, v);
 #pragma clang loop unroll(full)
   for (int first = 0; first < groups; first += together) {
     __m256i pairs[tile_rows][vectors];

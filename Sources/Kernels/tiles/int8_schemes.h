@@ -24,7 +24,8 @@ typedef _Float16 halves __attribute__((vector_size(2 * lanes)));
 /* Where a kernel's codes and scales come from. All but the pointers are constants at every call: whether the superblock is expanded or
  * still packed, and then is taken apart in registers; code bits. Prefetches of what comes next are spread over the dots. */
 typedef struct weights {
-  int packed, code_bits; /* `packed` may be packed_table: nibbles that stand for codes of 8 bits */
+  int packed, code_bits; /* `packed` may be packed_table: nibbles that stand for codes of code_bits */
+  int powers;            /* packed d are bytes, mxlk_power's, not halves */
   const uint8_t *table;
   const uint8_t *codes, *high; /* codes; packed: low nibbles (or bytes) and high bits */
   /* Expanded: int32, pairs of int16, float; packed: bytes, bytes, halves. BLOCK32_MIN's minima are as d. */
@@ -48,8 +49,8 @@ static void words_of(const int scaled, const int blocks, const mxlk_activation *
 static void block_dots(const int rows, const int centred, const weights *w, const mxlk_activation *x,
                        const row_words *words, int64_t b, ints dots[][vectors]);
 
-/* sums[r][v] += scale_at(b, v) ((sum of (code - zero) q) << s) over sub-block b of `blocks`. */
-static void add_scaled_dots(const int rows, const int blocks, const weights *w, const mxlk_activation *x,
+/* sums[r][v] += scale_at(b, v) ((sum of (code - zero) q) << s) over sub-block b of the scheme's. */
+static void add_scaled_dots(const int rows, const mxlk_scheme scheme, const weights *w, const mxlk_activation *x,
                             const row_words *words, int64_t b, ints sums[][vectors]);
 
 /* What a table of 16 bytes has for each of the codes. */
@@ -113,9 +114,10 @@ MXLK_INLINE weights weights_of(const mxl_kernel_row *row, const int packed, cons
   } else {
     w.scales = at + MXL_SUPERBLOCK * columns;
     w.minima = w.scales + 32 * columns;
-    w.d = w.scales + (format->scheme == MXLK_SCHEME_SUPER32   ? 48
-                      : format->scheme == MXLK_SCHEME_SUPER16 ? 64
-                                                              : 0) *
+    w.d = w.scales + (format->scheme == MXLK_SCHEME_SUPER32       ? 48
+                      : format->scheme == MXLK_SCHEME_SUPER16     ? 64
+                      : format->scheme == MXLK_SCHEME_SUPER32_SIX ? 32
+                                                                  : 0) *
                          columns;
   }
   return w;
@@ -158,11 +160,21 @@ MXLK_INLINE void prefetch_at(const weights *w, int64_t g) {
   for (int line = 0; line < (share + 63) / 64; line++) __builtin_prefetch(w->next + g * w->step + 64 * line, 0, 3);
 }
 
-/* sc of sub-block b: unsigned bytes under SUPER32, of 8 sub-blocks, signed ones under SUPER16. */
-MXLK_INLINE ints scale_at(const int blocks, const weights *w, int64_t b, int v) {
+/* Sub-blocks of a superblock, and whether their codes are centred, where scales are integers. */
+MXLK_INLINE int blocks_of(const mxlk_scheme scheme) { return scheme == MXLK_SCHEME_SUPER16 ? 16 : 8; }
+MXLK_INLINE int is_centred(const mxlk_scheme scheme) { return scheme != MXLK_SCHEME_SUPER32; }
+
+/* sc of sub-block b: unsigned bytes under SUPER32, signed ones under SUPER16, low nibbles and pairs of high bits under SUPER32_SIX. */
+MXLK_INLINE ints scale_at(const mxlk_scheme scheme, const weights *w, int64_t b, int v) {
   int64_t at = b * columns + lanes * v;
   if (!w->packed) return ints_at(w->scales + 4 * at);
-  return blocks == 16 ? signed_bytes_at(w->scales + at) : unsigned_bytes_at(w->scales + at);
+  if (scheme == MXLK_SCHEME_SUPER32_SIX) {
+    const uint8_t *six = w->scales + lanes * v;
+    ints low = unsigned_bytes_at(six + b / 2 * columns) >> (int)(4 * (b % 2)) & 15;
+    ints high = unsigned_bytes_at(six + (4 + b / 4) * columns) >> (int)(2 * (b % 4)) & 3;
+    return (high << 4 | low) - 32;
+  }
+  return scheme == MXLK_SCHEME_SUPER16 ? signed_bytes_at(w->scales + at) : unsigned_bytes_at(w->scales + at);
 }
 
 /* m of sub-blocks 2 p and 2 p + 1 as pairs of int16. */
@@ -178,7 +190,15 @@ MXLK_INLINE floats line_at(const weights *w, const uint8_t *lines, int64_t b, in
   return w->packed ? halves_at(lines + 2 * at) : floats_at(lines + 4 * at);
 }
 
-MXLK_INLINE floats d_at(const weights *w, int64_t b, int v) { return line_at(w, w->d, b, v); }
+/* mxlk_power of a vector's outputs. */
+MXLK_INLINE floats powers_at(const void *from) {
+  ints stored = unsigned_bytes_at(from), denormal = stored < 2;
+  return (floats)((denormal & (stored + 1) << 21) | (~denormal & (stored - 1) << 23));
+}
+
+MXLK_INLINE floats d_at(const weights *w, int64_t b, int v) {
+  return w->powers ? powers_at(w->d + b * columns + lanes * v) : line_at(w, w->d, b, v);
+}
 
 MXLK_INLINE floats group_scales_at(const weights *w, int64_t g, int v) {
   int64_t at = g * columns + lanes * v;
@@ -231,17 +251,17 @@ MXLK_INLINE void block32_min(const int rows, const weights *w, const mxlk_activa
     for (int v = 0; v < vectors; v++) finish(x + r, t[r][v], y + r * columns + lanes * v);
 }
 
-/* I = sum of sc_b (i_b << s_b) over the superblock's sub-blocks: `blocks` is 8 (SUPER32) or 16 (SUPER16). */
-MXLK_INLINE void super(const int rows, const int blocks, const weights *w, const mxlk_activation *x,
+/* I = sum of sc_b (i_b << s_b) over the superblock's sub-blocks. */
+MXLK_INLINE void super(const int rows, const mxlk_scheme scheme, const weights *w, const mxlk_activation *x,
                        const row_words *words, ints sums[][vectors]) {
   for (int r = 0; r < rows; r++)
     for (int v = 0; v < vectors; v++) sums[r][v] = (ints){};
-  for (int64_t b = 0; b < blocks; b++) add_scaled_dots(rows, blocks, w, x, words, b, sums);
+  for (int64_t b = 0; b < blocks_of(scheme); b++) add_scaled_dots(rows, scheme, w, x, words, b, sums);
 }
 
 MXLK_INLINE void super32(const int rows, const weights *w, const mxlk_activation *x, const row_words *words, float *y) {
   ints sums[tile_rows][vectors];
-  super(rows, 8, w, x, words, sums);
+  super(rows, MXLK_SCHEME_SUPER32, w, x, words, sums);
   /* Unrolled, else the sums, whose numbers must be constants to be in registers, are stored sub-block by sub-block. */
 #pragma clang loop unroll(full)
   for (int v = 0; v < vectors; v++) {
@@ -261,9 +281,11 @@ MXLK_INLINE void super32(const int rows, const weights *w, const mxlk_activation
   }
 }
 
-MXLK_INLINE void super16(const int rows, const weights *w, const mxlk_activation *x, const row_words *words, float *y) {
+/* SUPER16 and SUPER32_SIX. */
+MXLK_INLINE void super_centred(const int rows, const mxlk_scheme scheme, const weights *w, const mxlk_activation *x,
+                               const row_words *words, float *y) {
   ints sums[tile_rows][vectors];
-  super(rows, 16, w, x, words, sums);
+  super(rows, scheme, w, x, words, sums);
   for (int r = 0; r < rows; r++)
     for (int v = 0; v < vectors; v++) finish(x + r, rounded(sums[r][v]) * d_at(w, 0, v), y + r * columns + lanes * v);
 }
@@ -306,8 +328,9 @@ MXLK_INLINE void run_superblocks(const mxlk_scheme scheme, const int code_bits, 
                                  const mxl_kernel_row *row, const mxl_tile *tile) {
   const mxlk_activation *x = tile->x;
   const int zero = ((const mxlk_block_format *)row->context)->zero;
-  const int blocks = scheme == MXLK_SCHEME_SUPER16 ? 16 : 8;
-  const int scaled = scheme == MXLK_SCHEME_SUPER32 || scheme == MXLK_SCHEME_SUPER16;
+  const int blocks = blocks_of(scheme);
+  const int scaled =
+      scheme == MXLK_SCHEME_SUPER32 || scheme == MXLK_SCHEME_SUPER16 || scheme == MXLK_SCHEME_SUPER32_SIX;
   const int64_t bytes = packed ? (int64_t)row->packed_size(row, MXL_SUPERBLOCK) : 0;
   int64_t first = columns_from(tile, 0);
   weights at = packed ? packed_weights_of(row, tile, 0, first) : weights_of(row, 0, tile, 0, first);
@@ -317,13 +340,16 @@ MXLK_INLINE void run_superblocks(const mxlk_scheme scheme, const int code_bits, 
     if (packed && done > 0 && k < MXL_SUPERBLOCK) at = packed_weights_of(row, tile, done / MXL_SUPERBLOCK * bytes, k);
     weights w = at;
     w.packed = packed, w.code_bits = code_bits; /* constants to the compiler */
+    w.powers = packed && scheme == MXLK_SCHEME_BLOCK32_POWER;
     row_words words[tile_rows];
     for (int r = 0; r < rows; r++) words_of(scaled, blocks, x + r, zero, &words[r]);
     switch (scheme) {
-      case MXLK_SCHEME_BLOCK32: block32(rows, &w, x, words, k, tile->y); break;
+      case MXLK_SCHEME_BLOCK32:
+      case MXLK_SCHEME_BLOCK32_POWER: block32(rows, &w, x, words, k, tile->y); break;
       case MXLK_SCHEME_BLOCK32_MIN: block32_min(rows, &w, x, words, k, tile->y); break;
       case MXLK_SCHEME_SUPER32: super32(rows, &w, x, words, tile->y); break;
-      case MXLK_SCHEME_SUPER16: super16(rows, &w, x, words, tile->y); break;
+      case MXLK_SCHEME_SUPER16:
+      case MXLK_SCHEME_SUPER32_SIX: super_centred(rows, scheme, &w, x, words, tile->y); break;
       case MXLK_SCHEME_GROUP: group(rows, &w, x, words, k, tile->y); break;
     }
     x += rows;
@@ -370,6 +396,15 @@ MXLK_INLINE void run_format(const int packed, const mxl_kernel_row *row, const m
       if (format->code_bits == 5) run_rows(MXLK_SCHEME_SUPER32, 5, packed, row, tile);
       break;
     case MXLK_SCHEME_SUPER16: run_rows(MXLK_SCHEME_SUPER16, 6, packed, row, tile); break;
+    case MXLK_SCHEME_BLOCK32_POWER: /* the table's codes, 0 to 24, need 5 bits; expanded there is no difference */
+      if (packed)
+        run_rows(MXLK_SCHEME_BLOCK32_POWER, 5, packed_table, row, tile);
+      else
+        run_rows(MXLK_SCHEME_BLOCK32, 5, expanded_codes, row, tile);
+      break;
+    case MXLK_SCHEME_SUPER32_SIX:
+      run_rows(MXLK_SCHEME_SUPER32_SIX, 8, packed ? packed_table : expanded_codes, row, tile);
+      break;
     case MXLK_SCHEME_GROUP: run_rows(MXLK_SCHEME_GROUP, 4, packed, row, tile); break;
   }
 }
