@@ -118,29 +118,33 @@ MXLK_INLINE void quantize_super32_six(const mxlk_block_format *format, const flo
   }
 }
 
-/* The squared error with d = power, a power of two, and the codes that then are nearest: an entry of the first half of the table, and 8 more
- * where the value is below 0. */
-MXLK_INLINE float power_codes(const part *p, float power, const mxlk_block_format *format, integer_lanes codes[2]) {
+/* The squared error with d = power, a power of two, and the nearest codes: magnitudes in the first half of the table. */
+MXLK_INLINE float error_of_power(const part *p, float power, const mxlk_block_format *format) {
   lanes error = all(0);
   for (int i = 0; i < 2; i++) {
-    integer_lanes negative = p->x[i] < all(0);
-    lanes value = select(negative, -p->x[i], p->x[i]), nearest = all(0);
-    codes[i] = (integer_lanes){0};
+    lanes rest = select(p->x[i] < all(0), -p->x[i], p->x[i]), value = rest;
     for (int j = 1; j < 8; j++) {
       float below = entry_of(format, j - 1), entry = entry_of(format, j);
-      integer_lanes reached = value > all((below + entry) / 2 * power);
-      codes[i] -= reached;
-      nearest += select(reached, all(entry - below), all(0));
+      rest -= select(value > all((below + entry) / 2 * power), all((entry - below) * power), all(0));
     }
-    codes[i] += 8 & negative & (codes[i] > 0);
-    value -= nearest * power;
-    error += p->weight[i] * value * value;
+    error += p->weight[i] * rest * rest;
   }
   return sum(error);
 }
 
-/* The power of two that puts the largest magnitude into [8, 16) of codes up to 12, its double, and three smaller ones. In units of the
- * first, so that no square overflows. From 2^124 on, the largest code would. */
+/* Those codes; the second half of the table where a value is below 0 and its code is not. */
+MXLK_INLINE void put_powers(const part *p, float power, const mxlk_block_format *format, uint8_t *codes) {
+  for (int i = 0; i < 2; i++) {
+    integer_lanes negative = p->x[i] < all(0), code = {0};
+    lanes value = select(negative, -p->x[i], p->x[i]);
+    for (int j = 1; j < 8; j++) code -= value > all((entry_of(format, j - 1) + entry_of(format, j)) / 2 * power);
+    code += 8 & negative & (code > 0);
+    for (int j = 0; j < 16; j++) codes[16 * i + j] = (uint8_t)code[j];
+  }
+}
+
+/* The power of two that puts the largest magnitude into [8, 16) of codes up to 12, its double, its half and its quarter. In units of the
+ * first, so that no square overflows. From 2^125 on, the largest code would. */
 MXLK_INLINE void quantize_block32_power(const mxlk_block_format *format, const float *values, const float *importance,
                                         int64_t k, mxlk_column *column) {
   for (int64_t b = 0; b < k / 32; b++) {
@@ -152,19 +156,17 @@ MXLK_INLINE void quantize_block32_power(const mxlk_block_format *format, const f
     float factors[2] = {mxlk_float_from_bits((uint32_t)(127 + root) << 23),
                         mxlk_float_from_bits((uint32_t)(255 - first - root) << 23)};
     for (int i = 0; i < 2; i++) p.x[i] = p.x[i] * factors[0] * factors[1];
-    float best_error = -1;
-    integer_lanes best[2] = {{0}};
-    for (int stored = first - 3; stored <= first + 1; stored++) {
+    float least = -1, best = 1;
+    for (int stored = first - 2; stored <= first + 1; stored++) {
       if (stored < 0 || stored > 252) continue;
-      integer_lanes codes[2];
       float power = mxlk_float_from_bits((uint32_t)(127 + stored - first) << 23);
-      float error = power_codes(&p, power, format, codes);
-      if (best_error >= 0 && !(error < best_error)) continue;
-      best_error = error;
-      memcpy(best, codes, sizeof best);
+      float error = error_of_power(&p, power, format);
+      if (least >= 0 && !(error < least)) continue;
+      least = error;
+      best = power;
       column->scales[b] = (uint8_t)stored;
     }
-    for (int i = 0; i < 32; i++) column->codes[32 * b + i] = (uint8_t)best[i / 16][i % 16];
+    put_powers(&p, best, format, column->codes + 32 * b);
   }
 }
 
