@@ -7,6 +7,7 @@
  *   4 bits  codes not centred: 15 * 127 * 16 = 30480                  64 + 8 vpmaddwd
  *   5 bits  31 * 127 * 8 = 31496, so two sums a sub-block             64 + 16
  *   6 bits  begun at -32 q, each half its own: 32 * 127 * 8 = 32512   64 + 16
+ *   MXFP4   as 6 bits, begun at -12 q: 12 * 127 * 16 = 24384          64 + 8
  *   8 bits  |w| meets q with the sign of w: 128 * 127 * 2 = 32512     64 + 64
  *
  * and for SUPER32 4 more for the minima. */
@@ -28,11 +29,16 @@ void mxlk_expand_int8_16__avx2(const mxl_kernel_row *row, const void *packed, in
 
 void mxlk_activate_int8__avx2(const float *x, int64_t k, mxlk_activation *out) { mxlk_activation_quantize(x, k, out); }
 
-/* starts: of 32 columns, -zero (S_b << s_b), added to the shifted dots; of 16 columns, -zero S for the halves that a vector of pairs has,
- * where the pairs begin. factors: s_b where there are scales to be shifted, else 2^s_b in both halves. */
-MXLK_INLINE void words_of(const int scaled, const int blocks, const mxlk_activation *x, int zero, row_words *words) {
+/* starts: of 32 columns, -zero (S_b << s_b), added to the shifted dots; of 16 columns and for codes of 6 bits, -zero S for the halves that a
+ * vector of pairs has, where the pairs begin. factors: s_b where there are scales to be shifted, else 2^s_b in both halves. */
+MXLK_INLINE void words_of(const int scaled, const int blocks, const int code_bits, const mxlk_activation *x,
+                          int zero, row_words *words) {
   int16_t starts[32];
-  if (blocks == 8) {
+  if (blocks == 8 && code_bits == 6) {
+    for (int i = 0; i < 16; i++)
+      starts[i] = (int16_t)(-zero * (x->lanes16[i / 2 * 4 + i % 2] + x->lanes16[i / 2 * 4 + 2 + i % 2]));
+    memcpy(words->starts, starts, 32);
+  } else if (blocks == 8) {
     for (int b = 0; b < 8; b++) words->starts[b] = -zero * x->sums32[b];
   } else {
     for (int i = 0; i < 32; i++) starts[i] = (int16_t)(-zero * x->lanes16[i]);
@@ -106,7 +112,8 @@ MXLK_INLINE void block_dots(const int rows, const int centred, const weights *w,
     for (int r = 0; r < rows; r++) {
       ints factor = every(words[r].factors[b]);
       for (int v = 0; v < vectors; v++) {
-        ints start = first > 0 ? dots[r][v] : centred && w->code_bits != 8 ? every(words[r].starts[b]) : (ints){};
+        const int later = centred && w->code_bits != 8 && w->code_bits != 6;
+        ints start = first > 0 ? dots[r][v] : later ? every(words[r].starts[b]) : (ints){};
         dots[r][v] = add_pair_products(start, (ints)pairs[r][v], factor);
       }
     }

@@ -41,9 +41,9 @@ typedef struct row_words {
   int32_t factors[8];
 } row_words;
 
-/* The words of the superblock's sub-blocks: 8 of 32 columns or 16 of 16 (`blocks`), for codes whose 0 is `zero`. scaled: for
+/* The words of the superblock's sub-blocks: 8 of 32 columns or 16 of 16 (`blocks`), for codes of so many bits whose 0 is `zero`. scaled: for
  * add_scaled_dots, else for block_dots. */
-static void words_of(const int scaled, const int blocks, const mxlk_activation *x, int zero, row_words *words);
+static void words_of(const int scaled, const int blocks, const int code_bits, const mxlk_activation *x, int zero, row_words *words);
 
 /* dots[r][v] = (sum of (code - zero) q) << s_b over sub-block b of 32; not centred: (sum of code q) << s_b. */
 static void block_dots(const int rows, const int centred, const weights *w, const mxlk_activation *x,
@@ -164,17 +164,11 @@ MXLK_INLINE void prefetch_at(const weights *w, int64_t g) {
 MXLK_INLINE int blocks_of(const mxlk_scheme scheme) { return scheme == MXLK_SCHEME_SUPER16 ? 16 : 8; }
 MXLK_INLINE int is_centred(const mxlk_scheme scheme) { return scheme != MXLK_SCHEME_SUPER32; }
 
-/* sc of sub-block b: unsigned bytes under SUPER32, signed ones under SUPER16, low nibbles and pairs of high bits under SUPER32_SIX. */
+/* sc of sub-block b: unsigned bytes where codes are not centred, else signed ones, which SUPER32_SIX has from mxlk_expand_six_bits. */
 MXLK_INLINE ints scale_at(const mxlk_scheme scheme, const weights *w, int64_t b, int v) {
   int64_t at = b * columns + lanes * v;
   if (!w->packed) return ints_at(w->scales + 4 * at);
-  if (scheme == MXLK_SCHEME_SUPER32_SIX) {
-    const uint8_t *six = w->scales + lanes * v;
-    ints low = unsigned_bytes_at(six + b / 2 * columns) >> (int)(4 * (b % 2)) & 15;
-    ints high = unsigned_bytes_at(six + (4 + b / 4) * columns) >> (int)(2 * (b % 4)) & 3;
-    return (high << 4 | low) - 32;
-  }
-  return scheme == MXLK_SCHEME_SUPER16 ? signed_bytes_at(w->scales + at) : unsigned_bytes_at(w->scales + at);
+  return is_centred(scheme) ? signed_bytes_at(w->scales + at) : unsigned_bytes_at(w->scales + at);
 }
 
 /* m of sub-blocks 2 p and 2 p + 1 as pairs of int16. */
@@ -285,7 +279,13 @@ MXLK_INLINE void super32(const int rows, const weights *w, const mxlk_activation
 MXLK_INLINE void super_centred(const int rows, const mxlk_scheme scheme, const weights *w, const mxlk_activation *x,
                                const row_words *words, float *y) {
   ints sums[tile_rows][vectors];
-  super(rows, scheme, w, x, words, sums);
+  int8_t whole[8 * columns];
+  weights with = *w;
+  if (scheme == MXLK_SCHEME_SUPER32_SIX && w->packed) {
+    mxlk_expand_six_bits(w->scales, columns, whole);
+    with.scales = (const uint8_t *)whole;
+  }
+  super(rows, scheme, &with, x, words, sums);
   for (int r = 0; r < rows; r++)
     for (int v = 0; v < vectors; v++) finish(x + r, rounded(sums[r][v]) * d_at(w, 0, v), y + r * columns + lanes * v);
 }
@@ -342,7 +342,7 @@ MXLK_INLINE void run_superblocks(const mxlk_scheme scheme, const int code_bits, 
     w.packed = packed, w.code_bits = code_bits; /* constants to the compiler */
     w.powers = packed && scheme == MXLK_SCHEME_BLOCK32_POWER;
     row_words words[tile_rows];
-    for (int r = 0; r < rows; r++) words_of(scaled, blocks, x + r, zero, &words[r]);
+    for (int r = 0; r < rows; r++) words_of(scaled, blocks, code_bits, x + r, zero, &words[r]);
     switch (scheme) {
       case MXLK_SCHEME_BLOCK32:
       case MXLK_SCHEME_BLOCK32_POWER: block32(rows, &w, x, words, k, tile->y); break;
@@ -396,11 +396,8 @@ MXLK_INLINE void run_format(const int packed, const mxl_kernel_row *row, const m
       if (format->code_bits == 5) run_rows(MXLK_SCHEME_SUPER32, 5, packed, row, tile);
       break;
     case MXLK_SCHEME_SUPER16: run_rows(MXLK_SCHEME_SUPER16, 6, packed, row, tile); break;
-    case MXLK_SCHEME_BLOCK32_POWER: /* the table's codes, 0 to 24, need 5 bits; expanded there is no difference */
-      if (packed)
-        run_rows(MXLK_SCHEME_BLOCK32_POWER, 5, packed_table, row, tile);
-      else
-        run_rows(MXLK_SCHEME_BLOCK32, 5, expanded_codes, row, tile);
+    case MXLK_SCHEME_BLOCK32_POWER: /* the table's codes are 0 to 24 */
+      run_rows(MXLK_SCHEME_BLOCK32_POWER, 6, packed ? packed_table : expanded_codes, row, tile);
       break;
     case MXLK_SCHEME_SUPER32_SIX:
       run_rows(MXLK_SCHEME_SUPER32_SIX, 8, packed ? packed_table : expanded_codes, row, tile);

@@ -13,8 +13,9 @@ static ints add_four_products(ints dots, bytes codes, ints q);
 static ints shifted(ints value, uint8_t shift);
 
 /* starts: -zero S, where the accumulators begin. */
-MXLK_INLINE void words_of(const int scaled, const int blocks, const mxlk_activation *x, int zero, row_words *words) {
-  (void)scaled;
+MXLK_INLINE void words_of(const int scaled, const int blocks, const int code_bits, const mxlk_activation *x,
+                          int zero, row_words *words) {
+  (void)scaled, (void)code_bits;
   for (int b = 0; b < blocks; b++)
     words->starts[b] = -zero * (blocks == 16 ? x->sums16[b] : x->sums16[2 * b] + x->sums16[2 * b + 1]);
 }

@@ -4,7 +4,7 @@ import gguf
 import ml_dtypes
 import numpy as np
 import pytest
-from test_encodings import SCALES, blocks
+from test_encodings import POWERS, SCALES, blocks
 
 import maxlinear
 from maxlinear.dtype import DType
@@ -21,6 +21,8 @@ GAUSSIAN = {
     "Q5_K": 0.03471,
     "Q6_K": 0.01704,
     "IQ4_NL": 0.07322,
+    "IQ4_XS": 0.07385,
+    "MXFP4": 0.1115,
 }
 
 
@@ -46,7 +48,9 @@ def test_dequantize_every_scale(random, encoding):
     data = random.integers(0, 256, (1 << 16, facts.block_size), np.uint8)
     for offset in SCALES[encoding][0]:
         data[:, offset : offset + 2] = np.arange(1 << 16, dtype=np.uint16)[:, None].view(np.uint8)
-    with np.errstate(invalid="ignore"):
+    if encoding in POWERS:
+        data[:, POWERS[encoding]] = np.arange(1 << 16, dtype=np.uint16).astype(np.uint8)
+    with np.errstate(over="ignore", invalid="ignore"):
         expected = of_gguf(data, encoding)
     got = maxlinear.dequantize(data, encoding)
     nan = np.isnan(expected)
@@ -59,7 +63,7 @@ def test_error_on_gaussian_values(encoding):
     values = np.random.default_rng(1).standard_normal((256, 4096)).astype(np.float32)
     got = error(values, encoding)
     assert got <= GAUSSIAN[encoding]
-    if encoding in ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"):
+    if encoding in ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "MXFP4"):
         kind = gguf.GGMLQuantizationType[encoding]
         again = gguf.dequantize(gguf.quantize(values, kind), kind)
         assert got <= np.sqrt(np.mean((again - values) ** 2))
@@ -80,9 +84,8 @@ def test_error_of_odd_rows(random, encoding, scale):
     rows *= np.float32(scale)
     again = maxlinear.dequantize(maxlinear.quantize(rows, encoding), encoding)
     assert (again[0] == 0).all()
-    bits = {"Q4_0": 4, "Q4_1": 4, "Q5_0": 5, "Q5_1": 5, "Q8_0": 8, "Q4_K": 4, "Q5_K": 5, "Q6_K": 6, "IQ4_NL": 4}[
-        encoding
-    ]
+    bits = {"Q4_0": 4, "Q4_1": 4, "Q5_0": 5, "Q5_1": 5, "Q8_0": 8, "Q4_K": 4, "Q5_K": 5, "Q6_K": 6, "IQ4_NL": 4}
+    bits = {**bits, "IQ4_XS": 4, "MXFP4": 3}[encoding]
     bound = np.abs(rows).max(axis=1, keepdims=True) * (2.0 ** (1 - bits) * 1.1) + 2.0**-17
     assert (np.abs(again - rows) <= bound).all()
 
