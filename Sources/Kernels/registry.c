@@ -10,9 +10,9 @@ static const mxl_encoding *const encodings[] = {
     &mxlk_encoding_f32,      &mxlk_encoding_f16,      &mxlk_encoding_bf16,     &mxlk_encoding_q4_0,
     &mxlk_encoding_q4_1,     &mxlk_encoding_q5_0,     &mxlk_encoding_q5_1,     &mxlk_encoding_q8_0,
     &mxlk_encoding_q4_k,     &mxlk_encoding_q5_k,     &mxlk_encoding_q6_k,     &mxlk_encoding_iq4_nl,
-    &mxlk_encoding_iq4_xs,   &mxlk_encoding_mxfp4,
-    &mxlk_encodings_gptq[0], &mxlk_encodings_gptq[1], &mxlk_encodings_gptq[2], &mxlk_encodings_gptq[3],
-    &mxlk_encodings_gptq[4], &mxlk_encodings_gptq[5], &mxlk_encodings_gptq[6], &mxlk_encodings_gptq[7],
+    &mxlk_encoding_iq4_xs,   &mxlk_encoding_mxfp4,    &mxlk_encodings_gptq[0], &mxlk_encodings_gptq[1],
+    &mxlk_encodings_gptq[2], &mxlk_encodings_gptq[3], &mxlk_encodings_gptq[4], &mxlk_encodings_gptq[5],
+    &mxlk_encodings_gptq[6], &mxlk_encodings_gptq[7],
 };
 
 static const mxl_kernel_row *const rows[] = {

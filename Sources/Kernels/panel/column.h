@@ -8,19 +8,20 @@
 
 /* How scales apply to a superblock of 256 codes. */
 typedef enum mxlk_scheme {
-  MXLK_SCHEME_BLOCK32,     /* w = d_b (code - zero), one d for 32 codes: Q4_0, Q5_0, Q8_0, IQ4_NL */
-  MXLK_SCHEME_BLOCK32_MIN, /* w = d_b code + m_b, one d and one m for 32 codes: Q4_1, Q5_1 */
-  MXLK_SCHEME_SUPER32,     /* w = d sc_b code - dmin m_b, unsigned bytes sc and m for 32 codes: Q4_K, Q5_K */
-  MXLK_SCHEME_SUPER16,     /* w = d sc_b (code - zero), a signed byte sc for 16 codes: Q6_K */
+  MXLK_SCHEME_BLOCK32,       /* w = d_b (code - zero), one d for 32 codes: Q4_0, Q5_0, Q8_0, IQ4_NL */
+  MXLK_SCHEME_BLOCK32_MIN,   /* w = d_b code + m_b, one d and one m for 32 codes: Q4_1, Q5_1 */
+  MXLK_SCHEME_SUPER32,       /* w = d sc_b code - dmin m_b, unsigned bytes sc and m for 32 codes: Q4_K, Q5_K */
+  MXLK_SCHEME_SUPER16,       /* w = d sc_b (code - zero), a signed byte sc for 16 codes: Q6_K */
   MXLK_SCHEME_BLOCK32_POWER, /* w = d_b (code - zero), d_b a power of two for 32 codes, stored as a byte: MXFP4 */
-  MXLK_SCHEME_SUPER32_SIX, /* w = d sc_b (code - zero), sc_b = 6 bits - 32 for 32 codes: IQ4_XS */
-  MXLK_SCHEME_GROUP        /* w = scale_g (code - zero_g), a scale and an unsigned byte zero for `group` codes: GPTQ */
+  MXLK_SCHEME_SUPER32_SIX,   /* w = d sc_b (code - zero), sc_b = 6 bits - 32 for 32 codes: IQ4_XS */
+  MXLK_SCHEME_GROUP /* w = scale_g (code - zero_g), a scale and an unsigned byte zero for `group` codes: GPTQ */
 } mxlk_scheme;
 
 /* One output's superblock: up to 256 codes and their scales. */
 typedef struct mxlk_column {
   uint8_t codes[MXL_SUPERBLOCK];
-  uint8_t scales[16];       /* SUPER32: sc_b in 0..7; SUPER16: sc_b, two's complement; BLOCK32_POWER: see mxlk_power; SUPER32_SIX: mxlk_six_bits */
+  uint8_t scales
+      [16]; /* SUPER32: sc_b in 0..7; SUPER16: sc_b, two's complement; BLOCK32_POWER: see mxlk_power; SUPER32_SIX: mxlk_six_bits */
   uint8_t minima[8];        /* SUPER32: m_b; GROUP: zero_g */
   uint16_t d[8];            /* halves. BLOCK32, BLOCK32_MIN: d_b; SUPER32: d, dmin; SUPER16, SUPER32_SIX: d */
   uint16_t m[8];            /* halves. BLOCK32_MIN: m_b */

@@ -33,8 +33,7 @@ MXLK_INLINE void put_entries(const part *p, float factor, const mxlk_block_forma
   float inverse = inverse_of(factor);
   for (int i = 0; i < p->vectors; i++) {
     integer_lanes above = {0};
-    for (int j = 1; j < 16; j++)
-      above -= p->x[i] * inverse > all((entry_of(format, j - 1) + entry_of(format, j)) / 2);
+    for (int j = 1; j < 16; j++) above -= p->x[i] * inverse > all((entry_of(format, j - 1) + entry_of(format, j)) / 2);
     for (int j = 0; j < 16; j++) codes[16 * i + j] = (uint8_t)above[j];
   }
 }

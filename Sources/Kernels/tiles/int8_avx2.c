@@ -31,8 +31,8 @@ void mxlk_activate_int8__avx2(const float *x, int64_t k, mxlk_activation *out) {
 
 /* starts: of 32 columns, -zero (S_b << s_b), added to the shifted dots; of 16 columns and for codes of 6 bits, -zero S for the halves that a
  * vector of pairs has, where the pairs begin. factors: s_b where there are scales to be shifted, else 2^s_b in both halves. */
-MXLK_INLINE void words_of(const int scaled, const int blocks, const int code_bits, const mxlk_activation *x,
-                          int zero, row_words *words) {
+MXLK_INLINE void words_of(const int scaled, const int blocks, const int code_bits, const mxlk_activation *x, int zero,
+                          row_words *words) {
   int16_t starts[32];
   if (blocks == 8 && code_bits == 6) {
     for (int i = 0; i < 16; i++)
@@ -120,8 +120,8 @@ MXLK_INLINE void block_dots(const int rows, const int centred, const weights *w,
   }
 }
 
-MXLK_INLINE void add_scaled_dots(const int rows, const mxlk_scheme scheme, const weights *w,
-                                 const mxlk_activation *x, const row_words *words, int64_t b, ints sums[][vectors]) {
+MXLK_INLINE void add_scaled_dots(const int rows, const mxlk_scheme scheme, const weights *w, const mxlk_activation *x,
+                                 const row_words *words, int64_t b, ints sums[][vectors]) {
   const int blocks = blocks_of(scheme), groups = 64 / blocks, together = groups_together(w->code_bits, groups);
   ints scale[vectors];
   for (int v = 0; v < vectors; v++) scale[v] = scale_at(scheme, w, b, v);

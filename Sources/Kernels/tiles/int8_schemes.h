@@ -43,7 +43,8 @@ typedef struct row_words {
 
 /* The words of the superblock's sub-blocks: 8 of 32 columns or 16 of 16 (`blocks`), for codes of so many bits whose 0 is `zero`. scaled: for
  * add_scaled_dots, else for block_dots. */
-static void words_of(const int scaled, const int blocks, const int code_bits, const mxlk_activation *x, int zero, row_words *words);
+static void words_of(const int scaled, const int blocks, const int code_bits, const mxlk_activation *x, int zero,
+                     row_words *words);
 
 /* dots[r][v] = (sum of (code - zero) q) << s_b over sub-block b of 32; not centred: (sum of code q) << s_b. */
 static void block_dots(const int rows, const int centred, const weights *w, const mxlk_activation *x,

@@ -13,8 +13,8 @@ static ints add_four_products(ints dots, bytes codes, ints q);
 static ints shifted(ints value, uint8_t shift);
 
 /* starts: -zero S, where the accumulators begin. */
-MXLK_INLINE void words_of(const int scaled, const int blocks, const int code_bits, const mxlk_activation *x,
-                          int zero, row_words *words) {
+MXLK_INLINE void words_of(const int scaled, const int blocks, const int code_bits, const mxlk_activation *x, int zero,
+                          row_words *words) {
   (void)scaled, (void)code_bits;
   for (int b = 0; b < blocks; b++)
     words->starts[b] = -zero * (blocks == 16 ? x->sums16[b] : x->sums16[2 * b] + x->sums16[2 * b + 1]);
@@ -49,8 +49,8 @@ MXLK_INLINE void block_dots(const int rows, const int centred, const weights *w,
     for (int v = 0; v < vectors; v++) dots[r][v] = shifted(dots[r][v], x[r].shifts[b]);
 }
 
-MXLK_INLINE void add_scaled_dots(const int rows, const mxlk_scheme scheme, const weights *w,
-                                 const mxlk_activation *x, const row_words *words, int64_t b, ints sums[][vectors]) {
+MXLK_INLINE void add_scaled_dots(const int rows, const mxlk_scheme scheme, const weights *w, const mxlk_activation *x,
+                                 const row_words *words, int64_t b, ints sums[][vectors]) {
   const int blocks = blocks_of(scheme);
   ints dots[tile_rows][vectors];
   for (int r = 0; r < rows; r++)
