@@ -235,7 +235,7 @@ REFUSALS = {
     "columns": (
         np.ones((2, 96)),
         [],
-        "96 values are no whole blocks of Q4_K; --fallback can be Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, IQ4_NL, f16",
+        "96 values are no whole blocks of Q4_K; --fallback can be Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, IQ4_NL, MXFP4, f16",
     ),
     "fallback_columns": (np.ones((2, 100)), ["--fallback", "Q8_0"], "nor of Q8_0; --fallback can be f16, bf16, f32"),
     "nan": (broken(2, 256, np.nan), [], 'tensor "w": values: row 1, column 3 is not finite'),

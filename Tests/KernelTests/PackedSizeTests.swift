@@ -12,6 +12,7 @@ extension KernelTests {
       "Q2_K": 1, "Q3_K": 1.02,
       "F8_E4M3": 1, "F8_E5M2": 1,
       "CHECK_8": 1,
+      "IQ4_XS": 1.02, "MXFP4": 1.02,
       "GPTQ_32": 1.04, "GPTQ_64": 1.04, "GPTQ_128": 1.02, "GPTQ_256": 1.02,
       "GPTQ_32_F32": 1.04, "GPTQ_64_F32": 1.04, "GPTQ_128_F32": 1.02, "GPTQ_256_F32": 1.03,
     ]

@@ -98,6 +98,20 @@ MXLK_INLINE void mxlk_expand_halves(const uint8_t *restrict halves, int64_t coun
 #endif
 }
 
+/* sc[8][output] of SUPER32_SIX. Sub-blocks are taken two at a time, so that the positions of their bits are constants. */
+MXLK_INLINE void mxlk_expand_six_bits(const uint8_t *restrict six, const int columns, int8_t *restrict scales) {
+#pragma clang loop unroll(full)
+  for (int pair = 0; pair < 4; pair++) {
+    const uint8_t *low = six + pair * columns, *bits = six + (4 + pair / 2) * columns;
+    const int position = 4 * (pair % 2);
+    int8_t *first = scales + 2 * pair * columns, *second = first + columns;
+    for (int c = 0; c < columns; c++) {
+      first[c] = (int8_t)(((low[c] & 15) | mxlk_moved_bits(bits[c], position, 48)) - 32);
+      second[c] = (int8_t)((low[c] >> 4 | mxlk_moved_bits(bits[c], position + 2, 48)) - 32);
+    }
+  }
+}
+
 /* Scales of one superblock into `scales`, the area behind the codes. */
 MXLK_INLINE void mxlk_expand_scales(const mxlk_block_format *format, const mxlk_panel_layout *layout,
                                     const uint8_t *restrict packed, int columns, int64_t k, void *restrict scales) {
@@ -117,6 +131,14 @@ MXLK_INLINE void mxlk_expand_scales(const mxlk_block_format *format, const mxlk_
         pairs[2 * (p * columns + i) + 1] = minima[(2 * p + 1) * columns + i];
       }
     mxlk_expand_halves(packed + layout->d, 2 * columns, (float *)(integers + 12 * columns));
+  } else if (format->scheme == MXLK_SCHEME_BLOCK32_POWER) {
+    float *d = scales;
+    for (int i = 0; i < k / 32 * columns; i++) d[i] = mxlk_power(packed[layout->d + i]);
+  } else if (format->scheme == MXLK_SCHEME_SUPER32_SIX) {
+    int8_t whole[8 * 32];
+    mxlk_expand_six_bits(packed + layout->scales, columns, whole);
+    for (int i = 0; i < 8 * columns; i++) integers[i] = whole[i];
+    mxlk_expand_halves(packed + layout->d, columns, (float *)(integers + 8 * columns));
   } else if (format->scheme == MXLK_SCHEME_GROUP) {
     int count = (int)mxlk_group_count(format, k) * columns;
     if (format->scale_bytes == 2)

@@ -29,6 +29,14 @@ mxlk_panel_layout mxlk_panel_layout_of(const mxlk_block_format *format, int64_t 
       layout.d = layout.scales + 16 * columns;
       layout.bytes = layout.d + 4 * columns;
       break;
+    case MXLK_SCHEME_BLOCK32_POWER:
+      layout.minima = layout.d = layout.scales;
+      layout.bytes = layout.d + k / 32 * columns;
+      break;
+    case MXLK_SCHEME_SUPER32_SIX:
+      layout.minima = layout.d = layout.scales + 6 * columns;
+      layout.bytes = layout.d + 2 * columns;
+      break;
     case MXLK_SCHEME_GROUP:
       layout.minima = layout.scales;
       layout.d = layout.minima + mxlk_group_count(format, k) * columns;

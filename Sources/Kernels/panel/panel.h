@@ -12,16 +12,19 @@
  *   high     3, 5 bits: byte [g / 8][lane], bit g % 8;  6 bits: byte [g / 4][lane], bits 2 (g % 4)
  *   scales   bytes [b][output];  minima likewise, under SUPER16_MIN in the scales' upper nibbles; scales of 6 bits are 12 bytes an output
  *   d        halves [b][output]; under BLOCK32_MIN the minima are halves too, behind them
+ *   BLOCK32_POWER  no scales; d are bytes, mxlk_power says of what
+ *   SUPER32_SIX    scales as stored, six bytes: [b / 2][output] low nibbles of two, then [b / 4][output] high bits of four
  *   GROUP    minima are the zeros [group][output], d the scales [group][output], halves or floats
  *
  * Expanded superblock, in a thread's cache while all rows of x pass over it:
  *
  *   codes    byte [g][lane], room for 256 k; what the table says where the format has one
- *   then     BLOCK32: float d[8][output]
+ *   then     BLOCK32, BLOCK32_POWER: float d[8][output]
  *            BLOCK32_MIN: float d[8][output], float m[8][output]
  *            SUPER32: int32 sc[8][output], int16 m[4][output][2], float d[output], float dmin[output]
  *            SUPER16: int32 sc[16][output], float d[output]
  *            SUPER16_MIN: int32 sc[16][output], int16 m[8][output][2], float d[output], float dmin[output]
+ *            SUPER32_SIX: int32 sc[8][output], float d[output]
  *            GROUP: float scale[8][output], int32 zero[8][output], as many of the 8 as there are groups
  */
 #ifndef MXLK_PANEL_PANEL_H

@@ -97,6 +97,16 @@ MXLK_INLINE float error_of(const part *p, fit f, float low, float high) {
   return sum(error);
 }
 
+/* Of w = factor code, codes on the grid. */
+MXLK_INLINE float error_on(const part *p, float factor, const grid *codes) {
+  lanes error = all(0);
+  for (int i = 0; i < p->vectors; i++) {
+    lanes difference = p->x[i] - nearest_on(codes, p->x[i] * inverse_of(factor)) * factor;
+    error += p->weight[i] * difference * difference;
+  }
+  return sum(error);
+}
+
 MXLK_INLINE void put_lanes(lanes values, int shift, uint8_t *codes) {
   typedef uint8_t bytes16 __attribute__((vector_size(16)));
   bytes16 bytes = __builtin_convertvector(__builtin_convertvector(values, integer_lanes) + shift, bytes16);

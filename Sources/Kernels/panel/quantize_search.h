@@ -46,6 +46,16 @@ MXLK_INLINE void quantize_bytes32(const mxlk_block_format *format, const float *
   }
 }
 
+/* Writes the codes whose entries, times factor, are nearest. */
+MXLK_INLINE void put_entries(const part *p, float factor, const mxlk_block_format *format, uint8_t *codes) {
+  float inverse = inverse_of(factor);
+  for (int i = 0; i < p->vectors; i++) {
+    integer_lanes above = {0};
+    for (int j = 1; j < 16; j++) above -= p->x[i] * inverse > all((entry_of(format, j - 1) + entry_of(format, j)) / 2);
+    for (int j = 0; j < 16; j++) codes[16 * i + j] = (uint8_t)above[j];
+  }
+}
+
 /* BLOCK32 with a table. */
 MXLK_INLINE void quantize_table32(const mxlk_block_format *format, const float *values, const float *importance,
                                   int64_t k, mxlk_column *column) {
@@ -53,41 +63,31 @@ MXLK_INLINE void quantize_table32(const mxlk_block_format *format, const float *
   for (int64_t b = 0; b < k / 32; b++) {
     part p = part_at(values + 32 * b, importance == NULL ? NULL : importance + 32 * b, 32);
     column->d[b] = half_of(best_factor(&p, &codes));
-    float inverse = inverse_of(mxlk_float_from_half(column->d[b]));
-    for (int i = 0; i < 32; i++) {
-      float v = p.x[i / 16][i % 16] * inverse;
-      uint8_t code = 0;
-      for (int j = 1; j < 16; j++) code += v > (entry_of(format, j - 1) + entry_of(format, j)) / 2;
-      column->codes[32 * b + i] = code;
-    }
+    put_entries(&p, mxlk_float_from_half(column->d[b]), format, column->codes + 32 * b);
   }
 }
 
-MXLK_INLINE void quantize_super16(const mxlk_block_format *format, const float *values, const float *importance,
-                                  mxlk_column *column) {
-  float low = (float)-format->zero, high = (float)(format->zero - 1);
-  const grid codes = {low, high, 1, NULL, format->code_bits <= 3};
-  const float least_scale = format->scale_bits == 6 ? -32 : -128, most_scale = -1 - least_scale;
-  part parts[16];
+/* Where w = d sc code, with one d for `blocks` parts and sc an integer of [low, high], -low >= high: the half d, and sc of each part. */
+MXLK_INLINE uint16_t signed_scales(const part *parts, const int blocks, const grid *codes, float low, float high,
+                                   float *best_scales) {
   float factors[16], scales[16], extreme = 0;
-  for (int b = 0; b < 16; b++) {
-    parts[b] = part_at(values + 16 * b, importance == NULL ? NULL : importance + 16 * b, 16);
-    factors[b] = best_factor(&parts[b], &codes);
+  for (int b = 0; b < blocks; b++) {
+    factors[b] = best_factor(&parts[b], codes);
     float magnitude = factors[b] < 0 ? -factors[b] : factors[b];
     if (magnitude > (extreme < 0 ? -extreme : extreme)) extreme = factors[b];
   }
-  uint16_t half = half_reaching(extreme, least_scale), best_half = half;
-  float best_error = -1, best_scales[16];
+  uint16_t half = half_reaching(extreme, low), best_half = half;
+  float best_error = -1;
   for (int round = 0; round < 2; round++) {
     float d = mxlk_float_from_half(half), inverse = inverse_of(d), error = 0;
-    for (int b = 0; b < 16; b++) {
-      float near = nearest_code(factors[b] * inverse, least_scale, most_scale), tried[3];
-      for (int i = 0; i < 3; i++) tried[i] = error_of(&parts[b], (fit){d * (near - 1 + (float)i), 0}, low, high);
+    for (int b = 0; b < blocks; b++) {
+      float near = nearest_code(factors[b] * inverse, low, high), tried[3];
+      for (int i = 0; i < 3; i++) tried[i] = error_on(&parts[b], d * (near - 1 + (float)i), codes);
       /* Without branches that nobody could foresee. */
-      float least = near - 1 < least_scale ? tried[1] : tried[0];
-      scales[b] = near - 1 < least_scale ? near : near - 1;
+      float least = near - 1 < low ? tried[1] : tried[0];
+      scales[b] = near - 1 < low ? near : near - 1;
       for (int i = 1; i < 3; i++) {
-        int better = tried[i] < least && near - 1 + (float)i <= most_scale;
+        int better = tried[i] < least && near - 1 + (float)i <= high;
         least = better ? tried[i] : least;
         scales[b] = better ? near - 1 + (float)i : scales[b];
       }
@@ -96,26 +96,103 @@ MXLK_INLINE void quantize_super16(const mxlk_block_format *format, const float *
     if (best_error >= 0 && !(error < best_error)) break;
     best_error = error;
     best_half = half;
-    memcpy(best_scales, scales, sizeof scales);
+    memcpy(best_scales, scales, sizeof *scales * (size_t)blocks);
     float xa = 0, aa = 0; /* d = sum w x a / sum w a a, a = scale code */
-    for (int b = 0; b < 16; b++) {
-      lanes a = codes_at(&parts[b], 0, (fit){d * scales[b], 0}, low, high) * scales[b];
-      float of_x, of_a;
-      sum_both(parts[b].weight[0] * parts[b].x[0] * a, parts[b].weight[0] * a * a, &of_x, &of_a);
-      xa += of_x;
-      aa += of_a;
-    }
+    for (int b = 0; b < blocks; b++)
+      for (int i = 0; i < parts[b].vectors; i++) {
+        lanes a = nearest_on(codes, parts[b].x[i] * inverse_of(d * scales[b])) * scales[b];
+        float of_x, of_a;
+        sum_both(parts[b].weight[i] * parts[b].x[i] * a, parts[b].weight[i] * a * a, &of_x, &of_a);
+        xa += of_x;
+        aa += of_a;
+      }
     half = half_of(xa * inverse_of(aa));
   }
-  column->d[0] = best_half;
+  return best_half;
+}
+
+MXLK_INLINE void quantize_super16(const mxlk_block_format *format, const float *values, const float *importance,
+                                  mxlk_column *column) {
+  const grid codes = {(float)-format->zero, (float)(format->zero - 1), 1, NULL, format->code_bits <= 3};
+  const float least_scale = format->scale_bits == 6 ? -32 : -128;
+  part parts[16];
+  float scales[16];
+  for (int b = 0; b < 16; b++) parts[b] = part_at(values + 16 * b, importance == NULL ? NULL : importance + 16 * b, 16);
+  column->d[0] = signed_scales(parts, 16, &codes, least_scale, -1 - least_scale, scales);
   memset(column->scales, 0, sizeof column->scales);
   for (int b = 0; b < 16; b++) {
     if (format->scale_bits == 6)
-      mxlk_narrow_scale_put((int32_t)best_scales[b], b, column->scales);
+      mxlk_narrow_scale_put((int32_t)scales[b], b, column->scales);
     else
-      column->scales[b] = (uint8_t)(int8_t)best_scales[b];
-    fit f = {mxlk_float_from_half(best_half) * best_scales[b], 0};
-    put_codes(&parts[b], f, low, high, format->zero, column->codes + 16 * b);
+      column->scales[b] = (uint8_t)(int8_t)scales[b];
+    fit f = {mxlk_float_from_half(column->d[0]) * scales[b], 0};
+    put_codes(&parts[b], f, codes.low, codes.high, format->zero, column->codes + 16 * b);
+  }
+}
+
+MXLK_INLINE void quantize_super32_six(const mxlk_block_format *format, const float *values, const float *importance,
+                                      mxlk_column *column) {
+  const grid codes = {entry_of(format, 0), entry_of(format, 15), 16, format, 0};
+  part parts[8];
+  float scales[16];
+  for (int b = 0; b < 8; b++) parts[b] = part_at(values + 32 * b, importance == NULL ? NULL : importance + 32 * b, 32);
+  column->d[0] = signed_scales(parts, 8, &codes, -32, 31, scales);
+  memset(column->scales, 0, 6);
+  for (int b = 0; b < 8; b++) {
+    mxlk_put_six_bits((int32_t)scales[b], b, column->scales);
+    put_entries(&parts[b], mxlk_float_from_half(column->d[0]) * scales[b], format, column->codes + 32 * b);
+  }
+}
+
+/* The squared error with d = power, a power of two, and the nearest codes: magnitudes in the first half of the table. */
+MXLK_INLINE float error_of_power(const part *p, float power, const mxlk_block_format *format) {
+  lanes error = all(0);
+  for (int i = 0; i < 2; i++) {
+    lanes rest = select(p->x[i] < all(0), -p->x[i], p->x[i]), value = rest;
+    for (int j = 1; j < 8; j++) {
+      float below = entry_of(format, j - 1), entry = entry_of(format, j);
+      rest -= select(value > all((below + entry) / 2 * power), all((entry - below) * power), all(0));
+    }
+    error += p->weight[i] * rest * rest;
+  }
+  return sum(error);
+}
+
+/* Those codes; the second half of the table where a value is below 0 and its code is not. */
+MXLK_INLINE void put_powers(const part *p, float power, const mxlk_block_format *format, uint8_t *codes) {
+  for (int i = 0; i < 2; i++) {
+    integer_lanes negative = p->x[i] < all(0), code = {0};
+    lanes value = select(negative, -p->x[i], p->x[i]);
+    for (int j = 1; j < 8; j++) code -= value > all((entry_of(format, j - 1) + entry_of(format, j)) / 2 * power);
+    code += 8 & negative & (code > 0);
+    for (int j = 0; j < 16; j++) codes[16 * i + j] = (uint8_t)code[j];
+  }
+}
+
+/* The power of two that puts the largest magnitude into [8, 16) of codes up to 12, its double, its half and its quarter. In units of the
+ * first, so that no square overflows. From 2^125 on, the largest code would. */
+MXLK_INLINE void quantize_block32_power(const mxlk_block_format *format, const float *values, const float *importance,
+                                        int64_t k, mxlk_column *column) {
+  for (int64_t b = 0; b < k / 32; b++) {
+    part p = part_at(values + 32 * b, importance == NULL ? NULL : importance + 32 * b, 32);
+    int exponent = (int)(mxlk_bits_from_float(extreme_of(&p)) >> 23 & 255), first = exponent < 2 ? 0 : exponent - 2;
+    first = first > 252 ? 252 : first;
+    /* 1 / mxlk_power(first) may be beyond the floats; its root and the rest are not. */
+    int root = (128 - first) / 2;
+    float factors[2] = {mxlk_float_from_bits((uint32_t)(127 + root) << 23),
+                        mxlk_float_from_bits((uint32_t)(255 - first - root) << 23)};
+    for (int i = 0; i < 2; i++) p.x[i] = p.x[i] * factors[0] * factors[1];
+    float least = -1, best = 1;
+    for (int stored = first - 2; stored <= first + 1; stored++) {
+      if (stored < 0 || stored > 252) continue;
+      float power = mxlk_float_from_bits((uint32_t)(127 + stored - first) << 23);
+      float error = error_of_power(&p, power, format);
+      if (least >= 0 && !(error < least)) continue;
+      least = error;
+      best = power;
+      column->scales[b] = (uint8_t)stored;
+    }
+    put_powers(&p, best, format, column->codes + 32 * b);
   }
 }
 
@@ -328,6 +405,8 @@ MXLK_INLINE void column_quantize(const mxlk_block_format *format, const float *v
     case MXLK_SCHEME_SUPER32: quantize_super_min(8, format, values, importance, column); break;
     case MXLK_SCHEME_SUPER16_MIN: quantize_super_min(16, format, values, importance, column); break;
     case MXLK_SCHEME_SUPER16: quantize_super16(format, values, importance, column); break;
+    case MXLK_SCHEME_BLOCK32_POWER: quantize_block32_power(format, values, importance, k, column); break;
+    case MXLK_SCHEME_SUPER32_SIX: quantize_super32_six(format, values, importance, column); break;
     case MXLK_SCHEME_GROUP: quantize_group(format, values, k, column); break;
   }
 }

@@ -24,7 +24,8 @@ typedef _Float16 halves __attribute__((vector_size(2 * lanes)));
 /* Where a kernel's codes and scales come from. All but the pointers are constants at every call: whether the superblock is expanded or
  * still packed, and then is taken apart in registers; code bits. Prefetches of what comes next are spread over the dots. */
 typedef struct weights {
-  int packed, code_bits; /* `packed` may be packed_table: nibbles that stand for codes of 8 bits */
+  int packed, code_bits; /* `packed` may be packed_table: nibbles that stand for codes of code_bits */
+  int powers;            /* packed d are bytes, mxlk_power's, not halves */
   const uint8_t *table;
   const uint8_t *codes, *high; /* codes; packed: low nibbles (or bytes) and high bits */
   /* Expanded: int32, pairs of int16, float; packed: bytes, bytes, halves. BLOCK32_MIN's minima are as d. */
@@ -41,17 +42,18 @@ typedef struct row_words {
   int32_t pairs[8]; /* SUPER16_MIN: S << s of the sub-blocks 2 p and 2 p + 1 as a pair of int16 */
 } row_words;
 
-/* The words of the superblock's sub-blocks: 8 of 32 columns or 16 of 16 (`blocks`), for codes whose 0 is `zero`. scaled: for
+/* The words of the superblock's sub-blocks: 8 of 32 columns or 16 of 16 (`blocks`), for codes of so many bits whose 0 is `zero`. scaled: for
  * add_scaled_dots, else for block_dots. */
-static void words_of(const int scaled, const int blocks, const mxlk_activation *x, int zero, row_words *words);
+static void words_of(const int scaled, const int blocks, const int code_bits, const mxlk_activation *x, int zero,
+                     row_words *words);
 
 /* dots[r][v] = (sum of (code - zero) q) << s_b over sub-block b of 32; not centred: (sum of code q) << s_b. */
 static void block_dots(const int rows, const int centred, const weights *w, const mxlk_activation *x,
                        const row_words *words, int64_t b, ints dots[][vectors]);
 
-/* sums[r][v] += scale_at(b, v) ((sum of (code - zero) q) << s) over sub-block b of `blocks`; not centred: (sum of code q) << s. */
-static void add_scaled_dots(const int rows, const int blocks, const int centred, const weights *w,
-                            const mxlk_activation *x, const row_words *words, int64_t b, ints sums[][vectors]);
+/* sums[r][v] += scale_at(b, v) ((sum of (code - zero) q) << s) over sub-block b of the scheme's; not centred: (sum of code q) << s. */
+static void add_scaled_dots(const int rows, const mxlk_scheme scheme, const weights *w, const mxlk_activation *x,
+                            const row_words *words, int64_t b, ints sums[][vectors]);
 
 /* What a table of 16 bytes has for each of the codes. */
 static bytes looked_up(const uint8_t *table, bytes codes);
@@ -117,6 +119,7 @@ MXLK_INLINE weights weights_of(const mxl_kernel_row *row, const int packed, cons
     w.d = w.scales + (format->scheme == MXLK_SCHEME_SUPER32       ? 48
                       : format->scheme == MXLK_SCHEME_SUPER16     ? 64
                       : format->scheme == MXLK_SCHEME_SUPER16_MIN ? 96
+                      : format->scheme == MXLK_SCHEME_SUPER32_SIX ? 32
                                                                   : 0) *
                          columns;
   }
@@ -173,12 +176,20 @@ MXLK_INLINE void prefetch_at(const weights *w, int64_t g) {
   for (int line = 0; line < (share + 63) / 64; line++) __builtin_prefetch(w->next + g * w->step + 64 * line, 0, 3);
 }
 
-/* sc of sub-block b: unsigned bytes under SUPER32, of 8 sub-blocks, signed ones under SUPER16, nibbles under SUPER16_MIN. */
-MXLK_INLINE ints scale_at(const int blocks, const int centred, const weights *w, int64_t b, int v) {
+/* Sub-blocks of a superblock, and whether their codes are centred, where scales are integers. */
+MXLK_INLINE int blocks_of(const mxlk_scheme scheme) {
+  return scheme == MXLK_SCHEME_SUPER16 || scheme == MXLK_SCHEME_SUPER16_MIN ? 16 : 8;
+}
+MXLK_INLINE int is_centred(const mxlk_scheme scheme) {
+  return scheme != MXLK_SCHEME_SUPER32 && scheme != MXLK_SCHEME_SUPER16_MIN;
+}
+
+/* sc of sub-block b: unsigned bytes or nibbles where codes are not centred, else signed bytes, which scales of 6 bits are made beforehand. */
+MXLK_INLINE ints scale_at(const mxlk_scheme scheme, const weights *w, int64_t b, int v) {
   int64_t at = b * columns + lanes * v;
   if (!w->packed) return ints_at(w->scales + 4 * at);
-  if (blocks == 16 && !centred) return unsigned_bytes_at(w->scales + at) & 15;
-  return blocks == 16 ? signed_bytes_at(w->scales + at) : unsigned_bytes_at(w->scales + at);
+  if (scheme == MXLK_SCHEME_SUPER16_MIN) return unsigned_bytes_at(w->scales + at) & 15;
+  return is_centred(scheme) ? signed_bytes_at(w->scales + at) : unsigned_bytes_at(w->scales + at);
 }
 
 /* m of sub-blocks 2 p and 2 p + 1 as pairs of int16. */
@@ -195,7 +206,15 @@ MXLK_INLINE floats line_at(const weights *w, const uint8_t *lines, int64_t b, in
   return w->packed ? halves_at(lines + 2 * at) : floats_at(lines + 4 * at);
 }
 
-MXLK_INLINE floats d_at(const weights *w, int64_t b, int v) { return line_at(w, w->d, b, v); }
+/* mxlk_power of a vector's outputs. */
+MXLK_INLINE floats powers_at(const void *from) {
+  ints stored = unsigned_bytes_at(from), denormal = stored < 2;
+  return (floats)((denormal & (stored + 1) << 21) | (~denormal & (stored - 1) << 23));
+}
+
+MXLK_INLINE floats d_at(const weights *w, int64_t b, int v) {
+  return w->powers ? powers_at(w->d + b * columns + lanes * v) : line_at(w, w->d, b, v);
+}
 
 MXLK_INLINE floats group_scales_at(const weights *w, int64_t g, int v) {
   int64_t at = g * columns + lanes * v;
@@ -248,16 +267,16 @@ MXLK_INLINE void block32_min(const int rows, const weights *w, const mxlk_activa
     for (int v = 0; v < vectors; v++) finish(x + r, t[r][v], y + r * columns + lanes * v);
 }
 
-/* I = sum of sc_b (i_b << s_b) over the superblock's sub-blocks: `blocks` is 8 (SUPER32) or 16 (SUPER16, SUPER16_MIN). */
-MXLK_INLINE void super(const int rows, const int blocks, const int centred, const weights *w, const mxlk_activation *x,
+/* I = sum of sc_b (i_b << s_b) over the superblock's sub-blocks. */
+MXLK_INLINE void super(const int rows, const mxlk_scheme scheme, const weights *w, const mxlk_activation *x,
                        const row_words *words, ints sums[][vectors]) {
   for (int r = 0; r < rows; r++)
     for (int v = 0; v < vectors; v++) sums[r][v] = (ints){};
   /* Two at a time where their high bits are in one byte: positions are then constants. */
   const int together = w->packed && w->code_bits == 3 ? 2 : 1;
-  for (int64_t b = 0; b < blocks; b += together)
+  for (int64_t b = 0; b < blocks_of(scheme); b += together)
 #pragma clang loop unroll(full)
-    for (int i = 0; i < together; i++) add_scaled_dots(rows, blocks, centred, w, x, words, b + i, sums);
+    for (int i = 0; i < together; i++) add_scaled_dots(rows, scheme, w, x, words, b + i, sums);
 }
 
 /* The pairs of a row's words. */
@@ -278,7 +297,7 @@ MXLK_INLINE void pairs_of(const mxlk_activation *x, row_words *words) {
 MXLK_INLINE void super_min(const int rows, const int blocks, const weights *w, const mxlk_activation *x,
                            const row_words *words, float *y) {
   ints sums[tile_rows][vectors];
-  super(rows, blocks, 0, w, x, words, sums);
+  super(rows, blocks == 16 ? MXLK_SCHEME_SUPER16_MIN : MXLK_SCHEME_SUPER32, w, x, words, sums);
   /* Unrolled, else the sums, whose numbers must be constants to be in registers, are stored sub-block by sub-block. */
 #pragma clang loop unroll(full)
   for (int v = 0; v < vectors; v++) {
@@ -298,9 +317,11 @@ MXLK_INLINE void super_min(const int rows, const int blocks, const weights *w, c
   }
 }
 
-MXLK_INLINE void super16(const int rows, const weights *w, const mxlk_activation *x, const row_words *words, float *y) {
+/* SUPER16 and SUPER32_SIX. */
+MXLK_INLINE void super_centred(const int rows, const mxlk_scheme scheme, const weights *w, const mxlk_activation *x,
+                               const row_words *words, float *y) {
   ints sums[tile_rows][vectors];
-  super(rows, 16, 1, w, x, words, sums);
+  super(rows, scheme, w, x, words, sums);
   for (int r = 0; r < rows; r++)
     for (int v = 0; v < vectors; v++) finish(x + r, rounded(sums[r][v]) * d_at(w, 0, v), y + r * columns + lanes * v);
 }
@@ -342,10 +363,10 @@ MXLK_INLINE int64_t columns_from(const mxl_tile *tile, int64_t k) {
 MXLK_INLINE void run_superblocks(const mxlk_scheme scheme, const int code_bits, const int packed, const int rows,
                                  const mxl_kernel_row *row, const mxl_tile *tile) {
   const mxlk_activation *x = tile->x;
-  const int blocks = scheme == MXLK_SCHEME_SUPER16 || scheme == MXLK_SCHEME_SUPER16_MIN ? 16 : 8;
-  const int scaled = scheme == MXLK_SCHEME_SUPER32 || blocks == 16;
+  const int blocks = blocks_of(scheme);
+  const int scaled = scheme == MXLK_SCHEME_SUPER32 || scheme == MXLK_SCHEME_SUPER32_SIX || blocks == 16;
   const int zero = scheme == MXLK_SCHEME_SUPER16_MIN ? 0 : ((const mxlk_block_format *)row->context)->zero;
-  _Alignas(64) uint8_t narrow[16 * columns]; /* scales of 6 bits, as bytes */
+  _Alignas(64) uint8_t whole[16 * columns]; /* scales of 6 bits, as bytes */
   const int64_t bytes = packed ? (int64_t)row->packed_size(row, MXL_SUPERBLOCK) : 0;
   int64_t first = columns_from(tile, 0);
   weights at = packed ? packed_weights_of(row, tile, 0, first) : weights_of(row, 0, tile, 0, first);
@@ -355,21 +376,28 @@ MXLK_INLINE void run_superblocks(const mxlk_scheme scheme, const int code_bits, 
     if (packed && done > 0 && k < MXL_SUPERBLOCK) at = packed_weights_of(row, tile, done / MXL_SUPERBLOCK * bytes, k);
     weights w = at;
     w.packed = packed, w.code_bits = code_bits; /* constants to the compiler */
+    w.powers = packed && scheme == MXLK_SCHEME_BLOCK32_POWER;
     if (packed && scheme == MXLK_SCHEME_SUPER16 && code_bits == 3) {
-      mxlk_expand_narrow_scales(w.scales, columns, narrow);
-      w.scales = narrow;
+      mxlk_expand_narrow_scales(w.scales, columns, whole);
+      w.scales = whole;
+    }
+    if (packed && scheme == MXLK_SCHEME_SUPER32_SIX) {
+      mxlk_expand_six_bits(w.scales, columns, (int8_t *)whole);
+      w.scales = whole;
     }
     row_words words[tile_rows];
     for (int r = 0; r < rows; r++) {
-      words_of(scaled, blocks, x + r, zero, &words[r]);
+      words_of(scaled, blocks, code_bits, x + r, zero, &words[r]);
       if (scheme == MXLK_SCHEME_SUPER16_MIN) pairs_of(x + r, &words[r]);
     }
     switch (scheme) {
-      case MXLK_SCHEME_BLOCK32: block32(rows, &w, x, words, k, tile->y); break;
+      case MXLK_SCHEME_BLOCK32:
+      case MXLK_SCHEME_BLOCK32_POWER: block32(rows, &w, x, words, k, tile->y); break;
       case MXLK_SCHEME_BLOCK32_MIN: block32_min(rows, &w, x, words, k, tile->y); break;
       case MXLK_SCHEME_SUPER32: super_min(rows, 8, &w, x, words, tile->y); break;
       case MXLK_SCHEME_SUPER16_MIN: super_min(rows, 16, &w, x, words, tile->y); break;
-      case MXLK_SCHEME_SUPER16: super16(rows, &w, x, words, tile->y); break;
+      case MXLK_SCHEME_SUPER16:
+      case MXLK_SCHEME_SUPER32_SIX: super_centred(rows, scheme, &w, x, words, tile->y); break;
       case MXLK_SCHEME_GROUP: group(rows, &w, x, words, k, tile->y); break;
     }
     x += rows;
@@ -420,6 +448,12 @@ MXLK_INLINE void run_format(const int packed, const mxl_kernel_row *row, const m
       if (format->code_bits == 6) run_rows(MXLK_SCHEME_SUPER16, 6, packed, row, tile);
       break;
     case MXLK_SCHEME_SUPER16_MIN: run_rows(MXLK_SCHEME_SUPER16_MIN, 2, packed, row, tile); break;
+    case MXLK_SCHEME_BLOCK32_POWER: /* the table's codes are 0 to 24 */
+      run_rows(MXLK_SCHEME_BLOCK32_POWER, 6, packed ? packed_table : expanded_codes, row, tile);
+      break;
+    case MXLK_SCHEME_SUPER32_SIX:
+      run_rows(MXLK_SCHEME_SUPER32_SIX, 8, packed ? packed_table : expanded_codes, row, tile);
+      break;
     case MXLK_SCHEME_GROUP: run_rows(MXLK_SCHEME_GROUP, 4, packed, row, tile); break;
   }
 }

@@ -42,6 +42,8 @@ KINDS = [
     "Q5_K",
     "Q6_K",
     "IQ4_NL",
+    "IQ4_XS",
+    "MXFP4",
     "GPTQ",
 ]
 NARROW = {"F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16}

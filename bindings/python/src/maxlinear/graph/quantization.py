@@ -41,6 +41,8 @@ class QuantizationEncoding:
     Q5_K: ClassVar[QuantizationEncoding]
     Q6_K: ClassVar[QuantizationEncoding]
     IQ4_NL: ClassVar[QuantizationEncoding]
+    IQ4_XS: ClassVar[QuantizationEncoding]
+    MXFP4: ClassVar[QuantizationEncoding]
     GPTQ: ClassVar[QuantizationEncoding]
 
     @staticmethod
@@ -74,7 +76,7 @@ class QuantizationEncoding:
         return self.name != "GPTQ" and isinstance(vars(QuantizationEncoding).get(self.name), QuantizationEncoding)
 
 
-for _name in ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "GPTQ"):
+for _name in ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS", "MXFP4", "GPTQ"):
     setattr(QuantizationEncoding, _name, QuantizationEncoding(_name))
 
 
