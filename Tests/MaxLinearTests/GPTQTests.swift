@@ -62,8 +62,8 @@ struct GPTQTests {
   @Test("refuses what it cannot read, and says why")
   func refused() throws {
     let source = try Self.weight(8, 64)
-    expectError(.unsupported, "quantization_config: bits is 3, expected 4") {
-      _ = try QuantizationConfig(bits: 3, groupSize: 32).quantize(source)
+    expectError(.unsupported, "quantization_config: bits is 5, expected 2, 3, 4 or 8") {
+      _ = try QuantizationConfig(bits: 5, groupSize: 32).quantize(source)
     }
     expectError(
       .unsupported,

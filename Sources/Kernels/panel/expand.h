@@ -38,6 +38,19 @@ MXLK_INLINE void mxlk_expand_codes(const uint8_t *restrict packed, const uint8_t
     }
 }
 
+/* Codes of 2 bits. */
+MXLK_INLINE void mxlk_expand_quarters(const uint8_t *restrict packed, const int columns, int64_t k,
+                                      uint8_t *restrict codes) {
+  const int width = 4 * columns;
+  for (int64_t line = 0; line < k / 16; line++, packed += width, codes += 4 * width)
+    for (int i = 0; i < width; i++) {
+      codes[i] = packed[i] & 3;
+      codes[width + i] = packed[i] >> 2 & 3;
+      codes[2 * width + i] = packed[i] >> 4 & 3;
+      codes[3 * width + i] = packed[i] >> 6;
+    }
+}
+
 /* Puts what the table says in the place of codes; count is a multiple of 32. */
 MXLK_INLINE void mxlk_look_up(const uint8_t table[16], int64_t count, uint8_t *codes) {
 #ifdef MXLK_CONVERTS_HALVES
@@ -96,7 +109,11 @@ MXLK_INLINE void mxlk_expand_scales(const mxlk_block_format *format, const mxlk_
       mxlk_expand_halves(packed + layout->d, count, scales);
     else
       memcpy(scales, packed + layout->d, (size_t)count * 4);
-    for (int i = 0; i < count; i++) integers[8 * columns + i] = packed[layout->minima + i];
+    const uint8_t *zeros = packed + layout->minima;
+    if (format->code_bits == 8)
+      for (int i = 0; i < count; i++) integers[8 * columns + i] = zeros[2 * i] + zeros[2 * i + 1];
+    else
+      for (int i = 0; i < count; i++) integers[8 * columns + i] = zeros[i];
   } else {
     for (int i = 0; i < 16 * columns; i++) integers[i] = (int8_t)packed[layout->scales + i];
     mxlk_expand_halves(packed + layout->d, columns, (float *)(integers + 16 * columns));
@@ -108,6 +125,7 @@ MXLK_INLINE void mxlk_expand(const mxlk_block_format *format, const uint8_t *res
                              uint8_t *restrict expanded) {
   mxlk_panel_layout layout = mxlk_panel_layout_of(format, columns, k);
   switch (format->code_bits) {
+    case 2: mxlk_expand_quarters(packed, columns, k, expanded); break;
     case 4: mxlk_expand_codes(packed, packed + layout.high, 4, columns, k, expanded); break;
     case 5: mxlk_expand_codes(packed, packed + layout.high, 5, columns, k, expanded); break;
     case 6: mxlk_expand_codes(packed, packed + layout.high, 6, columns, k, expanded); break;

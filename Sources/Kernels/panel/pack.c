@@ -2,8 +2,9 @@
 #include "panel/pack_loops.h"
 
 mxlk_panel_layout mxlk_panel_layout_of(const mxlk_block_format *format, int64_t columns, int64_t k) {
-  mxlk_panel_layout layout = {.high = k * columns * (format->code_bits == 8 ? 8 : 4) / 8};
-  layout.scales = layout.high + (format->code_bits == 8 ? 0 : k * columns * (format->code_bits - 4) / 8);
+  const int whole = format->code_bits == 8 || format->code_bits == 2; /* without high bits apart */
+  mxlk_panel_layout layout = {.high = k * columns * (whole ? format->code_bits : 4) / 8};
+  layout.scales = layout.high + (whole ? 0 : k * columns * (format->code_bits - 4) / 8);
   switch (format->scheme) {
     case MXLK_SCHEME_BLOCK32:
       layout.minima = layout.d = layout.scales;
@@ -25,11 +26,13 @@ mxlk_panel_layout mxlk_panel_layout_of(const mxlk_block_format *format, int64_t 
       break;
     case MXLK_SCHEME_GROUP:
       layout.minima = layout.scales;
-      layout.d = layout.minima + mxlk_group_count(format, k) * columns;
+      layout.d = layout.minima + mxlk_group_count(format, k) * columns * (format->code_bits == 8 ? 2 : 1);
       layout.bytes = layout.d + mxlk_group_count(format, k) * columns * format->scale_bytes;
       break;
   }
-  layout.bytes = (layout.bytes + 63) / 64 * 64;
+  /* Whole lines; where codes are so few that filling up a line would show, whole vectors. */
+  const int64_t unit = format->code_bits == 2 && columns == 16 ? 32 : 64;
+  layout.bytes = (layout.bytes + unit - 1) / unit * unit;
   return layout;
 }
 

@@ -62,6 +62,14 @@ MXLK_INLINE void mxlk_codes_pack(const mxlk_pack_columns *from, int64_t k, int c
       for (int g = 0; g < 8; g++) memcpy(lines + (8 * part + g) * width, &words[g], sizeof(mxlk_words));
       continue;
     }
+    if (code_bits == 2) {
+      for (int line = 0; line < 2; line++) {
+        mxlk_words four = words[4 * line];
+        for (int g = 1; g < 4; g++) four |= words[4 * line + g] << (2 * g);
+        memcpy(lines + (2 * part + line) * width, &four, sizeof four);
+      }
+      continue;
+    }
     mxlk_words bits = {0}, upper = {0};
     for (int pair = 0; pair < 4; pair++) {
       mxlk_words first = words[2 * pair], second = words[2 * pair + 1];
@@ -99,6 +107,11 @@ MXLK_INLINE void mxlk_codes_unpack(const uint8_t *restrict lines, const uint8_t 
         continue;
       }
       mxlk_words low;
+      if (code_bits == 2) {
+        memcpy(&low, lines + (2 * part + g / 4) * width, sizeof low);
+        words[g] = low >> (2 * (g % 4)) & 0x03030303u;
+        continue;
+      }
       memcpy(&low, lines + (4 * part + g / 2) * width, sizeof low);
       words[g] = low >> (4 * (g % 2)) & 0x0f0f0f0fu;
       if (code_bits == 5) words[g] |= (bits[0] >> g & 0x01010101u) << 4;
@@ -120,7 +133,9 @@ static inline mxlk_scale_counts mxlk_scale_counts_of(const mxlk_block_format *fo
     case MXLK_SCHEME_BLOCK32_MIN: return (mxlk_scale_counts){.halves = (int)(k / 32), .minimum_halves = (int)(k / 32)};
     case MXLK_SCHEME_SUPER32: return (mxlk_scale_counts){.scales = 8, .minima = 8, .halves = 2};
     case MXLK_SCHEME_SUPER16: return (mxlk_scale_counts){.scales = 16, .halves = 1};
-    case MXLK_SCHEME_GROUP: return (mxlk_scale_counts){.minima = groups, .groups = groups};
+    case MXLK_SCHEME_GROUP:
+      if (format->code_bits == 8) return (mxlk_scale_counts){.minimum_halves = groups, .groups = groups};
+      return (mxlk_scale_counts){.minima = groups, .groups = groups};
   }
   return (mxlk_scale_counts){0};
 }
@@ -194,6 +209,7 @@ MXLK_INLINE void mxlk_panel_pack_loop(const mxlk_block_format *format, int64_t c
     }
     uint8_t *lines = packed + 4 * first, *high = packed + layout.high + 4 * first;
     switch (format->code_bits) {
+      case 2: mxlk_codes_pack(&taken, k, 2, 4 * columns, lines, high); break;
       case 4: mxlk_codes_pack(&taken, k, 4, 4 * columns, lines, high); break;
       case 5: mxlk_codes_pack(&taken, k, 5, 4 * columns, lines, high); break;
       case 6: mxlk_codes_pack(&taken, k, 6, 4 * columns, lines, high); break;
@@ -211,6 +227,7 @@ MXLK_INLINE void mxlk_panel_unpack_loop(const mxlk_block_format *format, int64_t
     mxlk_pack_columns taken;
     const uint8_t *lines = packed + 4 * first, *high = packed + layout.high + 4 * first;
     switch (format->code_bits) {
+      case 2: mxlk_codes_unpack(lines, high, k, 2, 4 * columns, &taken); break;
       case 4: mxlk_codes_unpack(lines, high, k, 4, 4 * columns, &taken); break;
       case 5: mxlk_codes_unpack(lines, high, k, 5, 4 * columns, &taken); break;
       case 6: mxlk_codes_unpack(lines, high, k, 6, 4 * columns, &taken); break;

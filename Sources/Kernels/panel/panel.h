@@ -8,10 +8,11 @@
  *
  *   low      code_bits < 8: byte [g / 2][lane] = low nibble of group 2 (g / 2) | of group 2 (g / 2) + 1 << 4
  *            code_bits = 8: byte [g][lane]
+ *            code_bits = 2: byte [g / 4][lane], bits 2 (g % 4)
  *   high     5 bits: byte [g / 8][lane], bit g % 8;  6 bits: byte [g / 4][lane], bits 2 (g % 4)
  *   scales   bytes [b][output];  minima likewise
  *   d        halves [b][output]; under BLOCK32_MIN the minima are halves too, behind them
- *   GROUP    minima are the zeros [group][output], d the scales [group][output], halves or floats
+ *   GROUP    minima are the zeros [group][output], bytes, of 8 bits two bytes to be added; d the scales [group][output], halves or floats
  *
  * Expanded superblock, in a thread's cache while all rows of x pass over it:
  *
