@@ -76,7 +76,7 @@ struct GPTQTests {
       _ = try GPTQLinearV2(inDim: 60, outDim: 8, dtype: .float32, quantizationConfig: Self.config)
     }
     let layer = try GPTQLinearV2(inDim: 256, outDim: 8, dtype: .float32, quantizationConfig: Self.config)
-    var tensors = try Self.config.quantize(Self.weight(8, 256))
+    let tensors = try Self.config.quantize(Self.weight(8, 256))
     tensors.gIdx.pointer?.storeBytes(of: Int32(2), toByteOffset: 4 * 7, as: Int32.self)
     let before = try? layer.stateDict()
     expectError(.invalidArgument, "g_idx: column 7 is in group 2, expected 0 to 1") {

@@ -102,6 +102,28 @@ public struct QuantizationConfig: Equatable, Sendable {
       descAct: try Self.flag(value, "desc_act", path), sym: sym, checkpointFormat: format)
   }
 
+  /// The text of a quantize_config.json that says this, of AWQ of a quant_config.json.
+  package var fileText: String {
+    var members: [(String, JSONText)] = [
+      ("bits", .integer(bits)), ("group_size", .integer(groupSize)), ("desc_act", .bool(descAct)), ("sym", .bool(sym)),
+      ("quant_method", .string(quantMethod)), ("checkpoint_format", .string(checkpointFormat ?? "gptq")),
+    ]
+    if isAWQ {
+      members = [
+        ("w_bit", .integer(bits)), ("q_group_size", .integer(groupSize)), ("zero_point", .bool(!sym)),
+        ("version", .string(checkpointFormat ?? "gemm")), ("quant_method", .string(quantMethod)),
+      ]
+    }
+    return JSONText.object(members).text + "\n"
+  }
+
+  /// Writes `fileText` to a file, which appears whole or not at all. Throws `.io`, `.invalidArgument`.
+  package func write(to path: String) throws {
+    let file = try ReplacingFile(path: path)
+    try Array(fileText.utf8).withUnsafeBytes { try file.write($0) }
+    try file.finish()
+  }
+
   /// Whether tensors are packed as AWQ's.
   var isAWQ: Bool { quantMethod == "awq" }
 

@@ -120,6 +120,19 @@ extension QuantizationConfig {
     mxlk_gptq_quantize(&job)
   }
 
+  /// What `quantize` makes with float16 scales, in the order of `GPTQTensors.stateDict`, as a file's header says it. Throws for a config or
+  /// dimensions that have none.
+  package func tensorInfos(prefix: String, outDim: Int, inDim: Int) throws -> [SafetensorsWriter.TensorInfo] {
+    let shapes = try shapes(outDim: outDim, inDim: inDim)
+    var infos = [
+      SafetensorsWriter.TensorInfo(name: "\(prefix)qweight", dtype: .int32, shape: shapes.qweight),
+      SafetensorsWriter.TensorInfo(name: "\(prefix)scales", dtype: .float16, shape: shapes.scales),
+      SafetensorsWriter.TensorInfo(name: "\(prefix)qzeros", dtype: .int32, shape: shapes.qzeros),
+    ]
+    if !isAWQ { infos.append(SafetensorsWriter.TensorInfo(name: "\(prefix)g_idx", dtype: .int32, shape: [inDim])) }
+    return infos
+  }
+
   /// The tensors' shapes. Throws for a config or dimensions that have none.
   private func shapes(
     outDim: Int, inDim: Int
