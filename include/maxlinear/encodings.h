@@ -61,13 +61,13 @@ mxl_status mxl_dequantize(const char *encoding, const mxl_tensor *blocks, mxl_te
  * qzeros   int32 (groups, bits out_dim / 32, rounded up; 3 bits: to a multiple of 3)
  * scales   float16, bfloat16 or float32 (groups, out_dim)
  *
- * w = scale (code - zero). With sym, zero is 2^(bits - 1) and scale max |w| / ((2^bits - 1) / 2) over the group; else they
- * follow from the range of w and 0. The same bytes on every CPU and any number of threads. All in C order, qweight and qzeros 4-byte aligned. options may be NULL.
+ * w = scale (code - zero). With sym, zero is 2^(bits - 1) and scale max |w| / ((2^bits - 1) / 2) over the group;
+ * else they follow from the range of w and 0. The same bytes on every CPU and any number of threads. All in C order, qweight and
+ * qzeros 4-byte aligned. options may be NULL.
  *
  * Errors: MXL_UNSUPPORTED (config, importance), MXL_INVALID_SHAPE (in_dim, or AWQ's out_dim, is no whole words, tensors of
- * other shapes),
- * MXL_INVALID_DTYPE, MXL_INVALID_ARGUMENT (a value that is not finite or beyond what the scales hold, tensors that overlap). The
- * tensors are untouched when the call fails. */
+ * other shapes), MXL_INVALID_DTYPE, MXL_INVALID_ARGUMENT (a value that is not finite or beyond what the scales hold, tensors that
+ * overlap). The tensors are untouched when the call fails. */
 mxl_status mxl_quantize_gptq(const mxl_quantization *config, const mxl_quantize_options *options,
                              const mxl_tensor *values, mxl_tensor *qweight, mxl_tensor *qzeros, mxl_tensor *scales,
                              mxl_error *error);

@@ -30,8 +30,8 @@ mxlk_panel_layout mxlk_panel_layout_of(const mxlk_block_format *format, int64_t 
       layout.bytes = layout.d + mxlk_group_count(format, k) * columns * format->scale_bytes;
       break;
   }
-  /* Whole lines; where codes are so few that filling up a line would show, whole vectors. */
-  const int64_t unit = format->code_bits == 2 && columns == 16 ? 32 : 64;
+  /* Whole lines; where scales are so few that filling up a line would show, whole vectors. */
+  const int64_t unit = format->scheme == MXLK_SCHEME_GROUP && columns == 16 ? 32 : 64;
   layout.bytes = (layout.bytes + unit - 1) / unit * unit;
   return layout;
 }

@@ -252,7 +252,7 @@ def test_packed_size(random):
         layer = layer_of(state, group_size, sym=sym)
         layer.prepare()
         stored = sum(state[key].nbytes for key in ("qweight", "scales", "qzeros"))
-        # To two decimals: a superblock of a panel of 16 outputs is filled up to whole lines of 64 bytes, which makes 1.0226 of group 128.
+        # To two decimals: a superblock of a panel is filled up to whole vectors.
         assert round(layer.memory()["packed"] / stored, 2) <= bound
 
 
