@@ -33,7 +33,10 @@ struct QuantizeCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Which tensors, by name: of those that match, float ones of two or more dimensions. Default: all float ones of two; with --gptq, where it is two in any case, those whose names end in \"weight\", without embeddings and the output layer.",
+      """
+      Which tensors, by name: of those that match, float ones of two or more dimensions. Default: all float ones of two. With --gptq \
+      those of two, by default where the name ends in .weight and is none of embeddings or the output layer.
+      """,
       valueName: "glob"))
   var layers: String?
 

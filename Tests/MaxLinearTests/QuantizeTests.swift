@@ -13,7 +13,9 @@ struct QuantizeTests {
     #expect(blocks.shape == [3, 2, 512 / encoding.elementsPerBlock * encoding.blockSize])
     let again = try encoding.dequantize(blocks)
     #expect(again.shape == values.shape)
-    #expect(relativeError(try again.floats(), try values.floats().map(Double.init)) < 0.08)
+    // Of four codes each is a third of the range wide.
+    let most = encoding.name.hasPrefix("GPTQ2") ? 0.35 : 0.08
+    #expect(relativeError(try again.floats(), try values.floats().map(Double.init)) < most)
     #expect(try encoding.quantize(values, threads: 3).array(of: UInt8.self) == blocks.array(of: UInt8.self))
   }
 
