@@ -14,13 +14,17 @@
 #include <string.h>
 
 static const mxl_encoding *const encodings[] = {
-    &mxlk_encoding_f32,      &mxlk_encoding_f16,      &mxlk_encoding_bf16,     &mxlk_encoding_q4_0,
-    &mxlk_encoding_q4_1,     &mxlk_encoding_q5_0,     &mxlk_encoding_q5_1,     &mxlk_encoding_q8_0,
-    &mxlk_encoding_q4_k,     &mxlk_encoding_q5_k,     &mxlk_encoding_q6_k,     &mxlk_encoding_iq4_nl,
-    &mxlk_encoding_q2_k,     &mxlk_encoding_q3_k,     &mxlk_encoding_iq4_xs,   &mxlk_encoding_mxfp4,
-    &mxlk_encodings_gptq[0], &mxlk_encodings_gptq[1], &mxlk_encodings_gptq[2], &mxlk_encodings_gptq[3],
-    &mxlk_encodings_gptq[4], &mxlk_encodings_gptq[5], &mxlk_encodings_gptq[6], &mxlk_encodings_gptq[7],
-    &mxlk_encoding_f8_e4m3,  &mxlk_encoding_f8_e5m2,
+    &mxlk_encoding_f32,       &mxlk_encoding_f16,       &mxlk_encoding_bf16,      &mxlk_encoding_q4_0,
+    &mxlk_encoding_q4_1,      &mxlk_encoding_q5_0,      &mxlk_encoding_q5_1,      &mxlk_encoding_q8_0,
+    &mxlk_encoding_q4_k,      &mxlk_encoding_q5_k,      &mxlk_encoding_q6_k,      &mxlk_encoding_iq4_nl,
+    &mxlk_encoding_q2_k,      &mxlk_encoding_q3_k,      &mxlk_encoding_iq4_xs,    &mxlk_encoding_mxfp4,
+    &mxlk_encodings_gptq[0],  &mxlk_encodings_gptq[1],  &mxlk_encodings_gptq[2],  &mxlk_encodings_gptq[3],
+    &mxlk_encodings_gptq[4],  &mxlk_encodings_gptq[5],  &mxlk_encodings_gptq[6],  &mxlk_encodings_gptq[7],
+    &mxlk_encodings_gptq2[0], &mxlk_encodings_gptq2[1], &mxlk_encodings_gptq2[2], &mxlk_encodings_gptq2[3],
+    &mxlk_encodings_gptq2[4], &mxlk_encodings_gptq2[5], &mxlk_encodings_gptq2[6], &mxlk_encodings_gptq2[7],
+    &mxlk_encodings_gptq8[0], &mxlk_encodings_gptq8[1], &mxlk_encodings_gptq8[2], &mxlk_encodings_gptq8[3],
+    &mxlk_encodings_gptq8[4], &mxlk_encodings_gptq8[5], &mxlk_encodings_gptq8[6], &mxlk_encodings_gptq8[7],
+    &mxlk_encoding_f8_e4m3,   &mxlk_encoding_f8_e5m2,
 };
 
 static const mxl_kernel_row *const rows[] = {
@@ -54,6 +58,22 @@ static const mxl_kernel_row *const rows[] = {
     MXLK_BLOCK_ROWS_OF(mxlk_rows_gptq[5]),
     MXLK_BLOCK_ROWS_OF(mxlk_rows_gptq[6]),
     MXLK_BLOCK_ROWS_OF(mxlk_rows_gptq[7]),
+    MXLK_BLOCK_ROWS_OF(mxlk_rows_gptq2[0]),
+    MXLK_BLOCK_ROWS_OF(mxlk_rows_gptq2[1]),
+    MXLK_BLOCK_ROWS_OF(mxlk_rows_gptq2[2]),
+    MXLK_BLOCK_ROWS_OF(mxlk_rows_gptq2[3]),
+    MXLK_BLOCK_ROWS_OF(mxlk_rows_gptq2[4]),
+    MXLK_BLOCK_ROWS_OF(mxlk_rows_gptq2[5]),
+    MXLK_BLOCK_ROWS_OF(mxlk_rows_gptq2[6]),
+    MXLK_BLOCK_ROWS_OF(mxlk_rows_gptq2[7]),
+    MXLK_BLOCK_ROWS_OF(mxlk_rows_gptq8[0]),
+    MXLK_BLOCK_ROWS_OF(mxlk_rows_gptq8[1]),
+    MXLK_BLOCK_ROWS_OF(mxlk_rows_gptq8[2]),
+    MXLK_BLOCK_ROWS_OF(mxlk_rows_gptq8[3]),
+    MXLK_BLOCK_ROWS_OF(mxlk_rows_gptq8[4]),
+    MXLK_BLOCK_ROWS_OF(mxlk_rows_gptq8[5]),
+    MXLK_BLOCK_ROWS_OF(mxlk_rows_gptq8[6]),
+    MXLK_BLOCK_ROWS_OF(mxlk_rows_gptq8[7]),
 };
 
 /* A plugin in the list. */

@@ -28,6 +28,8 @@ open class LinearV2: Layer {
   public final let device: DeviceRef
   /// The outputs of each device, where several share the layer.
   final var outputShards: [Range<Int>]? { didSet { parametersChanged() } }
+  /// What `outputShards` begin at multiples of.
+  var shardUnit: Int { 1 }
   /// The inputs of each device, where their results are summed.
   final var inputShards: [Range<Int>]? { didSet { parametersChanged() } }
 

@@ -71,7 +71,7 @@ public final class Weight {
     self.shape = shape
     self.device = device
     quantizationEncoding = .gptq
-    storedShape = try Self.storedShape("weight", shape, .gptq)
+    storedShape = shape
   }
 
   /// A weight with the same contents, which are shared.

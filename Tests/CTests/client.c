@@ -387,6 +387,31 @@ static void gptq(void) {
   CALL(mxl_quantize_gptq(&quantization, NULL, &from_values, &words, &zero_words, &state[1].tensor, &failure));
   CHECK(scale == 1 && word == 0x9d678bf0u && zeros == 7);
   mxl_layer_destroy(layer);
+
+  /* 8 bits, four codes a word: w = code - 128. */
+  static const int64_t two_words[] = {2, 1};
+  uint32_t eight[2] = {0};
+  values[0] = -127.5f;
+  quantization.bits = 8;
+  words.shape = two_words;
+  words.data = eight;
+  CALL(mxl_quantize_gptq(&quantization, NULL, &from_values, &words, &zero_words, &state[1].tensor, &failure));
+  CHECK(scale == 1 && eight[0] == 0x80838700u && eight[1] == 0x81857e7fu && zeros == 127);
+
+  /* AWQ, eight outputs a word, in its order: each output is one value from 0 to 15. */
+  static const int64_t across[] = {8, 1}, awq_words[] = {1, 1}, awq_scales[] = {1, 8};
+  float sevenths[8], awq_scale[8];
+  for (int n = 0; n < 8; n++) sevenths[n] = (float)(n + 1);
+  from_values.data = sevenths;
+  from_values.shape = across;
+  words.shape = awq_words;
+  words.data = &word;
+  mxl_tensor scales_across = tensor(awq_scale, 2, awq_scales);
+  quantization.bits = 4;
+  quantization.sym = 0;
+  quantization.quant_method = "awq";
+  CALL(mxl_quantize_gptq(&quantization, NULL, &from_values, &words, &zero_words, &scales_across, &failure));
+  CHECK(word == 0xffffffffu && zeros == 0 && awq_scale[7] * 15 > 7.99f && awq_scale[7] * 15 < 8.01f);
 }
 
 /* Float8 weights with a scale for each output: values that E4M3 holds, of largest magnitude 448 and 224. */

@@ -128,10 +128,15 @@ static void quantize_gptq(void) {
   REFUSED(MXL_INVALID_ARGUMENT, mxl_quantize_gptq(&config, NULL, &from, &qweight, &qzeros, NULL, error));
   for (uint32_t size = 0; size < 20; size++) WITH(MXL_INVALID_ARGUMENT, config.struct_size = size);
   for (uint32_t size = 0; size < sizeof options; size++) WITH(MXL_INVALID_ARGUMENT, options.struct_size = size);
-  WITH(MXL_UNSUPPORTED, config.bits = 3);
+  const int32_t no_bits[] = {INT32_MIN, -4, 0, 1, 5, 6, 7, 16, 32, INT32_MAX};
+  for (int i = 0; i < 10; i++) WITH(MXL_UNSUPPORTED, config.bits = no_bits[i]);
+  WITH(MXL_INVALID_SHAPE, config.bits = 3);
   WITH(MXL_UNSUPPORTED, config.desc_act = 1);
   WITH(MXL_INVALID_ARGUMENT, config.sym = 2);
-  WITH(MXL_UNSUPPORTED, config.quant_method = "awq");
+  WITH(MXL_UNSUPPORTED, config.quant_method = "hqq");
+  WITH(MXL_INVALID_SHAPE, config.quant_method = "awq");
+  WITH(MXL_UNSUPPORTED, (config.quant_method = "awq", config.bits = 8));
+  WITH(MXL_UNSUPPORTED, (config.quant_method = "awq", config.checkpoint_format = "gemv"));
   WITH(MXL_UNSUPPORTED, config.checkpoint_format = "marlin");
   WITH(MXL_INVALID_ARGUMENT, config.group_size = 0);
   WITH(MXL_INVALID_SHAPE, config.group_size = 16);

@@ -113,7 +113,7 @@ extension KernelTests {
         #expect(names.insert(name).inserted, "\(name) is there twice")
         #expect(mxlk_encoding_find(row.encoding) != nil, "\(name)")
         #expect(row.tile_rows >= 1 && row.panel_columns >= 1, "\(name)")
-        #expect(row.packed_size(mxlk_row_at(index), Int64(MXL_SUPERBLOCK)) % 64 == 0, "\(name)")
+        #expect(row.packed_size(mxlk_row_at(index), Int64(MXL_SUPERBLOCK)) % 32 == 0, "\(name)")
         #expect(name.contains("_\(row.tile_rows)x\(row.panel_columns)__"), "\(name)")
         #expect(mxlk_row_find(row.op, row.encoding, row.compute, 0) != nil, "\(name) has no scalar row")
       }

@@ -5,14 +5,15 @@
 #include "status.h"
 #include "types.h"
 
-/* How GPTQ weights are quantized: the fields of a checkpoint's quantize_config.json. Zero it, set struct_size, then the fields.
+/* How GPTQ or AWQ weights are quantized: the fields of a checkpoint's quantize_config.json or quant_config.json. Zero it, set struct_size, then the fields.
  *
- * bits               4
+ * bits               2, 3, 4 or 8; of AWQ 4
  * group_size         columns of x that share a scale; -1 for all of them
  * desc_act           1: groups are not of consecutive columns (act-order), there is a g_idx
- * sym                1: all zeros are 8
- * quant_method       "gptq"; NULL means it
- * checkpoint_format  "gptq" (v1: qzeros hold zero - 1), "gptq_v2" (they hold zero); NULL for "gptq" */
+ * sym                1: all zeros are 2^(bits - 1); AWQ's are read as they are even so
+ * quant_method       "gptq" or "awq"; NULL means "gptq"
+ * checkpoint_format  "gptq" (v1: qzeros hold zero - 1), "gptq_v2" (they hold zero); NULL for "gptq". Of AWQ its version,
+ *                    "gemm"; NULL means it */
 typedef struct mxl_quantization {
   uint32_t struct_size;
   int32_t bits;
@@ -65,16 +66,17 @@ mxl_status mxl_dequantize(const char *encoding, const mxl_tensor *blocks, mxl_te
  * to a checkpoint: config says group_size, sym and checkpoint_format (what qzeros hold); its desc_act must be 0. With groups =
  * in_dim / group_size, rounded up:
  *
- * qweight  int32 (in_dim / 8, out_dim)
- * qzeros   int32 (groups, (out_dim + 7) / 8)
+ * qweight  int32 (bits in_dim / 32, out_dim); AWQ: (in_dim, out_dim / 8)
+ * qzeros   int32 (groups, bits out_dim / 32, rounded up; 3 bits: to a multiple of 3)
  * scales   float16, bfloat16 or float32 (groups, out_dim)
  *
- * w = scale (code - zero). With sym, zero is 8 and scale max |w| / 7.5 over the group; else they follow from the range of w and 0. The same
- * bytes on every CPU and any number of threads. All in C order, qweight and qzeros 4-byte aligned. options may be NULL.
+ * w = scale (code - zero). With sym, zero is 2^(bits - 1) and scale max |w| / ((2^bits - 1) / 2) over the group;
+ * else they follow from the range of w and 0. The same bytes on every CPU and any number of threads. All in C order, qweight and
+ * qzeros 4-byte aligned. options may be NULL.
  *
- * Errors: MXL_UNSUPPORTED (config, importance), MXL_INVALID_SHAPE (in_dim is no multiple of 8, tensors of other shapes),
- * MXL_INVALID_DTYPE, MXL_INVALID_ARGUMENT (a value that is not finite or beyond what the scales hold, tensors that overlap). The
- * tensors are untouched when the call fails. */
+ * Errors: MXL_UNSUPPORTED (config, importance), MXL_INVALID_SHAPE (in_dim, or AWQ's out_dim, is no whole words, tensors of
+ * other shapes), MXL_INVALID_DTYPE, MXL_INVALID_ARGUMENT (a value that is not finite or beyond what the scales hold, tensors that
+ * overlap). The tensors are untouched when the call fails. */
 mxl_status mxl_quantize_gptq(const mxl_quantization *config, const mxl_quantize_options *options,
                              const mxl_tensor *values, mxl_tensor *qweight, mxl_tensor *qzeros, mxl_tensor *scales,
                              mxl_error *error);

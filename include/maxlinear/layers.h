@@ -44,7 +44,7 @@ typedef struct mxl_linear_options {
  * encoding      what the weight's encoding must be, or NULL to take the weight's own
  * in_features,  when not 0, the stored weight's two dimensions in either order: MAX's create passes the rows
  * out_features  first, its documentation names the columns first. y = x W^T follows the stored weight.
- * quantization  when not NULL, the weight is GPTQ as MAX builds it: uint8 [in_dim / 2 + 2 groups, out_dim], the bytes of qweight, then
+ * quantization  when not NULL, the weight is GPTQ of 4 bits as MAX builds it: uint8 [in_dim / 2 + 2 groups, out_dim], the bytes of qweight, then
  *               those of float16 scales, with zeros of 8
  * perm_idx      NULL, or int32 (in_dim): the columns in the order of their groups
  * weight_scale  NULL for 1, or the scale of a float8 weight, as mxl_linear_create's; its name is not used */
@@ -173,11 +173,13 @@ MXL_BEGIN
 /* LinearV2: y = x clamp(W, +-clip_weight)^T + b, with W (out_dim, in_dim) and b (out_dim) from a state dict.
  * Keys: weight, bias, behind "<name>." when a name is given.
  *
- * With encoding "GPTQ", GPTQLinearV2: w = scale (code - zero), 4 bits a code. Keys: qweight, int32 [in_dim / 8, out_dim], packed along K, least
- * significant first; scales [groups, out_dim], float16, bfloat16 or float32; qzeros, int32 [groups, out_dim / 8 rounded up], packed along N, which
- * may be absent with sym; g_idx, int32 [in_dim], each column's group, or perm_idx, int32 [in_dim], the columns in the order of their groups, which
- * may be absent without desc_act; bias. groups is in_dim / group_size rounded up. Entries that may be absent have no data when they are.
- * Groups that are no multiple of 32 columns compute in float32.
+ * With encoding "GPTQ", GPTQLinearV2: w = scale (code - zero), 2, 3, 4 or 8 bits a code. Keys: qweight, int32 [bits in_dim / 32, out_dim], packed
+ * along K, least significant first, in_dim whole words, of 3 bits threes of words; scales [groups, out_dim], float16, bfloat16 or float32; qzeros,
+ * int32 [groups, bits out_dim / 32 rounded up], packed along N, which may be absent with sym; g_idx, int32 [in_dim], each column's
+ * group, or perm_idx, int32 [in_dim], the columns in the order of their groups, which may be absent without desc_act; bias.
+ * groups is in_dim / group_size rounded up. Entries that may be absent have no data when they are.
+ * Groups that are no multiple of 32 columns compute in float32. With quant_method "awq" too, but for qweight, int32 [in_dim, out_dim / 8], and
+ * qzeros, int32 [groups, out_dim / 8]: nibble i of a word, from the lowest up, is that of output 0 2 4 6 1 3 5 7 of its eight.
  *
  * With a float8 dtype, y = (x W^T) scale + b. Key weight_scale, last, which may be absent and then is 1: float32, float16 or bfloat16, finite, of
  * shape [] or [1] one of the tensor, of [out_dim] or [out_dim, 1] one for each output. W may also come as MXL_UINT8. Scales of blocks

@@ -151,11 +151,11 @@ struct mxl_kernel_row {
   int32_t tile_rows;     /* the most rows of x one run takes */
   int32_t
       panel_columns; /* outputs that one panel holds, a multiple of 16; the last panel of a matrix is padded with zeros */
-  /* Bytes of one packed superblock of a panel whose k is `k` (1 to MXL_SUPERBLOCK, whole blocks); a multiple of 64 when k is
-   * MXL_SUPERBLOCK, and never more than then. */
+  /* Bytes of one packed superblock of a panel whose k is `k` (1 to MXL_SUPERBLOCK, whole blocks); a multiple of 32 when k is
+   * MXL_SUPERBLOCK, and never more than then. A panel begins at a multiple of 64 bytes, its superblocks follow one another. */
   size_t (*packed_size)(const mxl_kernel_row *row, int64_t k);
-  /* Packs weights [panel * panel_columns, ...) x [k_begin, k_begin + k) into packed, aligned to 64 bytes; k_begin is
-   * a multiple of MXL_SUPERBLOCK, k at most that. Writes all of packed_size(k) bytes. */
+  /* Packs weights [panel * panel_columns, ...) x [k_begin, k_begin + k) into packed, aligned to 64 bytes, or to 32
+   * where packed_size is no multiple of 64; k_begin is a multiple of MXL_SUPERBLOCK, k at most that. Writes all of packed_size(k) bytes. */
   void (*pack)(const mxl_kernel_row *row, const mxl_source *source, int64_t panel, int64_t k_begin, int64_t k,
                void *packed);
   /* NULL, and layers keep their source, or the inverse of pack: writes the stored bytes of those weights into the matrix that destination describes.

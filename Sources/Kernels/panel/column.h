@@ -15,7 +15,7 @@ typedef enum mxlk_scheme {
   MXLK_SCHEME_SUPER16_MIN,   /* w = d sc_b code - dmin m_b, unsigned nibbles sc and m for 16 codes: Q2_K */
   MXLK_SCHEME_BLOCK32_POWER, /* w = d_b (code - zero), d_b a power of two for 32 codes, stored as a byte: MXFP4 */
   MXLK_SCHEME_SUPER32_SIX,   /* w = d sc_b (code - zero), sc_b = 6 bits - 32 for 32 codes: IQ4_XS */
-  MXLK_SCHEME_GROUP /* w = scale_g (code - zero_g), a scale and an unsigned byte zero for `group` codes: GPTQ */
+  MXLK_SCHEME_GROUP          /* w = scale_g (code - zero_g), a scale and a zero for `group` codes: GPTQ, AWQ */
 } mxlk_scheme;
 
 /* One output's superblock: up to 256 codes and their scales. */
@@ -24,9 +24,9 @@ typedef struct mxlk_column {
   /* SUPER32: sc_b in 0..7; SUPER16: sc_b, two's complement, or 12 bytes of mxlk_narrow_scale; SUPER16_MIN: sc_b | m_b << 4; BLOCK32_POWER:
    * see mxlk_power; SUPER32_SIX: mxlk_six_bits */
   uint8_t scales[16];
-  uint8_t minima[8]; /* SUPER32: m_b; GROUP: zero_g */
+  uint8_t minima[8]; /* SUPER32: m_b; GROUP, but for 8 bits: zero_g */
   uint16_t d[8];     /* halves. BLOCK32, BLOCK32_MIN: d_b; SUPER32, SUPER16_MIN: d, dmin; SUPER16, SUPER32_SIX: d */
-  uint16_t m[8];     /* halves. BLOCK32_MIN: m_b */
+  uint16_t m[8]; /* halves. BLOCK32_MIN: m_b; GROUP of 8 bits: two bytes whose sum is zero_g, 0 to 256 in checkpoints */
   uint32_t group_scales[8]; /* GROUP: the bits of a half or of a float */
 } mxlk_column;
 
@@ -35,8 +35,9 @@ typedef struct mxlk_block_format mxlk_block_format;
 struct mxlk_block_format {
   const mxl_encoding *encoding;
   mxlk_scheme scheme;
-  int32_t code_bits;   /* 2, 3, 4, 5, 6 or 8 */
-  int32_t zero;        /* the code that means 0, where the format has a fixed one */
+  int32_t code_bits; /* 2, 3, 4, 5, 6 or 8 */
+  /* the code that means 0, where the format has a fixed one; GROUP of 8 bits: 128, what codes are centred by */
+  int32_t zero;
   int32_t group;       /* GROUP: codes that share a scale, 32 to 256, a divisor of 256 */
   int32_t scale_bytes; /* GROUP: 2 for halves, 4 for floats */
   int32_t scale_bits;  /* SUPER16: 8, or 6 for scales that are stored as mxlk_narrow_scale reads them */
@@ -116,6 +117,11 @@ static inline int64_t mxlk_group_count(const mxlk_block_format *format, int64_t 
   return (k + format->group - 1) / format->group;
 }
 
+/* A group's zero. */
+static inline int32_t mxlk_group_zero(const mxlk_block_format *format, const mxlk_column *column, int64_t g) {
+  return format->code_bits == 8 ? (column->m[g] & 255) + (column->m[g] >> 8) : column->minima[g];
+}
+
 /* A group's scale from its bits, and the bits where they are stored. */
 static inline float mxlk_group_scale(const mxlk_block_format *format, uint32_t bits) {
   return format->scale_bytes == 2 ? mxlk_float_from_half((uint16_t)bits) : mxlk_float_from_bits(bits);
@@ -146,9 +152,11 @@ extern const uint8_t mxlk_table_iq4_nl[16]; /* IQ4_XS has the same */
 extern const mxlk_block_format mxlk_format_q4_k, mxlk_format_q5_k, mxlk_format_q6_k;
 extern const mxlk_block_format mxlk_format_q2_k, mxlk_format_q3_k;
 
-/* gptq/: groups of 32, 64, 128, 256 with scales as halves, then as floats. */
+/* gptq/: 4, 2 and 8 bits, each with groups of 32, 64, 128, 256 with scales as halves, then as floats. */
 #define MXLK_GPTQ_FORMATS 8
-extern const mxl_encoding mxlk_encodings_gptq[MXLK_GPTQ_FORMATS];
-extern const mxlk_block_format mxlk_formats_gptq[MXLK_GPTQ_FORMATS];
+extern const mxl_encoding mxlk_encodings_gptq[MXLK_GPTQ_FORMATS], mxlk_encodings_gptq2[MXLK_GPTQ_FORMATS],
+    mxlk_encodings_gptq8[MXLK_GPTQ_FORMATS];
+extern const mxlk_block_format mxlk_formats_gptq[MXLK_GPTQ_FORMATS], mxlk_formats_gptq2[MXLK_GPTQ_FORMATS],
+    mxlk_formats_gptq8[MXLK_GPTQ_FORMATS];
 
 #endif

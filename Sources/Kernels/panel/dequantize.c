@@ -17,7 +17,7 @@ void mxlk_column_dequantize(const mxlk_block_format *format, const mxlk_column *
         break;
       case MXLK_SCHEME_GROUP:
         factor = mxlk_group_scale(format, column->group_scales[16 * b / format->group]);
-        zero = column->minima[16 * b / format->group];
+        zero = mxlk_group_zero(format, column, 16 * b / format->group);
         break;
       case MXLK_SCHEME_SUPER16:
         factor = mxlk_float_from_half(column->d[0]) * (float)mxlk_column_scale16(format, column, b);

@@ -145,7 +145,11 @@ MXLK_INLINE void mxlk_expand_scales(const mxlk_block_format *format, const mxlk_
       mxlk_expand_halves(packed + layout->d, count, scales);
     else
       memcpy(scales, packed + layout->d, (size_t)count * 4);
-    for (int i = 0; i < count; i++) integers[8 * columns + i] = packed[layout->minima + i];
+    const uint8_t *zeros = packed + layout->minima;
+    if (format->code_bits == 8)
+      for (int i = 0; i < count; i++) integers[8 * columns + i] = zeros[2 * i] + zeros[2 * i + 1];
+    else
+      for (int i = 0; i < count; i++) integers[8 * columns + i] = zeros[i];
   } else if (format->scheme == MXLK_SCHEME_SUPER16_MIN) {
     const uint8_t *bytes = packed + layout->scales;
     for (int i = 0; i < 16 * columns; i++) integers[i] = bytes[i] & 15;

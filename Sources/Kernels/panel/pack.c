@@ -39,11 +39,13 @@ mxlk_panel_layout mxlk_panel_layout_of(const mxlk_block_format *format, int64_t 
       break;
     case MXLK_SCHEME_GROUP:
       layout.minima = layout.scales;
-      layout.d = layout.minima + mxlk_group_count(format, k) * columns;
+      layout.d = layout.minima + mxlk_group_count(format, k) * columns * (format->code_bits == 8 ? 2 : 1);
       layout.bytes = layout.d + mxlk_group_count(format, k) * columns * format->scale_bytes;
       break;
   }
-  layout.bytes = (layout.bytes + 63) / 64 * 64;
+  /* Whole lines; where scales are so few that filling up a line would show, whole vectors. */
+  const int64_t unit = format->scheme == MXLK_SCHEME_GROUP && columns == 16 ? 32 : 64;
+  layout.bytes = (layout.bytes + unit - 1) / unit * unit;
   return layout;
 }
 

@@ -142,7 +142,9 @@ static inline mxlk_scale_counts mxlk_scale_counts_of(const mxlk_block_format *fo
     case MXLK_SCHEME_SUPER16_MIN: return (mxlk_scale_counts){.scales = 16, .halves = 2};
     case MXLK_SCHEME_BLOCK32_POWER: return (mxlk_scale_counts){.scales = (int)(k / 32)};
     case MXLK_SCHEME_SUPER32_SIX: return (mxlk_scale_counts){.scales = 6, .halves = 1};
-    case MXLK_SCHEME_GROUP: return (mxlk_scale_counts){.minima = groups, .groups = groups};
+    case MXLK_SCHEME_GROUP:
+      if (format->code_bits == 8) return (mxlk_scale_counts){.minimum_halves = groups, .groups = groups};
+      return (mxlk_scale_counts){.minima = groups, .groups = groups};
   }
   return (mxlk_scale_counts){0};
 }

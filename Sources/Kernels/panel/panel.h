@@ -14,7 +14,7 @@
  *   d        halves [b][output]; under BLOCK32_MIN the minima are halves too, behind them
  *   BLOCK32_POWER  no scales; d are bytes, mxlk_power says of what
  *   SUPER32_SIX    scales as stored, six bytes: [b / 2][output] low nibbles of two, then [b / 4][output] high bits of four
- *   GROUP    minima are the zeros [group][output], d the scales [group][output], halves or floats
+ *   GROUP    minima are the zeros [group][output], bytes, of 8 bits two bytes to be added; d the scales [group][output], halves or floats
  *
  * Expanded superblock, in a thread's cache while all rows of x pass over it:
  *

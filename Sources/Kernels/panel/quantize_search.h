@@ -369,22 +369,24 @@ MXLK_INLINE void quantize_super_min(const int blocks, const mxlk_block_format *f
   }
 }
 
-/* Round to nearest: the group's range, widened to hold 0, over 15, and the nearest zero. */
+/* Round to nearest: the group's range, widened to hold 0, over the largest code, and the nearest zero. */
 MXLK_INLINE void quantize_group(const mxlk_block_format *format, const float *values, int64_t k, mxlk_column *column) {
+  const float top = (float)((1 << format->code_bits) - 1);
   for (int64_t g = 0; g < k / format->group; g++) {
     float least = 0, most = 0;
     for (int64_t i = g * format->group; i < (g + 1) * format->group; i++) {
       least = values[i] < least ? values[i] : least;
       most = values[i] > most ? values[i] : most;
     }
-    float wanted = (most - least) / 15;
+    float wanted = (most - least) / top;
     uint32_t bits = format->scale_bytes == 2 ? half_of(wanted) : mxlk_bits_from_float(wanted);
     float scale = mxlk_group_scale(format, bits), inverse = inverse_of(scale);
-    float zero = nearest_code(-least * inverse, 0, 15);
+    float zero = nearest_code(-least * inverse, 0, top);
     column->group_scales[g] = bits;
     column->minima[g] = (uint8_t)zero;
+    column->m[g] = (uint16_t)zero;
     for (int64_t i = g * format->group; i < (g + 1) * format->group; i++)
-      column->codes[i] = (uint8_t)nearest_code(values[i] * inverse + zero, 0, 15);
+      column->codes[i] = (uint8_t)nearest_code(values[i] * inverse + zero, 0, top);
   }
 }
 

@@ -92,9 +92,9 @@ static mxl_status check_packed_sizes(const mxl_kernel_row *row, const mxl_encodi
                                      const mxlk_reason *reason) {
   size_t most = (size_t)row->panel_columns * MXL_SUPERBLOCK * MOST_WEIGHT_BYTES;
   size_t whole = row->packed_size(row, MXL_SUPERBLOCK);
-  if (whole == 0 || whole % 64 != 0 || whole > most)
+  if (whole == 0 || whole % 32 != 0 || whole > most)
     return mxlk_refuse(MXL_INVALID_FILE, reason,
-                       "\"%s\": packed_size(%d) is %zu, expected a multiple of 64, at most %zu", row->name,
+                       "\"%s\": packed_size(%d) is %zu, expected a multiple of 32, at most %zu", row->name,
                        MXL_SUPERBLOCK, whole, most);
   for (int64_t k = encoding->elements_per_block; k < MXL_SUPERBLOCK; k += encoding->elements_per_block) {
     size_t size = row->packed_size(row, k);

@@ -19,6 +19,7 @@ typedef uint8_t bytes __attribute__((vector_size(4 * lanes))); /* 4 consecutive 
 typedef uint16_t words __attribute__((vector_size(4 * lanes)));
 typedef uint8_t unsigned_bytes __attribute__((vector_size(lanes))); /* one an output */
 typedef int8_t signed_bytes __attribute__((vector_size(lanes)));
+typedef uint16_t unsigned_words __attribute__((vector_size(2 * lanes))); /* one an output */
 typedef _Float16 halves __attribute__((vector_size(2 * lanes)));
 
 /* Where a kernel's codes and scales come from. All but the pointers are constants at every call: whether the superblock is expanded or
@@ -87,6 +88,12 @@ MXLK_INLINE ints unsigned_bytes_at(const void *from) {
 
 MXLK_INLINE ints signed_bytes_at(const void *from) {
   signed_bytes value;
+  memcpy(&value, from, sizeof value);
+  return __builtin_convertvector(value, ints);
+}
+
+MXLK_INLINE ints unsigned_words_at(const void *from) {
+  unsigned_words value;
   memcpy(&value, from, sizeof value);
   return __builtin_convertvector(value, ints);
 }
@@ -223,7 +230,10 @@ MXLK_INLINE floats group_scales_at(const weights *w, int64_t g, int v) {
 
 MXLK_INLINE ints zeros_at(const weights *w, int64_t g, int v) {
   int64_t at = g * columns + lanes * v;
-  return w->packed ? unsigned_bytes_at(w->minima + at) : ints_at(w->minima + 4 * at);
+  if (!w->packed) return ints_at(w->minima + 4 * at);
+  if (w->code_bits != 8) return unsigned_bytes_at(w->minima + at);
+  ints two = unsigned_words_at(w->minima + 2 * at);
+  return (two & 255) + (two >> 8);
 }
 
 /* y = fma(t, alpha, y) */
@@ -326,24 +336,25 @@ MXLK_INLINE void super_centred(const int rows, const mxlk_scheme scheme, const w
     for (int v = 0; v < vectors; v++) finish(x + r, rounded(sums[r][v]) * d_at(w, 0, v), y + r * columns + lanes * v);
 }
 
-/* I begins at -zero S, S = sum of S_b << s_b over the group. */
+/* I begins at -zero S, S = sum of S_b << s_b over the group. Codes of 8 bits come centred, as AVX2 has them, and their zeros are moved too. */
 MXLK_INLINE void group(const int rows, const weights *w, const mxlk_activation *x, const row_words *words, int64_t k,
                        float *y) {
   floats t[tile_rows][vectors];
   for (int r = 0; r < rows; r++)
     for (int v = 0; v < vectors; v++) t[r][v] = (floats){};
   const int64_t blocks = w->group / 32;
+  const int centred = w->code_bits == 8;
   for (int64_t g = 0; g < k / w->group; g++) {
     ints sums[tile_rows][vectors];
     for (int r = 0; r < rows; r++) {
       int32_t sum = 0;
 #pragma clang loop vectorize(disable)
       for (int64_t b = g * blocks; b < (g + 1) * blocks; b++) sum += x[r].sums32[b];
-      for (int v = 0; v < vectors; v++) sums[r][v] = zeros_at(w, g, v) * -sum;
+      for (int v = 0; v < vectors; v++) sums[r][v] = (centred ? zeros_at(w, g, v) - 128 : zeros_at(w, g, v)) * -sum;
     }
     for (int64_t b = g * blocks; b < (g + 1) * blocks; b++) {
       ints i[tile_rows][vectors];
-      block_dots(rows, 0, w, x, words, b, i);
+      block_dots(rows, centred, w, x, words, b, i);
       for (int r = 0; r < rows; r++)
         for (int v = 0; v < vectors; v++) sums[r][v] += i[r][v];
     }
@@ -454,7 +465,11 @@ MXLK_INLINE void run_format(const int packed, const mxl_kernel_row *row, const m
     case MXLK_SCHEME_SUPER32_SIX:
       run_rows(MXLK_SCHEME_SUPER32_SIX, 8, packed ? packed_table : expanded_codes, row, tile);
       break;
-    case MXLK_SCHEME_GROUP: run_rows(MXLK_SCHEME_GROUP, 4, packed, row, tile); break;
+    case MXLK_SCHEME_GROUP:
+      if (format->code_bits == 2) run_rows(MXLK_SCHEME_GROUP, 2, packed, row, tile);
+      if (format->code_bits == 4) run_rows(MXLK_SCHEME_GROUP, 4, packed, row, tile);
+      if (format->code_bits == 8) run_rows(MXLK_SCHEME_GROUP, 8, packed, row, tile);
+      break;
   }
 }
 

@@ -59,18 +59,15 @@ private struct CheckpointLinear {
       guard let config = try quantizationConfig ?? weights.quantizationConfig() else {
         throw MaxLinearError(
           .invalidArgument,
-          "quantization_config: \(name) is GPTQ, and neither quantize_config.json nor config.json beside the checkpoint says how"
+          "quantization_config: \(name) is GPTQ or AWQ, and no quantize_config.json, quant_config.json or config.json beside it says how"
         )
       }
-      guard first.shape.count == 2, case let rows = first.shape[0].multipliedReportingOverflow(by: GPTQWeights.perWord),
-        !rows.overflow
-      else {
-        throw MaxLinearError(.invalidShape, "\(name).qweight: shape is \(first.shape), expected two dimensions")
-      }
+      try config.check()
+      let (inDim, outDim) = try GPTQShapes(config).dimensions(qweight: first.shape, argument: "\(name).qweight")
       self.config = config
       encoding = .gptq
       dtype = .uint8
-      shape = [first.shape[1], rows.partialValue]
+      shape = [outDim, inDim]
     } else {
       let weight = try Weight(first, name: "\(name).weight")
       guard weight.shape.count == 2 else {

@@ -105,35 +105,36 @@ def quantize(
 def quantize_gptq(
     array: Any, config: QuantizationConfig, scales: DType = DType.float16, *, threads: int | None = None
 ) -> dict[str, Array]:
-    """An array rounded to the nearest codes of GPTQ: with `sym`, zero is 8 and scale max |w| / 7.5 over a group, else both follow
-    from the range of w and 0. The same bytes on every CPU and any number of threads.
+    """An array rounded to the nearest codes of GPTQ or AWQ: with `sym`, zero is 2^(bits - 1) and scale max |w| / ((2^bits - 1) / 2) over
+    a group, else both follow from the range of w and 0. The same bytes on every CPU and any number of threads.
 
     Args:
-        array: (out_dim, in_dim), float32, float16 or bfloat16; in_dim a multiple of 8.
-        config: bits, group_size, sym and checkpoint_format of the result; desc_act is False.
+        array: (out_dim, in_dim), float32, float16 or bfloat16; dimensions as in `GPTQLinearV2`.
+        config: quant_method, bits, group_size, sym and checkpoint_format of the result; desc_act is False.
         scales: the dtype of the scales: float32, float16 or bfloat16.
         threads: the most to use.
 
     Returns:
-        What a GPTQ layer loads and a checkpoint holds: qweight, scales, qzeros and g_idx.
+        What a GPTQ layer loads and a checkpoint holds: qweight, scales, qzeros and, of GPTQ, g_idx.
 
     Raises:
         maxlinear.Error: a config that is not served, a shape that does not fit, a value that is not finite or too large
             (ValueError), a dtype (TypeError).
     """
     values = np.ascontiguousarray(as_array(array, "array"))
-    if values.ndim != 2 or 0 in values.shape or values.shape[1] % 8:
-        message = f"array: shape is {list(values.shape)}, expected [out_dim, in_dim], in_dim a multiple of 8"
+    if values.ndim != 2 or 0 in values.shape:
+        message = f"array: shape is {list(values.shape)}, expected [out_dim, in_dim]"
         raise ArgumentError("MXL_INVALID_SHAPE", message)
     outputs, columns = values.shape
     size = columns if config.group_size < 1 else config.group_size
     groups = -(-columns // size)
     state: dict[str, Array] = {
-        "qweight": np.empty((columns // 8, outputs), np.int32),
+        "qweight": np.empty(config._shape(columns, outputs), np.int32),
         "scales": np.empty((groups, outputs), scales.to_numpy()),
-        "qzeros": np.empty((groups, -(-outputs // 8)), np.int32),
-        "g_idx": (np.arange(columns) // size).astype(np.int32),
+        "qzeros": np.empty((groups, config._words(outputs)), np.int32),
     }
+    if config.quant_method != "awq":
+        state["g_idx"] = (np.arange(columns) // size).astype(np.int32)
     options = structs.QuantizeOptions(
         struct_size=ctypes.sizeof(structs.QuantizeOptions),
         threads=0 if threads is None else integer(threads, 32, "threads"),

@@ -82,15 +82,16 @@ for _name in ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q
 
 @dataclass(frozen=True)
 class QuantizationConfig:
-    """How a GPTQ checkpoint is quantized: the fields of its quantize_config.json.
+    """How a GPTQ or AWQ checkpoint is quantized: the fields of its quantize_config.json or quant_config.json.
 
     Attributes:
-        quant_method: "gptq".
-        bits: 4.
+        quant_method: "gptq" or "awq".
+        bits: 2, 3, 4 or 8; of AWQ 4.
         group_size: columns of x that share a scale; -1 for all of them.
         desc_act: groups are not of consecutive columns (act-order).
-        sym: all zeros are 8.
-        checkpoint_format: "gptq" (v1: qzeros hold zero - 1), "gptq_v2" (they hold zero), None for "gptq".
+        sym: all zeros are 2^(bits - 1). AWQ's are read as they are even so.
+        checkpoint_format: "gptq" (v1: qzeros hold zero - 1), "gptq_v2" (they hold zero), None for "gptq"; of AWQ its version,
+            "gemm" or None.
     """
 
     quant_method: str
@@ -99,6 +100,34 @@ class QuantizationConfig:
     desc_act: bool = False
     sym: bool = False
     checkpoint_format: str | None = None
+
+    def _run(self) -> tuple[int, int]:
+        """Codes that fill whole words, and these words."""
+        return (32, 3) if self.bits == 3 else (max(1, 32 // max(self.bits, 1)), 1)
+
+    def _words(self, codes: int) -> int:
+        """The words of so many codes side by side."""
+        together, words = self._run()
+        return -(-codes // together) * words
+
+    def _shape(self, in_dim: int, out_dim: int) -> tuple[int, int]:
+        """qweight's."""
+        return (in_dim, self._words(out_dim)) if self.quant_method == "awq" else (self._words(in_dim), out_dim)
+
+    def _dimensions(self, shape: tuple[int, ...], name: str) -> tuple[int, int]:
+        """in_dim and out_dim of a qweight's shape."""
+        together, words = self._run()
+        if len(shape) != 2:
+            message = f"{name}: shape is {list(shape)}, expected two dimensions"
+            raise ArgumentError("MXL_INVALID_SHAPE", message)
+        if self.quant_method == "awq":
+            return shape[0], shape[1] * together
+        if shape[0] % words:
+            message = (
+                f"{name}: shape is {list(shape)}, expected a multiple of 3 rows: 32 codes of 3 bits are three words"
+            )
+            raise ArgumentError("MXL_INVALID_SHAPE", message)
+        return shape[0] // words * together, shape[1]
 
     def _struct(self) -> structs.Quantization:
         return structs.Quantization(

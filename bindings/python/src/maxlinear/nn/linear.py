@@ -304,14 +304,14 @@ class QLinear(Linear):
 
 
 class GPTQLinearV2(LinearV2):
-    """y = x Wᵀ + b from a GPTQ checkpoint's tensors, w = scale · (code - zero), from a state dict.
+    """y = x Wᵀ + b from a GPTQ or AWQ checkpoint's tensors, w = scale · (code - zero), from a state dict.
 
-    Keys: "qweight", int32 (in_dim / 8, out_dim); "scales" (groups, out_dim), float16, bfloat16 or float32; "qzeros", int32 (groups,
-    out_dim / 8 rounded up), which may be absent with sym; "g_idx" or "perm_idx", int32 (in_dim), which may be absent without desc_act;
-    "bias". Groups that are no multiple of 32 columns compute in float32.
+    Keys: "qweight", int32 (bits in_dim / 32, out_dim), of AWQ (in_dim, out_dim / 8); "scales" (groups, out_dim), float16, bfloat16 or
+    float32; "qzeros", int32 (groups, bits out_dim / 32 rounded up), which may be absent with sym; "g_idx" or "perm_idx", int32
+    (in_dim), which may be absent without desc_act; "bias". Groups that are no multiple of 32 columns compute in float32.
 
     Args:
-        in_dim: a multiple of 8.
+        in_dim: whole words of qweight: of 4 bits a multiple of 8, of 2 16, of 3 32, of 8 4. AWQ takes any, and out_dim a multiple of 8.
         out_dim: at least 1.
         dtype: of the bias; `DType.uint8` leaves it float32.
         device: None or `DeviceRef.CPU()`.
@@ -373,7 +373,7 @@ class GPTQLinear(QLinear):
         else:
             self._make(weight, bias, None, None, 0, 0, quantization_config, perm_idx)
             shapes = {entry.name: entry.shape for entry in self.weights}
-            self._describe(shapes["qweight"])
+            self._describe(quantization_config, shapes["qweight"])
 
     def _from_checkpoint(self, weights: Weights, bias: Any, config: QuantizationConfig) -> None:
         tensors = {key: weights[key] for key in ("qweight", "scales", "qzeros", "g_idx", "perm_idx", "bias")}
@@ -381,19 +381,18 @@ class GPTQLinear(QLinear):
         if bias is not None:
             state["bias"] = bias
         shape = weights["qweight"].data().shape
-        if len(shape) != 2:
-            message = f"{weights.name}.qweight: shape is {list(shape)}, expected two dimensions"
-            raise ArgumentError("MXL_INVALID_SHAPE", message)
+        config._dimensions(shape, f"{weights.name}.qweight")
         dtype = DType.uint8
         if "bias" in state:
             kind = bias.data() if isinstance(bias, Weights) else state["bias"]
             kind = kind.data() if isinstance(kind, Weights) else kind
             dtype = kind.dtype if isinstance(kind, WeightData) else DType.from_numpy(as_array(kind, "bias").dtype)
         self._take(state, shape, dtype, config)
-        self._describe(shape)
+        self._describe(config, shape)
 
     def _take(self, state: dict[str, Any], qweight: tuple[int, ...], dtype: DType, config: QuantizationConfig) -> None:
-        layer = GPTQLinearV2(8 * qweight[0], qweight[1], dtype, None, "bias" in state, None, config)
+        in_dim, out_dim = config._dimensions(qweight, "qweight")
+        layer = GPTQLinearV2(in_dim, out_dim, dtype, None, "bias" in state, None, config)
         layer.load_state_dict(state)
         self._handle, self._owner = layer._handle, layer
         self._calls = threading.local()
@@ -403,10 +402,10 @@ class GPTQLinear(QLinear):
         dtype = DType.from_numpy(state["bias"].dtype) if "bias" in state else DType.uint8
         self._take(state, state["qweight"].shape, dtype, self.quantization_config)
 
-    def _describe(self, qweight: tuple[int, ...]) -> None:
-        self._rows = qweight[1]
+    def _describe(self, config: QuantizationConfig, qweight: tuple[int, ...]) -> None:
+        in_dim, self._rows = config._dimensions(qweight, "qweight")
         self.weight = Weight(
-            "weight", DType.uint8, (qweight[1], 8 * qweight[0]), quantization_encoding=QuantizationEncoding.GPTQ
+            "weight", DType.uint8, (self._rows, in_dim), quantization_encoding=QuantizationEncoding.GPTQ
         )
         self.bias = next((weight for weight in self.weights if weight.name == "bias"), None)
 

@@ -229,7 +229,7 @@ class MLPV2(Module):
         devices: the first is used; none means the CPU.
         has_bias: whether each of the three has a bias.
         activation_function: "silu", "gelu", "gelu_tanh", "relu", "tanh" or "sigmoid".
-        quantization_config: of GPTQ weights, with `QuantizationEncoding.GPTQ` and `LinearV2`.
+        quantization_config: of GPTQ or AWQ weights, with `QuantizationEncoding.GPTQ` and `LinearV2`.
 
     Raises:
         maxlinear.Error: an argument that does not fit (ValueError).
@@ -298,7 +298,8 @@ class MLPV2(Module):
             weights: the whole checkpoint.
             layer: its number.
             devices, activation_function: as in the constructor.
-            quantization_config: of GPTQ tensors; None for what quantize_config.json or config.json in the checkpoint's folder says.
+            quantization_config: of GPTQ or AWQ tensors; None for what quantize_config.json, quant_config.json or config.json in the
+                checkpoint's folder says.
 
         Raises:
             maxlinear.Error: no such layer (KeyError), shapes or encodings that do not fit (ValueError).
@@ -333,8 +334,9 @@ class MLPV2(Module):
         named = {weight.name: weight for weight in self.weights}
         if "gate_proj.qweight" in named:
             self.dtype, self.quantization_encoding = DType.uint8, QuantizationEncoding.GPTQ
-            words, self.feed_forward_length = named["gate_proj.qweight"].shape
-            self.hidden_dim = 8 * words
+            self.feed_forward_length = named["gate_proj.scales"].shape[1]
+            down = named.get("down_proj.scales")
+            self.hidden_dim = named["down_proj.weight"].shape[0] if down is None else down.shape[1]
         else:
             gate_weight = named["gate_proj.weight"]
             self.dtype = gate_weight.dtype
