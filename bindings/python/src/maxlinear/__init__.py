@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes as _ctypes
-import json as _json
 import os as _os
 from typing import Any as _Any
 
+from ._ffi.info import info as _info
 from ._ffi.library import library as _library
 from .blocks import Array, dequantize, quantize, quantize_gptq
 from .dtype import DType
@@ -70,10 +69,4 @@ def cpu_info() -> dict[str, _Any]:
 
     Raises ValueError (`maxlinear.Error`) when MAXLINEAR_ISA names no known CPU variant.
     """
-    error = _new_error()
-    length = _ctypes.c_size_t()
-    _check(_library.mxl_info(None, 0, _ctypes.byref(length), error), error)
-    text = _ctypes.create_string_buffer(length.value + 1)
-    _check(_library.mxl_info(text, len(text), _ctypes.byref(length), error), error)
-    result: dict[str, _Any] = _json.loads(text.value)
-    return result
+    return _info()

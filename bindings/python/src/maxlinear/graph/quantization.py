@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from .._ffi import structs
+from .._ffi.info import info
 from .._ffi.library import library
 from ..errors import check, integer, new_error
 
@@ -48,7 +49,7 @@ class QuantizationEncoding:
     @staticmethod
     def all() -> list[QuantizationEncoding]:
         """The encodings that store rows of blocks, which is all but GPTQ, in the order that the library registers them."""
-        blocks = [name for name, facts in _encodings().items() if facts["elements_per_block"] > 1]
+        blocks = [facts["name"] for facts in info()["encodings"] if facts["elements_per_block"] > 1]
         return [encoding for encoding in map(QuantizationEncoding, blocks) if encoding.is_gguf]
 
     @property
