@@ -1,24 +1,28 @@
 # maxlinear. `make demo` and `make test` do their whole set-up; a second run starts in seconds.
 
 PYTHON ?= python3
+PREFIX ?= /usr/local
+LIBDIR ?= lib
 BUILD := build
 VENV := $(BUILD)/venv
 LIBRARY := $(BUILD)/lib/libmaxlinear.so
 COMMAND := $(BUILD)/release/release/maxlinear-cli
 # Folders too: a file that went away leaves its mark there.
 SWIFT_SOURCES := $(shell find Sources include abi/libmaxlinear.map Package.swift)
-CLANG_FORMAT_FILES := $(shell git ls-files '*.c' '*.h' '*.cpp' ':!Tests/CTests/abi-v*')
+CLANG_FORMAT_FILES := $(shell git ls-files '*.c' '*.h' '*.cpp' '*.hpp' ':!Tests/CTests/abi-v*')
 
 export MAXLINEAR_LIBRARY := $(abspath $(LIBRARY))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-swift test-emulated test-python lib bench lint format abi abi-fixture clean
+.PHONY: help demo test test-swift test-emulated test-python test-sdist lib install uninstall wheel sdist bench lint format abi abi-fixture clean
 
 help:
 	@echo "make demo     a trained encoder in every encoding, and one MLP from four languages; MODEL=file.gguf for your own"
 	@echo "make test     all tests"
 	@echo "make lib      $(LIBRARY)"
+	@echo "make install  headers, library, command, pkg-config and CMake files below PREFIX (/usr/local); DESTDIR to stage; make uninstall"
+	@echo "make wheel    a Python wheel with all it needs in build/wheel; make sdist"
 	@echo "make bench    the speed table beside its peers; BENCH=--quick for a look, BENCH='--encodings Q4_K --m 1,32' for some of it"
 	@echo "make lint     formats, types and house rules"
 	@echo "make format   apply the formats"
@@ -38,20 +42,35 @@ test-swift: $(BUILD)/system.stamp
 test-emulated: $(BUILD)/system.stamp
 	scripts/test-emulated $(if $(EMULATE),always)
 
-test-python: $(LIBRARY) $(VENV)/demo.stamp $(VENV)/test.stamp $(BUILD)/compilers.stamp
+test-python: $(LIBRARY) $(COMMAND) $(VENV)/demo.stamp $(VENV)/test.stamp $(VENV)/package.stamp $(VENV)/lint.stamp $(BUILD)/compilers.stamp
 	PYTHONPATH=bindings/python/src $(VENV)/bin/python -m pytest -q bindings/python/tests Tests examples/python/tests
+
+test-sdist: $(VENV)/test.stamp $(VENV)/package.stamp
+	MAXLINEAR_TEST_SDIST=1 $(VENV)/bin/python -m pytest -q Tests/PackageTests/test_sdist.py
 
 lib: $(LIBRARY)
 
 $(LIBRARY): $(SWIFT_SOURCES) $(BUILD)/system.stamp
 	scripts/build-library $@
 
+install: $(LIBRARY) $(COMMAND)
+	PREFIX="$(PREFIX)" LIBDIR="$(LIBDIR)" DESTDIR="$(DESTDIR)" scripts/install-files $(LIBRARY) $(COMMAND)
+
+uninstall:
+	PREFIX="$(PREFIX)" LIBDIR="$(LIBDIR)" DESTDIR="$(DESTDIR)" scripts/install-files --uninstall
+
+wheel: $(LIBRARY) $(VENV)/package.stamp
+	scripts/build-wheel $(VENV)/bin/python $(BUILD)/wheel
+
+sdist: $(VENV)/package.stamp
+	$(VENV)/bin/python -m build --no-isolation --sdist --outdir $(BUILD)/wheel bindings/python
+
 bench: $(COMMAND) $(VENV)/bench.stamp $(BUILD)/compilers.stamp
 	PYTHON=$(PYTHON) Benchmarks/setup
 	$(VENV)/bin/python Benchmarks $(BENCH)
 
 $(COMMAND): $(SWIFT_SOURCES) $(BUILD)/system.stamp
-	scripts/swift $(BUILD)/release build -c release --product maxlinear-cli
+	scripts/swift $(BUILD)/release build -c release --static-swift-stdlib --product maxlinear-cli
 
 lint: $(VENV)/lint.stamp
 	swift format lint --strict --recursive Package.swift Sources Tests examples
@@ -98,6 +117,11 @@ $(VENV)/demo.stamp: examples/python/requirements.txt examples/python/requirement
 $(VENV)/test.stamp: scripts/requirements-test.txt scripts/requirements-test-no-deps.txt $(VENV)/bin/python
 	$(VENV)/bin/pip install -q -r $<
 	$(VENV)/bin/pip install -q --no-deps -r scripts/requirements-test-no-deps.txt
+	@touch $@
+
+$(VENV)/package.stamp: scripts/requirements-package.txt $(VENV)/bin/python
+	$(VENV)/bin/pip install -q -r $<
+	$(VENV)/bin/pip download -q --only-binary :all: -d $(BUILD)/wheelhouse numpy
 	@touch $@
 
 $(VENV)/bench.stamp: Benchmarks/requirements-plot.txt $(VENV)/bin/python

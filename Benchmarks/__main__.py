@@ -14,7 +14,7 @@ import plot
 import table
 from measure import Settings, measure
 from results import Results
-from runners import ENCODINGS, LAYERS, PEERS
+from runners import DEFAULT_ENCODINGS, ENCODINGS, LAYERS, PEERS
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -44,7 +44,9 @@ def arguments():
         prog="Benchmarks", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--layers", type=chosen(LAYERS), default=list(LAYERS))
-    parser.add_argument("--encodings", type=chosen(ENCODINGS), default=list(ENCODINGS))
+    parser.add_argument(
+        "--encodings", type=chosen(ENCODINGS), default=list(DEFAULT_ENCODINGS), help=f"of {', '.join(ENCODINGS)}"
+    )
     parser.add_argument("--m", type=sizes, default=[1, 4, 8, 16, 32, 128, 512], help="rows of x")
     parser.add_argument("--k", type=int, default=4096)
     parser.add_argument("--n", type=int, default=14336)

@@ -9,14 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, Queue
 
+from peers.formats import BLOCKS
+from peers.max_linear import SCALES as MAX_BLOCKS
 from peers.max_linear import environment as max_environment
 
 LAYERS = ("linear", "mlp")
-BLOCKS = ("Q4_0", "Q4_K", "Q5_K", "Q6_K", "Q8_0")
 GPTQ = ("GPTQ-sym", "GPTQ-asym", "GPTQ-act-order")
 ENCODINGS = ("f32", "bf16", *BLOCKS, *GPTQ)
+#: Those that are timed when none are named.
+DEFAULT_ENCODINGS = ("f32", "bf16", "Q4_0", "Q4_K", "Q5_K", "Q6_K", "Q8_0", *GPTQ)
 #: Bits of an encoded weight; of GPTQ, a float16 scale and, without symmetry, a zero for each 128.
-BITS = {"f32": 32, "bf16": 16, "Q4_0": 4.5, "Q4_K": 4.5, "Q5_K": 5.5, "Q6_K": 6.5625, "Q8_0": 8.5}
+BITS = {"f32": 32, "bf16": 16, **{name: 8 * size / elements for name, (_, elements, size) in BLOCKS.items()}}
 BITS |= {"GPTQ-sym": 4 + 16 / 128, "GPTQ-act-order": 4 + 16 / 128, "GPTQ-asym": 4 + 20 / 128}
 #: More than a last-level cache holds, in up to so many copies of a layer.
 ROTATED_BYTES = 256 << 20
@@ -63,7 +66,7 @@ class Peer:
 
 
 PEERS = {
-    "max": Peer("max_linear.py", "max", ("f32", "bf16", "Q4_0", "Q4_K", "Q6_K")),
+    "max": Peer("max_linear.py", "max", ("f32", "bf16", *MAX_BLOCKS)),
     "torch": Peer("torch_linear.py", "ref", ("f32", "bf16", *GPTQ)),
     "onnxruntime": Peer("onnxruntime_linear.py", "ref", GPTQ),
     "openvino": Peer("openvino_linear.py", "ref", GPTQ),

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-CODE = (".swift", ".c", ".h", ".cpp", ".py")
+CODE = (".swift", ".c", ".h", ".cpp", ".hpp", ".py")
 MOST_LINES = 500
 MOST_BINARY_BYTES = 512 << 10
 

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from serve import BLOCKS, bfloat16_bits, blocks, dense, generator, serve
+from formats import BLOCKS
+from serve import bfloat16_bits, dense, generator, serve
 
 #: ggml_type.
-TYPES = {"f32": 0, "Q4_0": 2, "Q8_0": 8, "Q4_K": 12, "Q5_K": 13, "Q6_K": 14, "bf16": 30}
+TYPES = {"f32": 0, "bf16": 30, **{name: kind for name, (kind, _, _) in BLOCKS.items()}}
+#: Whole blocks of any encoding.
+VALUES_ONCE = 1 << 16
 TENSORS_BYTES = 1 << 20
 
 folder = Path(os.environ["MAXLINEAR_BENCH_GGML"])
@@ -45,6 +48,9 @@ get_device = function(base, "ggml_backend_reg_dev_get", c_void_p, c_void_p, c_si
 get_address = function(base, "ggml_backend_reg_get_proc_address", c_void_p, c_void_p, c_char_p)
 supports = function(base, "ggml_backend_dev_supports_op", c_bool, c_void_p, c_void_p)
 buffer_type_name = function(base, "ggml_backend_buft_name", c_char_p, c_void_p)
+quantize = function(
+    base, "ggml_quantize_chunk", c_size_t, c_int, c_void_p, c_void_p, c_int64, c_int64, c_int64, c_void_p
+)
 version = function(base, "ggml_version", c_char_p)
 plain_buffer_type = function(cpu, "ggml_backend_cpu_buffer_type", c_void_p)
 registration = function(cpu, "ggml_backend_cpu_reg", c_void_p)
@@ -68,7 +74,12 @@ def buffer_types():
 
 def encoded(encoding, out_dim, in_dim):
     if encoding in BLOCKS:
-        return blocks(random, encoding, out_dim, in_dim)
+        # Some blocks of random values, over and over.
+        kind, elements, size = BLOCKS[encoding]
+        values = dense(random, 1, VALUES_ONCE)
+        once = np.empty(VALUES_ONCE // elements * size, np.uint8)
+        quantize(kind, values.ctypes.data, once.ctypes.data, 0, 1, VALUES_ONCE, None)
+        return np.resize(once, out_dim * (in_dim // elements) * size)
     values = dense(random, out_dim, in_dim)
     return values if encoding == "f32" else bfloat16_bits(values)
 

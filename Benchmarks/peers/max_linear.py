@@ -7,6 +7,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+#: The block encodings that it has, and where the float16 scales of a block are: it brings no quantizer.
+SCALES = {"Q4_0": [0], "Q4_K": [0, 2], "Q6_K": [208]}
+
 
 def environment(folder):
     """The variables with which MAX's wheel finds its compiler: those that the wheel's own command sets."""
@@ -30,6 +33,7 @@ def main():
     from max.nn import MLP, Linear
 
     import serve
+    from formats import BLOCKS
 
     random = serve.generator()
 
@@ -38,11 +42,15 @@ def main():
             return serve.dense(random, *shape)
         if encoding == "bf16":
             return WeightData(serve.bfloat16_bits(serve.dense(random, *shape)), name, DType.bfloat16, Shape(shape))
-        data = serve.blocks(random, encoding, *shape)
+        _, elements, size = BLOCKS[encoding]
+        blocks = random.integers(0, 256, (shape[0], shape[1] // elements, size), dtype=np.uint8)
+        for at in SCALES[encoding]:
+            blocks[:, :, at : at + 2] = np.array([0.01], np.float16).view(np.uint8)
+        data = blocks.reshape(shape[0], -1)
         return WeightData(data, name, DType.uint8, Shape(data.shape), QuantizationEncoding[encoding])
 
     def build(case):
-        quantization = QuantizationEncoding[case.encoding] if case.encoding in serve.BLOCKS else None
+        quantization = QuantizationEncoding[case.encoding] if case.encoding in SCALES else None
         dtype = {"f32": DType.float32, "bf16": DType.bfloat16}.get(case.encoding, DType.uint8)
         x_dtype = DType.bfloat16 if case.encoding == "bf16" else DType.float32
         session = InferenceSession()

@@ -12,14 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 
 GROUP = 128
-#: Elements and bytes of a block, and where its float16 scales are.
-BLOCKS = {
-    "Q4_0": (32, 18, [0]),
-    "Q4_K": (256, 144, [0, 2]),
-    "Q5_K": (256, 176, [0, 2]),
-    "Q6_K": (256, 210, [208]),
-    "Q8_0": (32, 34, [0]),
-}
 
 
 @dataclass(frozen=True)
@@ -59,15 +51,6 @@ def dense(random, out_dim, in_dim):
 
 def bfloat16_bits(values):
     return (values.view(np.uint32) >> 16).astype(np.uint16)
-
-
-def blocks(random, encoding, out_dim, in_dim):
-    """Random blocks with ordinary scales, uint8 (out_dim, row bytes)."""
-    elements, size, scales = BLOCKS[encoding]
-    data = random.integers(0, 256, (out_dim, in_dim // elements, size), dtype=np.uint8)
-    for at in scales:
-        data[:, :, at : at + 2] = np.array([0.01], np.float16).view(np.uint8)
-    return data.reshape(out_dim, -1)
 
 
 def measure(call, seconds):

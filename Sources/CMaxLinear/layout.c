@@ -44,6 +44,7 @@ FIELD(mxl_linear_v1_options, out_features, 32);
 FIELD(mxl_linear_v1_options, encoding, 40);
 FIELD(mxl_linear_v1_options, quantization, 48);
 FIELD(mxl_linear_v1_options, perm_idx, 56);
+FIELD(mxl_linear_v1_options, weight_scale, 64);
 
 FIELD(mxl_quantization, bits, 4);
 FIELD(mxl_quantization, group_size, 8);
@@ -74,6 +75,83 @@ FIELD(mxl_prepare_options, pack, 8);
 FIELD(mxl_prepare_options, threads, 12);
 FIELD(mxl_run_options, threads, 4);
 FIELD(mxl_run_options, accumulate, 8);
+
+/* plugin.h, version 1.0: what a plugin fills is at least this long. */
+FIELD(mxl_encoding, dtype, 4);
+FIELD(mxl_encoding, name, 8);
+FIELD(mxl_encoding, elements_per_block, 16);
+FIELD(mxl_encoding, block_size, 24);
+FIELD(mxl_encoding, dequantize, 32);
+FIELD(mxl_encoding, quantize, 40);
+FIELD(mxl_encoding, largest, 48);
+
+FIELD(mxl_source, clip, 4);
+FIELD(mxl_source, data, 8);
+FIELD(mxl_source, row_stride, 16);
+FIELD(mxl_source, in_dim, 24);
+FIELD(mxl_source, out_dim, 32);
+
+SIZE(mxl_int8_activation, 384);
+FIELD(mxl_int8_activation, lanes16, 256);
+FIELD(mxl_int8_activation, sums16, 320);
+FIELD(mxl_int8_activation, sums32, 352);
+FIELD(mxl_int8_activation, shifts, 368);
+FIELD(mxl_int8_activation, alpha, 376);
+
+FIELD(mxl_tile, rows, 4);
+FIELD(mxl_tile, x, 8);
+FIELD(mxl_tile, weights, 16);
+FIELD(mxl_tile, y, 24);
+FIELD(mxl_tile, k, 32);
+FIELD(mxl_tile, next, 40);
+FIELD(mxl_tile, next_bytes, 48);
+
+FIELD(mxl_kernel_row, op, 4);
+FIELD(mxl_kernel_row, compute, 8);
+FIELD(mxl_kernel_row, rank, 12);
+FIELD(mxl_kernel_row, cpu_features, 16);
+FIELD(mxl_kernel_row, name, 24);
+FIELD(mxl_kernel_row, encoding, 32);
+FIELD(mxl_kernel_row, tile_rows, 40);
+FIELD(mxl_kernel_row, panel_columns, 44);
+FIELD(mxl_kernel_row, packed_size, 48);
+FIELD(mxl_kernel_row, pack, 56);
+FIELD(mxl_kernel_row, unpack, 64);
+FIELD(mxl_kernel_row, run, 72);
+FIELD(mxl_kernel_row, expand, 80);
+FIELD(mxl_kernel_row, expanded_size, 88);
+FIELD(mxl_kernel_row, run_packed, 96);
+FIELD(mxl_kernel_row, context, 104);
+
+FIELD(mxl_communicator_kind, name, 8);
+FIELD(mxl_communicator_kind, create, 16);
+FIELD(mxl_communicator_kind, destroy, 24);
+FIELD(mxl_communicator_kind, rank, 32);
+FIELD(mxl_communicator_kind, size, 40);
+FIELD(mxl_communicator_kind, barrier, 48);
+FIELD(mxl_communicator_kind, broadcast, 56);
+FIELD(mxl_communicator_kind, allgather, 64);
+FIELD(mxl_communicator_kind, allreduce, 72);
+FIELD(mxl_communicator_kind, abort, 80);
+FIELD(mxl_communicator_kind, context, 88);
+
+FIELD(mxl_host, abi_major, 4);
+FIELD(mxl_host, abi_minor, 8);
+FIELD(mxl_host, library, 16);
+FIELD(mxl_host, allocate, 24);
+FIELD(mxl_host, free, 32);
+FIELD(mxl_host, log, 40);
+FIELD(mxl_host, parallel_for, 48);
+
+FIELD(mxl_plugin, abi_major, 4);
+FIELD(mxl_plugin, abi_minor, 8);
+FIELD(mxl_plugin, name, 16);
+FIELD(mxl_plugin, encodings, 24);
+FIELD(mxl_plugin, encoding_count, 32);
+FIELD(mxl_plugin, rows, 40);
+FIELD(mxl_plugin, row_count, 48);
+FIELD(mxl_plugin, communicators, 56);
+FIELD(mxl_plugin, communicator_count, 64);
 
 FIELD(mxl_memory, packed, 8);
 FIELD(mxl_memory, source, 16);

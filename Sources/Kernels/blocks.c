@@ -57,8 +57,12 @@ static void quantize_thread(void *context, const mxlk_team *team) {
   for (; begin < end; begin++) {
     piece p = piece_at(job, begin);
     float values[PIECE];
-    mxlk_convert(job->dtype, p.values, MXL_FLOAT32, values, p.count);
-    job->encoding->quantize(values, p.importance, p.count, p.blocks);
+    const float *from = values;
+    if (job->dtype == MXL_FLOAT32 && (uintptr_t)p.values % sizeof(float) == 0)
+      from = (const float *)p.values;
+    else
+      mxlk_convert(job->dtype, p.values, MXL_FLOAT32, values, p.count);
+    job->encoding->quantize(from, p.importance, p.count, p.blocks);
   }
 }
 

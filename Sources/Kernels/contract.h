@@ -1,7 +1,8 @@
 /* What a kernel may assume, and what it must keep. Read this before writing a row; include/maxlinear/plugin.h says what
  * each field means.
  *
- * Alignment    packed weights and the y accumulators begin at multiples of 64 bytes. x is aligned to its element.
+ * Alignment    packed weights and the y accumulators begin at multiples of 64 bytes; superblocks of a panel whose packed_size is no
+ *              multiple of 64 at multiples of 32. x is aligned to its element.
  *              The source of pack and the destination of unpack have any alignment, also of their rows.
  * Padding      the last panel of a matrix is padded with zero weights to panel_columns; run computes those columns
  *              like the others, and the loops drop them. Nothing else is padded: x has exactly rows * k elements,
@@ -27,7 +28,7 @@
 #define MXLK_INLINE static inline __attribute__((always_inline))
 
 /* The most panel_columns a row may have. */
-#define MXLK_MOST_PANEL_COLUMNS 64
+#define MXLK_MOST_PANEL_COLUMNS MXL_MOST_PANEL_COLUMNS
 
 /* bytes rounded up to a multiple of MXLK_ALIGNMENT. */
 static inline size_t mxlk_align_up(size_t bytes) {

@@ -66,11 +66,16 @@ static void pack_x(const mxlk_plan *p, const mxlk_x_form *x, const mxlk_team *te
   }
 }
 
-static void add_bias(const float *restrict from, const float *restrict bias, int64_t count, float *restrict to) {
-  for (int64_t i = 0; i < count; i++) to[i] = bias == NULL ? from[i] : from[i] + bias[i];
+/* A matrix's outputs from `column` on: the sums, their scales, the bias. */
+static void finish(const mxlk_linear_weights *weights, int64_t column, const float *restrict sums, int64_t count,
+                   float *restrict to) {
+  const float *scale = weights->scale == NULL ? NULL : weights->scale + column;
+  const float *bias = weights->bias == NULL ? NULL : weights->bias + column;
+  for (int64_t i = 0; i < count; i++) to[i] = scale == NULL ? sums[i] : sums[i] * scale[i];
+  for (int64_t i = 0; bias != NULL && i < count; i++) to[i] = to[i] + bias[i];
 }
 
-/* The outputs of one panel: bias, the gate, accumulation onto y, rounding to y's dtype. gates: NULL or the gate's accumulators. */
+/* The outputs of one panel: scale, bias, the gate, accumulation onto y, rounding to y's dtype. gates: NULL or the gate's accumulators. */
 static void store(const mxlk_plan *p, const mxlk_matrix *m, const float *accumulators, const float *gates,
                   int64_t first, int64_t count, int64_t panel) {
   const mxlk_task *task = m->task;
@@ -78,16 +83,14 @@ static void store(const mxlk_plan *p, const mxlk_matrix *m, const float *accumul
   uint64_t features = task->row->cpu_features;
   int64_t column = panel * task->panel_columns;
   int64_t valid = mxlk_least(m->out_dim - column, task->panel_columns);
-  const float *bias = m->weights->bias == NULL ? NULL : m->weights->bias + column;
-  const float *gate_bias = m->gate == NULL || m->gate->bias == NULL ? NULL : m->gate->bias + column;
   for (int64_t row = 0; row < count; row++) {
     int64_t offset =
         mxlk_rows_offset(&task->rows, task->rows.y_strides, p->chunk_begin + first + row) + m->column + column;
     char *y = (char *)job->y + offset * mxlk_element_bytes(job->y_dtype);
     float values[MXLK_MOST_PANEL_COLUMNS], other[MXLK_MOST_PANEL_COLUMNS];
-    add_bias(accumulators + row * task->panel_columns, bias, valid, values);
+    finish(m->weights, column, accumulators + row * task->panel_columns, valid, values);
     if (gates != NULL) {
-      add_bias(gates + row * task->panel_columns, gate_bias, valid, other);
+      finish(m->gate, column, gates + row * task->panel_columns, valid, other);
       mxlk_gate(features, job->activation, other, values, valid, values);
     }
     if (job->accumulate) {

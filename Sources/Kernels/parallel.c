@@ -93,12 +93,18 @@ static int32_t budget_take(int32_t wanted) {
 
 static void budget_return(int32_t granted) { atomic_fetch_sub_explicit(&running, granted, memory_order_relaxed); }
 
+/* Whether this thread runs a body now: a plugin's function may ask for threads inside one, and regions are never nested. */
+static _Thread_local int32_t in_body;
+
 /* One thread's part. Not inlined: the compiler must not move the body's arithmetic across the control word. The
  * exception flags that the body raises live in the same word, so they end here, too. */
 __attribute__((noinline)) static void run_body(mxlk_body body, void *context, const mxlk_team *team) {
   control_word before = control_read();
   control_write(CONTROL_DEFAULT);
+  int32_t outer = in_body;
+  in_body = 1;
   body(context, team);
+  in_body = outer;
   control_write(before);
 }
 
@@ -232,6 +238,10 @@ static int may_open(void) {
 }
 
 void mxlk_parallel(int32_t threads, mxlk_body body, void *context) {
+  if (in_body) {
+    body(context, &(mxlk_team){0, 1, NULL});
+    return;
+  }
   int32_t granted = budget_take(threads < 2 || may_open() ? threads : 1);
   if (granted > 1) {
     /* The runtime, too, must find nothing that traps. */

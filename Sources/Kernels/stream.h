@@ -10,7 +10,7 @@
  * the bytes after an atomic_thread_fence(memory_order_seq_cst) of this thread. */
 static inline void mxlk_stream(const char *restrict from, size_t bytes, char *restrict to) {
   typedef uint64_t vector __attribute__((vector_size(16)));
-  size_t whole = bytes / 64 * 64;
+  size_t whole = bytes / sizeof(vector) * sizeof(vector);
   for (size_t i = 0; i < whole; i += sizeof(vector)) {
     vector one;
     memcpy(&one, from + i, sizeof one);

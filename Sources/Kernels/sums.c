@@ -20,6 +20,7 @@ typedef struct store_job {
   const mxlk_linear_job *job;
   const float *values;
   int64_t columns;
+  const float *scale, *bias;
 } store_job;
 
 static void store_thread(void *context, const mxlk_team *team) {
@@ -36,6 +37,8 @@ static void store_thread(void *context, const mxlk_team *team) {
       char *at = y + done * mxlk_element_bytes(job->y_dtype);
       float values[256], before[256];
       memcpy(values, from + done, (size_t)count * 4);
+      for (int64_t i = 0; s->scale != NULL && i < count; i++) values[i] = values[i] * s->scale[done + i];
+      for (int64_t i = 0; s->bias != NULL && i < count; i++) values[i] = values[i] + s->bias[done + i];
       if (job->accumulate) {
         mxlk_floats_load(0, job->y_dtype, at, count, before);
         for (int64_t i = 0; i < count; i++) values[i] = before[i] + values[i];
@@ -45,8 +48,9 @@ static void store_thread(void *context, const mxlk_team *team) {
   }
 }
 
-void mxlk_store_rows(const mxlk_linear_job *job, const void *values, int64_t columns) {
-  store_job s = {job, values, columns};
+void mxlk_store_rows(const mxlk_linear_job *job, const void *values, int64_t columns, const float *scale,
+                     const float *bias) {
+  store_job s = {job, values, columns, scale, bias};
   int64_t worth = mxlk_rows_count(&job->rows) * columns >> 16;
   mxlk_parallel(worth < job->threads ? (worth < 1 ? 1 : (int32_t)worth) : job->threads, store_thread, &s);
 }

@@ -64,11 +64,13 @@ open class DistributedMLP: MLPV2 {
   private func divide() throws {
     let count = devices.count
     func isEncoded(_ layer: Layer) -> Bool { (layer as? LinearV2)?.weight.quantizationEncoding != nil }
-    let unit = isEncoded(gateProjection) || isEncoded(upProjection) ? GPTQWeights.perWord : 1
+    func unit(_ layer: Layer) -> Int { max(isEncoded(layer) ? 8 : 1, (layer as? LinearV2)?.shardUnit ?? 1) }
+    let hiddenUnit = max(unit(gateProjection), unit(upProjection))
     let hidden = try Sharding(
-      feedForwardLength, unit: isEncoded(downProjection) ? 256 : unit, devices: count, argument: "feed_forward_length")
+      feedForwardLength, unit: isEncoded(downProjection) ? 256 : hiddenUnit, devices: count,
+      argument: "feed_forward_length")
     let output = try Sharding(
-      hiddenDim, unit: isEncoded(downProjection) ? GPTQWeights.perWord : 1, devices: count, argument: "hidden_dim")
+      hiddenDim, unit: unit(downProjection), devices: count, argument: "hidden_dim")
     for layer in [gateProjection, upProjection] { (layer as? LinearV2)?.outputShards = hidden.ranges }
     if reduce {
       (downProjection as? LinearV2)?.inputShards = hidden.ranges

@@ -2,8 +2,8 @@
 ///
 ///     let layer = try GPTQLinear(weights: weights.path("model.layers.0.mlp.up_proj"), quantizationConfig: config)
 ///
-/// The weight is a checkpoint's prefix of "qweight", "scales", "qzeros" and "g_idx", or one uint8 tensor as MAX builds it: [inDim / 2 + 2 groups,
-/// outDim], qweight's bytes, then those of float16 scales, with zeros of 8. Everything else is as in ``GPTQLinearV2``.
+/// The weight is a checkpoint's prefix of "qweight", "scales", "qzeros" and "g_idx", or one uint8 tensor as MAX builds it of 4 bits: [inDim / 2 +
+/// 2 groups, outDim], qweight's bytes, then those of float16 scales, with zeros of 8. Everything else is as in ``GPTQLinearV2``.
 open class GPTQLinear: QLinear {
   public final let quantizationConfig: QuantizationConfig
   final let tensors: GPTQWeights
@@ -25,7 +25,7 @@ open class GPTQLinear: QLinear {
       throw MaxLinearError(.notLoaded, "weight: has no contents")
     }
     var state = try Self.parts(of: data, config: quantizationConfig)
-    let inDim = (state["qweight"]?.shape.first ?? 0) * GPTQWeights.perWord
+    let inDim = 8 * (state["qweight"]?.shape.first ?? 0)
     if var order = try permIdx?.makeWeight(named: "perm_idx").data() {
       order.name = "perm_idx"
       state.entries.append(order)
@@ -49,14 +49,10 @@ open class GPTQLinear: QLinear {
     quantizationConfig: QuantizationConfig
   ) throws {
     try Self.check(quantizationEncoding)
-    let shape = try weights.path("qweight").data().shape
-    guard shape.count == 2 else {
-      throw MaxLinearError(.invalidShape, "\(weights.name).qweight: shape is \(shape), expected two dimensions")
-    }
-    let rows = shape[0].multipliedReportingOverflow(by: GPTQWeights.perWord)
-    guard !rows.overflow else { throw MaxLinearError(.invalidShape, "\(weights.name).qweight: shape is \(shape)") }
-    tensors = try GPTQWeights(
-      inDim: rows.partialValue, outDim: shape[1], config: quantizationConfig, device: .cpu())
+    try quantizationConfig.check()
+    let (inDim, outDim) = try GPTQShapes(quantizationConfig).dimensions(
+      qweight: weights.path("qweight").data().shape, argument: "\(weights.name).qweight")
+    tensors = try GPTQWeights(inDim: inDim, outDim: outDim, config: quantizationConfig, device: .cpu())
     var state = StateDict()
     for weight in tensors.all where weights.path(weight.name).exists() {
       var data = try weights.path(weight.name).data()
@@ -81,6 +77,12 @@ open class GPTQLinear: QLinear {
   /// qweight and scales of MAX's one tensor, as views of it.
   private static func parts(of data: WeightData, config: QuantizationConfig) throws -> StateDict {
     try config.check()
+    guard config.bits == 4, !config.isAWQ else {
+      throw MaxLinearError(
+        .unsupported,
+        "weight: one tensor as MAX builds it is GPTQ of 4 bits, expected the checkpoint's prefix for \(config.quantMethod) of \(config.bits)"
+      )
+    }
     guard data.dtype == .uint8, data.shape.count == 2, data.tensor.isContiguous, data.encoding == nil else {
       throw MaxLinearError(
         .invalidShape,
@@ -107,7 +109,7 @@ open class GPTQLinear: QLinear {
       return WeightData(name: name, tensor: tensor, storage: data.storage)
     }
     return StateDict([
-      try view("qweight", 0, .int32, [inDim / GPTQWeights.perWord, outDim]),
+      try view("qweight", 0, .int32, [inDim / 8, outDim]),
       try view("scales", inDim / 2 * outDim, .float16, [groups, outDim]),
     ])
   }

@@ -1,4 +1,4 @@
-/// y = x Wᵀ + b from a GPTQ checkpoint's tensors, w = scale · (code − zero), with the tensors from a state dict.
+/// y = x Wᵀ + b from a GPTQ or AWQ checkpoint's tensors, w = scale · (code − zero), with the tensors from a state dict.
 ///
 ///     let layer = try GPTQLinearV2(
 ///       inDim: 4096, outDim: 11008, dtype: .float16, quantizationConfig: QuantizationConfig(bits: 4, groupSize: 128))
@@ -6,8 +6,8 @@
 ///     let y = try layer(x)
 ///
 /// Keys: "qweight", "scales", "qzeros" (may be absent where sym), "g_idx" or "perm_idx" (may be absent without act-order), "bias" where there is
-/// one. Their shapes and dtypes are in ``GPTQWeights``'s documentation and docs/NUMERICS.md; 4 bits, any group size that is at least 1, ragged
-/// last groups, -1 for one group.
+/// one. Their shapes and dtypes are in ``GPTQWeights``'s documentation and docs/NUMERICS.md; 2, 3, 4 or 8 bits, any group size that is at
+/// least 1, ragged last groups, -1 for one group. A `quantizationConfig` of quantMethod "awq" makes it AWQ's, of 4 bits.
 ///
 /// Activations are quantized to 8 bits on the way; prepare with compute `.float32` to keep them in float32. Groups that are no multiple of 32
 /// columns always compute in float32. Everything else is as in ``LinearV2``.
@@ -18,7 +18,7 @@ open class GPTQLinearV2: LinearV2 {
   /// A layer without contents.
   ///
   /// - Parameters:
-  ///   - inDim: K, a multiple of 8.
+  ///   - inDim: K: whole words of qweight, a multiple of 8 for 4 bits, 16 for 2, 32 for 3 and 4 for 8; AWQ takes any, and outDim a multiple of 8.
   ///   - dtype: of the bias: float32, float16 or bfloat16; uint8 leaves it float32. The tensors have dtypes of their own.
   ///   - quantizationEncoding: nil or `.gptq`.
   ///   - quantizationConfig: how the checkpoint is quantized.
@@ -34,7 +34,7 @@ open class GPTQLinearV2: LinearV2 {
     let device = device ?? .cpu()
     try device.check("device")
     let biasDType = dtype == .uint8 ? .float32 : dtype
-    try LinearRules.checkDense(biasDType, argument: "dtype")
+    try LinearRules.checkFloat(biasDType, argument: "dtype")
     let tensors = try GPTQWeights(inDim: inDim, outDim: outDim, config: quantizationConfig, device: device)
     let bias = hasBias ? try Weight(name: "bias", dtype: biasDType, shape: [outDim], device: device) : nil
     self.tensors = tensors
@@ -52,6 +52,8 @@ open class GPTQLinearV2: LinearV2 {
       weight: try tensors.description(), bias: bias.map(Weight.init(sharing:)), clipWeight: nil, device: device)
     if let prepared { restore(prepared) }
   }
+
+  override var shardUnit: Int { GPTQShapes(quantizationConfig).shardUnit }
 
   open override var weights: [Weight] { tensors.all + (bias.map { [$0] } ?? []) }
 

@@ -2,6 +2,7 @@
 indirect enum JSONText {
   case string(String)
   case integer(Int)
+  case bool(Bool)
   case array([JSONText])
   case object([(String, JSONText)])
 
@@ -9,6 +10,7 @@ indirect enum JSONText {
     switch self {
     case .string(let value): Self.quoted(value)
     case .integer(let value): String(value)
+    case .bool(let value): value ? "true" : "false"
     case .array(let values): "[" + values.map(\.text).joined(separator: ", ") + "]"
     case .object(let members):
       "{" + members.map { "\(Self.quoted($0.0)): \($0.1.text)" }.joined(separator: ", ") + "}"

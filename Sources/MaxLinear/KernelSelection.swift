@@ -22,6 +22,13 @@ enum KernelSelection {
     return features
   }
 
+  /// What `.automatic` means: int8 where the encoding has rows for it, which then run on every CPU; else float32.
+  /// nil is a dense weight.
+  static func automaticCompute(encoding: String?) -> Compute {
+    let operation = Int32(MXL_OP_LINEAR.rawValue)
+    return mxlk_row_find(operation, encoding, Compute.int8.rawValue, 0) != nil ? .int8 : .float32
+  }
+
   /// The row of highest rank that these CPU features can run. Throws `.unsupported` when no row computes this.
   static func row(
     operation: mxl_op, encoding: String, compute: Compute, features: UInt64, argument: String

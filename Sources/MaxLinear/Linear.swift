@@ -4,6 +4,8 @@
 ///     let y = try layer(x)
 ///
 /// - W is (outDim, inDim), b is (outDim) or nil: float32, float16 or bfloat16. Encoded weights are a ``QLinear``.
+/// - W may be float8 too, E4M3 or E5M2, with a scale of the tensor ([] or [1]) or one a row ([outDim] or [outDim, 1]), finite:
+///   y = (x Wᵀ) · scale + b; none means 1.
 /// - x is (..., inDim), of one of these dtypes and any rank from 1; y is (..., outDim), of x's dtype. The bits of a row of y do not depend
 ///   on the other rows, on the number of threads, or on the CPU.
 ///
@@ -16,16 +18,22 @@ open class Linear: Layer {
   public final var weight: Weight { didSet { parametersChanged() } }
   /// (outDim), or nil. Assigning makes the next call prepare anew.
   public final var bias: Weight? { didSet { parametersChanged() } }
+  /// Of a float8 weight, or nil for 1. Assigning makes the next call prepare anew.
+  public final var weightScale: Weight? { didSet { parametersChanged() } }
 
   /// A layer of a weight and a bias: a `Tensor` (copied), a `WeightData` (kept as its storage says), a `Weight`, or the
-  /// `WeightsPath` of a checkpoint's tensor (mapped).
+  /// `WeightsPath` of a checkpoint's tensor (mapped). Without a `weightScale`, a path to a float8 weight takes the checkpoint's beside it.
   ///
   /// - Throws: `.invalidShape`, `.invalidDType`, `.unsupported` for parameters that do not fit together or that no
   ///   kernel takes, `.missingKey` for a path that leads nowhere, `.outOfMemory`.
-  public init(weight: any WeightConvertible, bias: (any WeightConvertible)? = nil) throws {
+  public init(
+    weight: any WeightConvertible, bias: (any WeightConvertible)? = nil, weightScale: (any WeightConvertible)? = nil
+  ) throws {
     self.weight = try weight.makeWeight(named: "weight")
     self.bias = try bias?.makeWeight(named: "bias")
-    try LinearRules.check(weight: self.weight, bias: self.bias, clip: nil)
+    self.weightScale = try (weightScale ?? weight.scaleBeside())?.makeWeight(named: "weight_scale")
+    try LinearRules.check(weight: self.weight, bias: self.bias, scale: self.weightScale, clip: nil)
+    try WeightScale.checkFinite(self.weightScale)
   }
 
   /// Of a weight that a subclass has checked.
@@ -69,7 +77,7 @@ open class Linear: Layer {
     let layer =
       isEncoded
       ? try QLinear(weight: weight, bias: bias, quantizationEncoding: quantizationEncoding)
-      : try Linear(weight: weight, bias: bias)
+      : try Linear(weight: weight, bias: bias, weightScale: weights.scaleBeside())
     if !isEncoded { try layer.check(dtype: dtype, encoding: nil) }
     try layer.check(inFeatures: inFeatures, outFeatures: outFeatures)
     return layer
@@ -80,17 +88,20 @@ open class Linear: Layer {
   /// N.
   public final var outDim: Int { weight.shape.first ?? 0 }
 
-  open override var weights: [Weight] { [weight] + (bias.map { [$0] } ?? []) }
+  open override var weights: [Weight] {
+    [weight] + (bias.map { [$0] } ?? []) + (weightScale.map { [$0] } ?? [])
+  }
 
   package override func sharingContents() throws(MaxLinearError) -> Layer? {
     guard type(of: self) == Linear.self || type(of: self) == QLinear.self else { return nil }
     return LinearV2(
-      weight: Weight(sharing: weight), bias: bias.map(Weight.init(sharing:)), clipWeight: nil, device: weight.device,
+      weight: Weight(sharing: weight), bias: bias.map(Weight.init(sharing:)),
+      weightScale: weightScale.map(Weight.init(sharing:)), clipWeight: nil, device: weight.device,
       prepared: currentPreparedLayer)
   }
 
   override func prepare(_ options: PrepareOptions) throws(MaxLinearError) -> Preparation {
-    try Preparation(weight: weight, bias: bias, clip: nil, options: options)
+    try Preparation(weight: weight, bias: bias, scale: weightScale, clip: nil, options: options)
   }
 
   /// Throws `.invalidDType` unless the weight has this dtype and this encoding.

@@ -5,6 +5,13 @@ enum LinearRules {
     guard dtype.denseEncodingName != nil else { throw unsupportedDType(argument, dtype) }
   }
 
+  /// Throws `.unsupported` unless it is a dtype of values that are converted.
+  static func checkFloat(_ dtype: DType, argument: String) throws(MaxLinearError) {
+    guard dtype.isFloat else {
+      throw MaxLinearError(.unsupported, "\(argument): is \(dtype.name), expected float32, float16 or bfloat16")
+    }
+  }
+
   static func unsupportedDType(_ argument: String, _ dtype: DType) -> MaxLinearError {
     let supported = DType.denseWeights.map(\.name).joined(separator: ", ")
     return MaxLinearError(
@@ -19,7 +26,7 @@ enum LinearRules {
   }
 
   /// Throws `.invalidArgument` unless the clip is finite and above 0, `.unsupported` when the weight is encoded.
-  static func check(clip: Float?, encoding: QuantizationEncoding?) throws(MaxLinearError) {
+  static func check(clip: Float?, encoding: QuantizationEncoding?, dtype: DType? = nil) throws(MaxLinearError) {
     guard let clip else { return }
     guard clip.isFinite, clip > 0 else {
       throw MaxLinearError(
@@ -29,10 +36,13 @@ enum LinearRules {
     guard encoding == nil else {
       throw MaxLinearError(.unsupported, "clip_weight: encoded weights cannot be clipped, expected none")
     }
+    guard dtype?.isFloat8 != true else {
+      throw MaxLinearError(.unsupported, "clip_weight: float8 weights cannot be clipped, expected none")
+    }
   }
 
-  /// Throws unless weight is (out_dim, in_dim) and bias, when there is one, (out_dim) of the same dtype, on the CPU.
-  static func check(weight: Weight, bias: Weight?, clip: Float?) throws(MaxLinearError) {
+  /// Throws unless weight is (out_dim, in_dim), bias, when there is one, (out_dim), and scale one of float8 weights.
+  static func check(weight: Weight, bias: Weight?, scale: Weight? = nil, clip: Float?) throws(MaxLinearError) {
     guard weight.shape.count == 2 else {
       throw MaxLinearError(.invalidShape, "\(weight.name): shape is \(weight.shape), expected [out_dim, in_dim]")
     }
@@ -41,7 +51,8 @@ enum LinearRules {
         .invalidShape, "\(weight.name): shape is \(weight.shape), expected dimensions of 1 or more")
     }
     if weight.quantizationEncoding == nil { try checkDense(weight.dtype, argument: weight.name) }
-    try check(clip: clip, encoding: weight.quantizationEncoding)
+    try check(clip: clip, encoding: weight.quantizationEncoding, dtype: weight.dtype)
+    if let scale { try WeightScale.check(scale, of: weight) }
     if let bias { try check(bias: bias, outDim: weight.shape[0]) }
   }
 
@@ -50,8 +61,8 @@ enum LinearRules {
     guard bias.shape == [outDim] else {
       throw MaxLinearError(.invalidShape, "\(bias.name): shape is \(bias.shape), expected [\(outDim)]")
     }
-    guard bias.quantizationEncoding == nil, DType.denseWeights.contains(bias.dtype) else {
-      let expected = DType.denseWeights.map(\.name).joined(separator: ", ")
+    guard bias.quantizationEncoding == nil, bias.dtype.isFloat else {
+      let expected = DType.floats.map(\.name).joined(separator: ", ")
       throw MaxLinearError(.invalidDType, "\(bias.name): dtype is \(bias.dtype.name), expected one of \(expected)")
     }
   }

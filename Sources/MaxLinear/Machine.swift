@@ -41,6 +41,10 @@ public struct Machine: Sendable {
   public let threads: Int
   public let defaultThreads: Int
   public let encodings: [Encoding]
+  /// Plugin zero, which is built in, and those loaded since.
+  public let plugins: [Plugin]
+  /// What `MAXLINEAR_PLUGIN_PATH` names and could not be loaded.
+  public let pluginFailures: [Plugin.Failure]
 
   /// This machine, under the MAXLINEAR_ISA of this moment. Throws `.unsupported` when that names no known CPU variant.
   public static func current() throws -> Machine { try Machine() }
@@ -67,6 +71,8 @@ public struct Machine: Sendable {
     encodings = (0..<mxlk_encoding_count()).compactMap { mxlk_encoding_at($0) }.map {
       Encoding($0.pointee, features: allowed)
     }
+    plugins = Plugin.loaded
+    pluginFailures = Plugin.failures
   }
 
   /// The names that MAXLINEAR_ISA may have, from weakest to strongest.
@@ -103,6 +109,8 @@ public struct Machine: Sendable {
       ("threads", .integer(threads)),
       ("default_threads", .integer(defaultThreads)),
       ("encodings", .array(encodings.map(\.json))),
+      ("plugins", .array(plugins.map(\.json))),
+      ("plugin_failures", .array(pluginFailures.map(\.json))),
     ]).text
   }
 }

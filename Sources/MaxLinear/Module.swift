@@ -107,6 +107,10 @@ open class Module {
     for (key, weight) in named {
       let data = source.data(forKey: key)
       guard data != nil || weight.isOptional else { throw source.missing(key) }
+      if let unserved = weight.unserved, let other = source.data(forKey: key + unserved.suffix) {
+        throw MaxLinearError(
+          .unsupported, "\(source.fullName(key))\(unserved.suffix): shape is \(other.shape): \(unserved.reason)")
+      }
       found.append(data)
     }
     if options.strict { try checkNoOthers(source, named.map(\.key)) }

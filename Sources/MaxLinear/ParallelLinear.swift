@@ -21,7 +21,7 @@ open class ColumnParallelLinear: Layer {
       inDim: inDim, outDim: outDim, dtype: dtype, hasBias: hasBias, quantizationEncoding: quantizationEncoding,
       name: name,
       clipWeight: clipWeight, quantizationConfig: quantizationConfig)
-    let unit = quantizationEncoding == .gptq ? GPTQWeights.perWord : 1
+    let unit = linear.shardUnit
     shards = try Sharding(outDim, unit: unit, devices: self.devices.count, argument: "out_dim").ranges
     linear.outputShards = shards
     super.init()

@@ -1,6 +1,7 @@
 /// What kind of arithmetic a prepared layer uses.
 public enum Compute: Int32, Sendable {
-  /// int8 for encoded weights; float32 for dense ones, or bfloat16 arithmetic where weights and x are both bfloat16.
+  /// int8 for encoded weights, float32 where a plugin brings no rows for it; float32 for dense ones, or bfloat16 arithmetic where weights and x
+  /// are both bfloat16.
   case automatic = 0
   /// float32 activations, float32 accumulation.
   case float32 = 1

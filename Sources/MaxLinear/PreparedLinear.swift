@@ -9,17 +9,20 @@ final class PreparedLinear: PreparedComputation, @unchecked Sendable {
   let weights: UnsafeMutableBufferPointer<mxlk_linear_weights>
   let outDim: Int
   private let compute: Compute
-  private let isDense: Bool
+  /// What `.automatic` meant when this was prepared.
+  private let automatic: Compute
   /// What `weights` points into.
   private let packed: (any PackedPanels)?
   private let source: WeightData?
   private let packedBias: PackedBias?
+  private let packedScale: PackedScale?
 
   /// A prepared layer, and what the weights hold from now on.
   struct Result {
     let layer: PreparedLinear
     let weightContents: WeightContents
     let biasContents: WeightContents?
+    let scaleContents: WeightContents?
   }
 
   /// Picks a row that the CPU features can run, and packs for it. Changes nothing but the residency of mapped pages.
@@ -28,14 +31,16 @@ final class PreparedLinear: PreparedComputation, @unchecked Sendable {
   /// - Throws: `.notLoaded`; `.unsupported` for an encoding or compute that no row has; `.invalidArgument`,
   ///   `.invalidShape`, `.invalidDType` for parameters that do not fit together; `.outOfMemory`.
   static func prepare(
-    weight: Weight, bias: Weight?, clip: Float?, options: PrepareOptions, features: UInt64, shards: [Range<Int>]? = nil
+    weight: Weight, bias: Weight?, scale: Weight? = nil, clip: Float?, options: PrepareOptions, features: UInt64,
+    shards: [Range<Int>]? = nil
   ) throws(MaxLinearError) -> Result {
-    try LinearRules.check(weight: weight, bias: bias, clip: clip)
+    try LinearRules.check(weight: weight, bias: bias, scale: scale, clip: clip)
     guard let encoding = weight.quantizationEncoding?.name ?? weight.dtype.denseEncodingName else {
       throw LinearRules.unsupportedDType(weight.name, weight.dtype)
     }
     let isDense = weight.quantizationEncoding == nil
-    let compute = options.compute == .automatic ? (isDense ? .float32 : .int8) : options.compute
+    let automatic = KernelSelection.automaticCompute(encoding: isDense ? nil : encoding)
+    let compute = options.compute == .automatic ? automatic : options.compute
     guard compute == .float32 || !isDense else {
       throw MaxLinearError(.unsupported, "compute: is \(compute), which needs encoded weights; dense ones use float32")
     }
@@ -44,6 +49,7 @@ final class PreparedLinear: PreparedComputation, @unchecked Sendable {
       operation: MXL_OP_LINEAR, encoding: encoding, compute: compute, features: features, argument: weight.name)
     let source = try weight.source()
     let packedBias = try bias.map { bias throws(MaxLinearError) in try PackedBias(bias.source(), name: bias.name) }
+    let packedScale = try Weight.packed(scale: scale, outDim: weight.shape[0])
     let shards = shards ?? [0..<weight.shape[0]]
     var packedMatrix: PackedMatrix?
     if options.packing != .never {
@@ -56,22 +62,24 @@ final class PreparedLinear: PreparedComputation, @unchecked Sendable {
       ? mxlk_row_find_compatible(row, Int32(MXL_COMPUTE_BFLOAT16.rawValue), features) : nil
     let layer = PreparedLinear(
       row: row, bfloat16Row: bfloat16Row, inDim: weight.shape[1], shards: shards, clip: clip,
-      compute: compute, isDense: isDense, packed: packedMatrix, source: source, packedBias: packedBias)
+      compute: compute, automatic: automatic, packed: packedMatrix, source: source, packedBias: packedBias,
+      packedScale: packedScale)
     return Result(
       layer: layer, weightContents: restorable.map { .prepared($0) } ?? .source(source),
-      biasContents: packedBias.map { .prepared($0) })
+      biasContents: packedBias.map { .prepared($0) }, scaleContents: packedScale.map { .prepared($0) })
   }
 
   init(
     row: UnsafePointer<mxl_kernel_row>, bfloat16Row: UnsafePointer<mxl_kernel_row>?, inDim: Int, shards: [Range<Int>],
-    clip: Float?, compute: Compute, isDense: Bool, packed: (any PackedPanels)?, source: WeightData,
-    packedBias: PackedBias?
+    clip: Float?, compute: Compute, automatic: Compute, packed: (any PackedPanels)?, source: WeightData,
+    packedBias: PackedBias?, packedScale: PackedScale? = nil
   ) {
     self.packed = packed
     self.source = packed == nil ? source : nil
     self.packedBias = packedBias
+    self.packedScale = packedScale
     self.compute = compute
-    self.isDense = isDense
+    self.automatic = automatic
     outDim = shards.reduce(0) { $0 + $1.count }
     let held = packed == nil ? source : nil
     weights = .allocate(capacity: shards.count)
@@ -81,7 +89,7 @@ final class PreparedLinear: PreparedComputation, @unchecked Sendable {
           row: row, bfloat16_row: bfloat16Row,
           source: mxl_source(held, inDim: inDim, outputs: outputs, clip: clip),
           packed: packed?.pointer(shard: index), bias: packedBias?.pointer.map { $0 + outputs.lowerBound },
-          columns: packed?.columns)
+          columns: packed?.columns, scale: packedScale?.pointer.map { $0 + outputs.lowerBound })
       })
   }
 
@@ -96,10 +104,12 @@ final class PreparedLinear: PreparedComputation, @unchecked Sendable {
 
   var kernelName: UnsafePointer<CChar> { any.row.pointee.name }
 
-  var packedBytes: Int { (packed?.byteCount ?? 0) + (packedBias?.byteCount ?? 0) }
+  var packedBytes: Int {
+    (packed?.byteCount ?? 0) + (packedBias?.byteCount ?? 0) + (packedScale?.byteCount ?? 0)
+  }
 
   func matches(_ options: PrepareOptions) -> Bool {
-    let wanted: Compute = options.compute == .automatic ? (isDense ? .float32 : .int8) : options.compute
+    let wanted = options.compute == .automatic ? automatic : options.compute
     let usesBFloat16 = any.bfloat16_row != nil
     return wanted == compute && (!usesBFloat16 || options.compute == .automatic)
       && (options.packing == .never) == (packed == nil)

@@ -51,10 +51,40 @@ public struct QuantizationEncoding: Hashable, Sendable, CustomStringConvertible 
   public var elementsPerBlock: Int { blockParameters.elementsPerBlock }
   public var blockSize: Int { blockParameters.blockSize }
 
-  /// Whether GGUF files store it; all but GPTQ.
-  public var isGGUF: Bool { !name.hasPrefix(Self.gptq.name) }
+  /// Whether GGUF files store it; neither GPTQ nor a plugin's own.
+  public var isGGUF: Bool { GGUF.hasBlocks(name) }
 
   public var description: String { name }
+
+  /// Whether rows of so many values are whole blocks.
+  public func holds(columns: Int) -> Bool { columns >= 0 && columns % elementsPerBlock == 0 }
+
+  /// This encoding where it holds rows of so many values, else the fallback.
+  ///
+  /// - Throws: `.invalidShape` when neither does, naming those that do.
+  public func fitting(columns: Int, fallback: QuantizationEncoding? = nil) throws -> QuantizationEncoding {
+    try fitting(rowsOf: columns, fallback: fallback)
+  }
+
+  /// `fitting` with the error's type.
+  package func fitting(
+    rowsOf columns: Int, fallback: QuantizationEncoding?
+  ) throws(MaxLinearError) -> QuantizationEncoding {
+    let encodings = [self] + (fallback.map { [$0] } ?? [])
+    if let other = encodings.first(where: { !$0.isGGUF }) {
+      throw MaxLinearError(.unsupported, "encoding: \(other.name) does not store rows of blocks")
+    }
+    if let fitting = encodings.first(where: { $0.holds(columns: columns) }) { return fitting }
+    let wanted = encodings.map { "of \($0.elementsPerBlock) for \($0.name)" }.joined(separator: ", or ")
+    throw MaxLinearError(
+      .invalidShape, "K: is \(columns), expected a multiple \(wanted); \(Self.holders(columns: columns))")
+  }
+
+  /// Who holds rows of so many values, as the end of a message.
+  static func holders(columns: Int) -> String {
+    let names = all.filter { $0.isGGUF && $0.holds(columns: columns) }.map(\.name)
+    return "\(names.isEmpty ? "no block encoding" : names.joined(separator: ", ")) can hold such rows"
+  }
 
   private static func registered(_ name: String) -> QuantizationEncoding? {
     name.withCString { mxlk_encoding_find($0) }.flatMap { QuantizationEncoding($0.pointee) }
@@ -80,6 +110,13 @@ extension DType {
     }
     return nil
   }
+
+  /// The dtypes of x, y, biases and scales, between which values are converted.
+  static let floats: [DType] = [.float32, .float16, .bfloat16]
+  var isFloat: Bool { Self.floats.contains(self) }
+
+  /// Whether it is a float of 8 bits that weights may be stored in.
+  var isFloat8: Bool { self == .float8E4M3 || self == .float8E5M2 }
 
   /// Whether a kernel takes dense weights of this dtype.
   var isDenseWeight: Bool { denseEncodingName != nil }

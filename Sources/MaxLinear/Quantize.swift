@@ -27,6 +27,17 @@ extension QuantizationEncoding {
     return blocks
   }
 
+  /// Encodes values as blocks of this encoding or, where rows are no whole blocks of it, of the fallback.
+  ///
+  /// - Returns: the blocks, and the encoding that they are of.
+  /// - Throws: as `quantize(_:importance:threads:)`; `.invalidShape` when neither holds the rows, naming the encodings that do.
+  public func quantize(
+    _ values: Tensor, importance: Tensor? = nil, fallback: QuantizationEncoding?, threads: Int = 0
+  ) throws -> (blocks: Tensor, encoding: QuantizationEncoding) {
+    let encoding = try fitting(columns: values.shape.last ?? 0, fallback: fallback)
+    return (try encoding.quantize(values, importance: importance, threads: threads), encoding)
+  }
+
   /// The values of blocks, with the bits of the gguf package's dequantize.
   ///
   /// - Parameter blocks: uint8 (..., row bytes), any rank from 1, whole blocks.
@@ -80,13 +91,13 @@ extension QuantizationEncoding {
 
   /// The blocks' shape for values of a shape.
   private func blocksShape(_ shape: [Int]) throws(MaxLinearError) -> [Int] {
-    guard let columns = shape.last, columns % elementsPerBlock == 0,
-      case let bytes = (columns / elementsPerBlock).multipliedReportingOverflow(by: blockSize), !bytes.overflow
-    else {
-      throw MaxLinearError(
-        .invalidShape,
-        "values: shape is \(shape), expected rows of whole \(name) blocks of \(elementsPerBlock) values")
+    let wanted = "values: shape is \(shape), expected rows of whole \(name) blocks of \(elementsPerBlock) values"
+    guard let columns = shape.last else { throw MaxLinearError(.invalidShape, wanted) }
+    guard holds(columns: columns) else {
+      throw MaxLinearError(.invalidShape, "\(wanted); \(Self.holders(columns: columns))")
     }
+    let bytes = (columns / elementsPerBlock).multipliedReportingOverflow(by: blockSize)
+    guard !bytes.overflow else { throw MaxLinearError(.invalidShape, "\(wanted) that memory can hold") }
     return shape.dropLast() + [bytes.partialValue]
   }
 
@@ -96,7 +107,7 @@ extension QuantizationEncoding {
       throw MaxLinearError(.unsupported, "encoding: \"\(name)\" is unknown")
     }
     let dtype = try values.checkedDType("values")
-    guard dtype.isDenseWeight else {
+    guard dtype.isFloat else {
       throw MaxLinearError(.invalidDType, "values: dtype is \(dtype.name), expected float32, float16 or bfloat16")
     }
     let valuesExtent = try values.checkedInCOrder(bits: dtype.bits, "values")

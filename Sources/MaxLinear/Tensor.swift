@@ -101,6 +101,11 @@ public struct Tensor: @unchecked Sendable {
     try Tensor(pointer, dtype, shape, strides, owner, isReadOnly: true, "tensor")
   }
 
+  /// The same elements, of 8 bits, as another dtype of 8 bits.
+  func bytes(as dtype: DType) throws(MaxLinearError) -> Tensor {
+    try Tensor(pointer, dtype, shape, strides, owner, isReadOnly: isReadOnly, "bytes")
+  }
+
   /// A part of this tensor, with its strides: bytes from the first element, and a smaller shape of the same rank.
   func view(offset: Int, shape: [Int]) throws(MaxLinearError) -> Tensor {
     try Tensor(pointer.map { $0 + offset }, dtype, shape, strides, owner, isReadOnly: isReadOnly, "view")

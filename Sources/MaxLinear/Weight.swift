@@ -16,6 +16,10 @@ public final class Weight {
   var isOptional = false
   /// What else a load may bring; it becomes the dtype.
   var otherDTypes: [DType] = []
+  /// Other shapes that a load may bring; then they are its shape.
+  var otherShapes: [[Int]] = []
+  /// What ends the key of an entry that a load refuses, as it would change what this weight means, and why.
+  var unserved: (suffix: String, reason: String)?
   /// When the weight was last loaded, in `Revision`'s time.
   private(set) var revision = Revision.next()
 
@@ -67,7 +71,7 @@ public final class Weight {
     self.shape = shape
     self.device = device
     quantizationEncoding = .gptq
-    storedShape = try Self.storedShape("weight", shape, .gptq)
+    storedShape = shape
   }
 
   /// A weight with the same contents, which are shared.
@@ -80,6 +84,8 @@ public final class Weight {
     storedShape = other.storedShape
     isOptional = other.isOptional
     otherDTypes = other.otherDTypes
+    otherShapes = other.otherShapes
+    unserved = other.unserved
     contents = other.contents
   }
 
@@ -123,15 +129,19 @@ public final class Weight {
   struct State {
     fileprivate(set) var contents: WeightContents
     fileprivate let encoding: QuantizationEncoding?
+    fileprivate let shape: [Int]
     fileprivate let storedShape: [Int]
     fileprivate let dtype: DType
   }
 
   var state: State {
-    get { State(contents: contents, encoding: quantizationEncoding, storedShape: storedShape, dtype: dtype) }
+    get {
+      State(contents: contents, encoding: quantizationEncoding, shape: shape, storedShape: storedShape, dtype: dtype)
+    }
     set {
       contents = newValue.contents
       quantizationEncoding = newValue.encoding
+      shape = newValue.shape
       storedShape = newValue.storedShape
       dtype = newValue.dtype
       revision = Revision.next()
@@ -144,15 +154,21 @@ public final class Weight {
     if options.overrideQuantizationEncoding, let name = data.encoding, name != encoding?.name {
       encoding = try QuantizationEncoding(registered: name)
     }
+    let shape = otherShapes.contains(data.shape) ? data.shape : shape
     let storedShape = try Self.storedShape(key, shape, encoding)
     let dtype = otherDTypes.contains(data.dtype) ? data.dtype : dtype
+    if !otherShapes.isEmpty, data.shape != shape {
+      throw MaxLinearError(.invalidShape, "\(key): shape is \(data.shape), expected one of \(otherShapes)")
+    }
     let data = try Self.kept(
       data, key: key, encoding: encoding, dtype: encoding == nil ? dtype : .uint8, shape: storedShape)
-    return State(contents: .source(data), encoding: encoding, storedShape: storedShape, dtype: dtype)
+    return State(contents: .source(data), encoding: encoding, shape: shape, storedShape: storedShape, dtype: dtype)
   }
 
   /// The state without contents.
-  var emptied: State { State(contents: .empty, encoding: quantizationEncoding, storedShape: storedShape, dtype: dtype) }
+  var emptied: State {
+    State(contents: .empty, encoding: quantizationEncoding, shape: shape, storedShape: storedShape, dtype: dtype)
+  }
 
   /// The data, once it fits, kept as its storage asks: copied, or as it is. Rows whose elements are not adjacent are copied in any
   /// case, and a checkpoint's tensor of another float dtype is converted.
@@ -164,7 +180,10 @@ public final class Weight {
       throw MaxLinearError(
         .invalidDType, "\(key): encoding is \(data.encoding ?? "none"), expected \(encoding?.name ?? "none")")
     }
-    let isCast = data.storage == .map && data.dtype.isDenseWeight && dtype.isDenseWeight && data.dtype != dtype
+    var data = data
+    // numpy has no 8-bit floats: their bytes are taken as they are.
+    if dtype.isFloat8, data.dtype == .uint8, data.encoding == nil { data.tensor = try data.tensor.bytes(as: dtype) }
+    let isCast = data.storage == .map && data.dtype.isFloat && dtype.isFloat && data.dtype != dtype
     guard data.dtype == dtype || isCast else {
       throw MaxLinearError(.invalidDType, "\(key): dtype is \(data.dtype.name), expected \(dtype.name)")
     }
@@ -205,10 +224,12 @@ public final class Weight {
   ) throws(MaxLinearError) -> [Int] {
     guard let encoding, let elements = shape.last else { return shape }
     guard let bytes = blocks(in: elements, of: encoding.elementsPerBlock, becoming: encoding.blockSize) else {
-      throw MaxLinearError(
-        .invalidShape,
-        "\(name): last dimension is \(elements), expected a multiple of \(encoding)'s "
-          + "\(encoding.elementsPerBlock) that memory can hold")
+      let wanted =
+        "\(name): last dimension is \(elements), expected a multiple of \(encoding)'s \(encoding.elementsPerBlock)"
+      let reason =
+        encoding.holds(columns: elements)
+        ? " that memory can hold" : "; \(QuantizationEncoding.holders(columns: elements))"
+      throw MaxLinearError(.invalidShape, wanted + reason)
     }
     return shape.dropLast() + [bytes]
   }

@@ -56,13 +56,22 @@ public func mxl_linear_v1_create(
     let encoding = try text(options.encoding, "encoding")
     let config = try quantization(options.quantization)
     if config != nil, let order = options.perm_idx { try lent.append(order.pointee, "perm_idx", name: "perm_idx") }
+    if let scale = options.weight_scale { try lent.append(scale.pointee, "weight_scale", name: "weight_scale") }
     let linear = try typed { () throws -> Linear in
       if let config {
+        guard lent["weight_scale"] == nil else {
+          throw MaxLinearError(.unsupported, "weight_scale: GPTQ weights bring their own scales, expected NULL")
+        }
         return try GPTQLinear(
           weight: lent.entries[0], bias: lent["bias"], quantizationConfig: config, permIdx: lent["perm_idx"])
       }
-      let (weight, bias) = (lent.entries[0], lent.entries.dropFirst().first)
-      guard encoding != nil || weight.encoding != nil else { return try Linear(weight: weight, bias: bias) }
+      let (weight, bias, scale) = (lent.entries[0], lent["bias"], lent["weight_scale"])
+      guard encoding != nil || weight.encoding != nil else {
+        return try Linear(weight: weight, bias: bias, weightScale: scale)
+      }
+      guard scale == nil else {
+        throw MaxLinearError(.unsupported, "weight_scale: encoded weights bring their own scales, expected NULL")
+      }
       return try QLinear(
         weight: weight, bias: bias, quantizationEncoding: try encoding.map(QuantizationEncoding.init))
     }

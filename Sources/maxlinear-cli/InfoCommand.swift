@@ -41,6 +41,11 @@ struct InfoCommand: ParsableCommand {
         lines.append("\(name)  \(row.operation)  \(row.compute.padding(to: 7))  \(row.kernel)")
       }
     }
+    for plugin in machine.plugins.dropFirst() {
+      lines.append("plugin         \(plugin.name)  \(plugin.path)  \(list(plugin.encodings + plugin.communicators))")
+      for message in plugin.messages { lines.append("               \(message.level): \(message.text)") }
+    }
+    for failure in machine.pluginFailures { lines.append("no plugin      \(failure.path): \(failure.reason)") }
     return lines.joined(separator: "\n")
   }
 }

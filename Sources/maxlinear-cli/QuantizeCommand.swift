@@ -1,31 +1,49 @@
 import ArgumentParser
-import Foundation
 import MaxLinear
 
-/// `maxlinear quantize`: a checkpoint's matrices as blocks, in a GGUF file.
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// `maxlinear quantize`: a checkpoint's matrices as blocks in a GGUF file, or as GPTQ's tensors in a safetensors file.
 struct QuantizeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "quantize",
-    abstract: "Quantize the matrices of a safetensors or GGUF checkpoint into a GGUF file.",
+    abstract: "Quantize the matrices of a safetensors or GGUF checkpoint into a GGUF file, or to GPTQ.",
     discussion: """
       Tensors that are not quantized are copied as they are, and so is the metadata of a GGUF file. \
       general.quantization_version is added where it is missing. OUT appears once it is whole: a run that fails or is \
       interrupted leaves nothing behind.
+      With --gptq, OUT is a safetensors file, with a quantize_config.json beside it: values are rounded to the nearest codes, \
+      group by group. "a.weight" becomes "a.qweight", "a.qzeros", "a.scales" and "a.g_idx"; what is not quantized is copied, \
+      blocks of a GGUF file as float32.
       MAXLINEAR_NUM_THREADS sets the number of threads.
       """)
 
   @Argument(help: "A file, the first of a split GGUF, or a safetensors index.")
   var input: String
 
-  @Argument(help: "The GGUF file to write.")
+  @Argument(help: "The GGUF file to write, or with --gptq the safetensors file.")
   var output: String
 
   @Option(help: "What to quantize to: \(QuantizeTarget.names(QuantizeTarget.all)).")
-  var encoding: String
+  var encoding: String?
+
+  @Flag(help: "Quantize to GPTQ, instead of an encoding.")
+  var gptq = false
+
+  @OptionGroup var gptqOptions: GPTQOptions
 
   @Option(
     help: ArgumentHelp(
-      "Which tensors, by name: of those that match, float ones of two or more dimensions. Default: all float ones of two.",
+      """
+      Which tensors, by name: of those that match, float ones of two or more dimensions. Default: all float ones of two. With --gptq \
+      those of two, by default where the name ends in .weight and is none of embeddings or the output layer.
+      """,
       valueName: "glob"))
   var layers: String?
 
@@ -52,6 +70,14 @@ struct QuantizeCommand: ParsableCommand {
     }
   }
 
+  func validate() throws {
+    guard gptq != (encoding != nil) else { throw ValidationError("Expected --encoding or --gptq, and not both.") }
+    guard !gptq || fallback == nil else { throw ValidationError("--fallback belongs to --encoding.") }
+    guard gptq || !gptqOptions.isGiven else {
+      throw ValidationError("--bits, --group-size, --sym, --asym and --desc-act belong to --gptq.")
+    }
+  }
+
   func run() throws {
     // A file that grows beyond a limit, or a reader of our lines that went away, is an error like others.
     signal(SIGXFSZ, SIG_IGN)
@@ -66,6 +92,11 @@ struct QuantizeCommand: ParsableCommand {
   }
 
   private func quantize(_ signals: HeldSignals) throws {
+    if gptq {
+      return try QuantizeToGPTQ(input: input, output: output, config: gptqOptions.config(), layers: layers).run(
+        quiet: quiet, signals)
+    }
+    guard let encoding else { throw MaxLinearError(.invalidArgument, "--encoding: is missing") }
     let target = try QuantizeTarget(encoding, option: "--encoding")
     let fallback = try fallback.map { try QuantizeTarget($0, option: "--fallback") }
     let weights = try Weights.open([input])
@@ -92,7 +123,7 @@ struct QuantizeCommand: ParsableCommand {
       return Step(source: source, target: nil, info: info)
     }
     let columns = source.shape.last ?? 0
-    guard let target = [target, fallback].compactMap({ $0 }).first(where: { $0.holds(columns: columns) }) else {
+    guard let target = target.fitting(columns: columns, fallback: fallback) else {
       let refused = fallback.map { "\(target.name), nor of \($0.name)" } ?? target.name
       let others = QuantizeTarget.names(QuantizeTarget.all.filter { $0.holds(columns: columns) })
       throw MaxLinearError(

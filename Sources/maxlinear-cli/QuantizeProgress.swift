@@ -1,4 +1,10 @@
-import Foundation
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
 
 /// What `maxlinear quantize` says while it runs: a bar on a terminal, a line for each tensor elsewhere, or nothing.
 final class QuantizeProgress {
@@ -24,9 +30,9 @@ final class QuantizeProgress {
     let part = total > 0 ? Double(done) / Double(total) : 1
     let filled = Int(part * Double(Self.barWidth))
     let bar = String(repeating: "#", count: filled) + String(repeating: "-", count: Self.barWidth - filled)
-    let line = String(format: "[%@] %3d %%  %@", bar, Int(part * 100), name)
+    let line = "[\(bar)] \(formatted("%3d", Int(part * 100))) %  \(name)"
     isDrawn = true
-    write("\r" + String(line.prefix(Self.width)).padding(toLength: Self.width, withPad: " ", startingAt: 0))
+    write("\r" + String(line.prefix(Self.width)).padded(to: Self.width))
   }
 
   /// A tensor is done.
@@ -49,7 +55,6 @@ final class QuantizeProgress {
 
   private func write(_ text: String) {
     print(text, terminator: "")
-    // Whoever reads this from a pipe waits for the line.
-    fflush(nil)
+    flushOutput()
   }
 }

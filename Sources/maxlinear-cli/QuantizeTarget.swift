@@ -36,9 +36,14 @@ enum QuantizeTarget {
   /// Whether rows of so many values can be stored.
   func holds(columns: Int) -> Bool {
     switch self {
-    case .blocks(let encoding): columns % encoding.elementsPerBlock == 0
+    case .blocks(let encoding): encoding.holds(columns: columns)
     case .floats: true
     }
+  }
+
+  /// This where it holds rows of so many values, else the fallback, as `QuantizationEncoding.fitting`; nil where neither does.
+  func fitting(columns: Int, fallback: QuantizeTarget?) -> QuantizeTarget? {
+    holds(columns: columns) ? self : fallback.flatMap { $0.holds(columns: columns) ? $0 : nil }
   }
 
   /// What the header says of a tensor that has become this.

@@ -1,10 +1,12 @@
 """`maxlinear bench` times every encoding and the machine; Benchmarks/ turns such figures into tables."""
 
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
+import gguf
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,6 +54,31 @@ def test_never_packed(command):
     found = lines(command, "--m", "2", "--encoding", "all", "--pack", "never", *SMALL)
     assert [line["encoding"] for line in found] == ENCODINGS[:7]
     assert all(line["pack"] == "never" and "pack_gbs" not in line for line in found)
+
+
+def formats():
+    """ggml_type, weights and bytes of a block by name, as Benchmarks/ knows them."""
+    return runpy.run_path(str(ROOT / "Benchmarks" / "peers" / "formats.py"))["BLOCKS"]
+
+
+def test_formats_are_ggufs():
+    for name, facts in formats().items():
+        kind = gguf.GGMLQuantizationType[name]
+        assert facts == (kind, *gguf.GGML_QUANT_SIZES[kind])
+
+
+def test_encodings_beyond_all(command):
+    """Every block encoding of the registry can be timed by its name, and Benchmarks/ knows it."""
+    text = subprocess.run([command, "info", "--json"], check=True, capture_output=True, text=True).stdout
+    known = [item["name"] for item in json.loads(text)["encodings"] if item["elements_per_block"] > 1]
+    others = [name for name in known if not name.startswith("GPTQ") and name not in ENCODINGS]
+    assert {"Q4_1", "Q5_0", "Q5_1", "IQ4_NL"} <= set(others) <= set(formats())
+    found = lines(command, "--m", "2", "--encoding", ",".join(others), *SMALL)
+    assert [line["encoding"] for line in found] == others
+    for line in found:
+        _, elements, size = formats()[line["encoding"]]
+        assert line["kernel"].startswith(f"mxlk_linear_{line['encoding'].lower()}_")
+        assert line["weight_gbs"] == pytest.approx(1e-9 * 512 * 512 * size / elements / line["seconds"])
 
 
 def test_requests(command):

@@ -13,6 +13,7 @@ from pycparser import c_ast, c_generator, c_parser
 SYMBOLS = ROOT / "abi" / "symbols.txt"
 STRUCTS = ROOT / "abi" / "structs.txt"
 INTEGERS = {
+    "int8_t": "signed char",
     "uint8_t": "unsigned char",
     "int16_t": "short",
     "uint16_t": "unsigned short",

@@ -68,6 +68,7 @@ static void threads_and_info(void) {
   CHECK(length > 2);
   char *text = malloc(length + 1);
   CHECK(text != NULL);
+  CHECK(mxl_plugin_load("/nowhere/plugin.so", &failure) == MXL_IO);
   CALL(mxl_info(text, length + 1, &again, &failure));
   CHECK(again == length && strlen(text) == length && text[0] == '{' && text[length - 1] == '}');
   free(text);
@@ -386,6 +387,62 @@ static void gptq(void) {
   CALL(mxl_quantize_gptq(&quantization, NULL, &from_values, &words, &zero_words, &state[1].tensor, &failure));
   CHECK(scale == 1 && word == 0x9d678bf0u && zeros == 7);
   mxl_layer_destroy(layer);
+
+  /* 8 bits, four codes a word: w = code - 128. */
+  static const int64_t two_words[] = {2, 1};
+  uint32_t eight[2] = {0};
+  values[0] = -127.5f;
+  quantization.bits = 8;
+  words.shape = two_words;
+  words.data = eight;
+  CALL(mxl_quantize_gptq(&quantization, NULL, &from_values, &words, &zero_words, &state[1].tensor, &failure));
+  CHECK(scale == 1 && eight[0] == 0x80838700u && eight[1] == 0x81857e7fu && zeros == 127);
+
+  /* AWQ, eight outputs a word, in its order: each output is one value from 0 to 15. */
+  static const int64_t across[] = {8, 1}, awq_words[] = {1, 1}, awq_scales[] = {1, 8};
+  float sevenths[8], awq_scale[8];
+  for (int n = 0; n < 8; n++) sevenths[n] = (float)(n + 1);
+  from_values.data = sevenths;
+  from_values.shape = across;
+  words.shape = awq_words;
+  words.data = &word;
+  mxl_tensor scales_across = tensor(awq_scale, 2, awq_scales);
+  quantization.bits = 4;
+  quantization.sym = 0;
+  quantization.quant_method = "awq";
+  CALL(mxl_quantize_gptq(&quantization, NULL, &from_values, &words, &zero_words, &scales_across, &failure));
+  CHECK(word == 0xffffffffu && zeros == 0 && awq_scale[7] * 15 > 7.99f && awq_scale[7] * 15 < 8.01f);
+}
+
+/* Float8 weights with a scale for each output: values that E4M3 holds, of largest magnitude 448 and 224. */
+static void float8(void) {
+  static const int64_t shape[] = {2, 2}, out_shape[] = {2};
+  float values[4] = {448, -2, 112, 224}, again[4] = {0}, scales[2] = {0}, in[2] = {1, 2}, out[2] = {0};
+  uint8_t codes[4] = {0};
+  mxl_tensor from = tensor(values, 2, shape), to = tensor(again, 2, shape);
+  mxl_entry state[2] = {{0}};
+  state[0].name = "weight";
+  state[0].tensor = tensor(values, 2, shape);
+  state[0].tensor.data = codes;
+  state[0].tensor.dtype = MXL_FLOAT8_E4M3;
+  state[1].name = "weight_scale";
+  state[1].tensor = tensor(scales, 1, out_shape);
+  CALL(mxl_quantize_float8(NULL, &from, &state[0].tensor, &state[1].tensor, &failure));
+  CHECK(scales[0] == 1 && scales[1] == 0.5f && codes[0] == 0x7e && codes[1] == 0xc0);
+  CALL(mxl_dequantize_float8(&state[0].tensor, &state[1].tensor, &to, &failure));
+  CHECK(memcmp(values, again, sizeof values) == 0);
+  mxl_linear_options options = {0};
+  options.struct_size = sizeof options;
+  options.dtype = MXL_FLOAT8_E4M3;
+  options.in_dim = options.out_dim = 2;
+  mxl_layer *layer = NULL;
+  mxl_tensor x = tensor(in, 1, out_shape), y = tensor(out, 1, out_shape);
+  CALL(mxl_linear_create(&options, &layer, &failure));
+  CALL(mxl_layer_load(layer, state, 2, MXL_LOAD_STRICT, &failure));
+  CALL(mxl_layer_prepare(layer, NULL, &failure));
+  CALL(mxl_layer_forward(layer, NULL, &x, &y, &failure));
+  CHECK(out[0] == 448 - 2 * 2 && out[1] == 112 + 2 * 224);
+  mxl_layer_destroy(layer);
 }
 
 /* Every code of a block whose scale is 1: what goes in comes out. */
@@ -405,7 +462,13 @@ static void encodings(void) {
   mxl_quantize_options options = {0};
   options.struct_size = sizeof options;
   options.threads = 1;
-  CALL(mxl_quantize("Q4_0", &options, &from, &encoded, &failure));
+  const char *chosen = NULL;
+  CALL(mxl_encoding_choose("Q4_K", "Q4_0", K, &chosen, &failure));
+  CHECK(strcmp(chosen, "Q4_0") == 0);
+  CALL(mxl_encoding_choose("Q4_K", "Q4_0", 256, &chosen, &failure));
+  CHECK(strcmp(chosen, "Q4_K") == 0);
+  CALL(mxl_encoding_choose("Q4_0", NULL, K, &chosen, &failure));
+  CALL(mxl_quantize(chosen, &options, &from, &encoded, &failure));
   CALL(mxl_dequantize("Q4_0", &encoded, &to, &failure));
   CHECK(memcmp(values, again, sizeof values) == 0);
 }
@@ -421,6 +484,7 @@ int main(void) {
   devices();
   gptq();
   encodings();
+  float8();
   checkpoint();
   mxl_layer_retain(NULL);
   mxl_layer_destroy(NULL);

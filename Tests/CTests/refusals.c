@@ -395,6 +395,7 @@ int main(int argc, char **argv) {
   create_v1();
   refuse_mlps(argv[1]);
   refuse_encodings();
+  refuse_float8();
   refuse_distributed();
   load();
   load_weights(argv[1]);

@@ -126,12 +126,15 @@ static void quantizations(void) {
   } while (0)
   for (uint32_t size = 0; size < sizeof bad; size++) WITH(MXL_INVALID_ARGUMENT, bad.struct_size = size);
   for (int32_t bits = -1; bits < 40; bits++)
-    if (bits != 4) WITH(MXL_UNSUPPORTED, bad.bits = bits);
+    if (bits != 2 && bits != 3 && bits != 4 && bits != 8) WITH(MXL_UNSUPPORTED, bad.bits = bits);
   WITH(MXL_INVALID_ARGUMENT, bad.group_size = 0);
   WITH(MXL_INVALID_ARGUMENT, bad.group_size = INT32_MIN);
   WITH(MXL_INVALID_ARGUMENT, bad.sym = 2);
   WITH(MXL_INVALID_ARGUMENT, bad.desc_act = -1);
-  WITH(MXL_UNSUPPORTED, bad.quant_method = "awq");
+  WITH(MXL_UNSUPPORTED, bad.quant_method = "hqq");
+  WITH(MXL_UNSUPPORTED, (bad.quant_method = "awq", bad.bits = 8));
+  WITH(MXL_UNSUPPORTED, (bad.quant_method = "awq", bad.desc_act = 1));
+  WITH(MXL_UNSUPPORTED, (bad.quant_method = "awq", bad.checkpoint_format = "gemv"));
   WITH(MXL_UNSUPPORTED, bad.checkpoint_format = "marlin");
   WITH(MXL_INVALID_ARGUMENT, bad.checkpoint_format = "\xff");
 #undef WITH

@@ -128,10 +128,15 @@ static void quantize_gptq(void) {
   REFUSED(MXL_INVALID_ARGUMENT, mxl_quantize_gptq(&config, NULL, &from, &qweight, &qzeros, NULL, error));
   for (uint32_t size = 0; size < 20; size++) WITH(MXL_INVALID_ARGUMENT, config.struct_size = size);
   for (uint32_t size = 0; size < sizeof options; size++) WITH(MXL_INVALID_ARGUMENT, options.struct_size = size);
-  WITH(MXL_UNSUPPORTED, config.bits = 3);
+  const int32_t no_bits[] = {INT32_MIN, -4, 0, 1, 5, 6, 7, 16, 32, INT32_MAX};
+  for (int i = 0; i < 10; i++) WITH(MXL_UNSUPPORTED, config.bits = no_bits[i]);
+  WITH(MXL_INVALID_SHAPE, config.bits = 3);
   WITH(MXL_UNSUPPORTED, config.desc_act = 1);
   WITH(MXL_INVALID_ARGUMENT, config.sym = 2);
-  WITH(MXL_UNSUPPORTED, config.quant_method = "awq");
+  WITH(MXL_UNSUPPORTED, config.quant_method = "hqq");
+  WITH(MXL_INVALID_SHAPE, config.quant_method = "awq");
+  WITH(MXL_UNSUPPORTED, (config.quant_method = "awq", config.bits = 8));
+  WITH(MXL_UNSUPPORTED, (config.quant_method = "awq", config.checkpoint_format = "gemv"));
   WITH(MXL_UNSUPPORTED, config.checkpoint_format = "marlin");
   WITH(MXL_INVALID_ARGUMENT, config.group_size = 0);
   WITH(MXL_INVALID_SHAPE, config.group_size = 16);
@@ -179,9 +184,31 @@ static void block_sizes(void) {
   REFUSED(MXL_UNSUPPORTED, mxl_encoding_block("Q4_k", &elements, &size, error));
   CHECK(elements == 7 && size == 7);
   ACCEPTED(mxl_encoding_block("Q4_K", NULL, NULL, error));
+  const char *const untouched = "untouched", *chosen = untouched;
+  REFUSED(MXL_INVALID_ARGUMENT, mxl_encoding_choose(NULL, NULL, 32, &chosen, error));
+  REFUSED(MXL_INVALID_ARGUMENT, mxl_encoding_choose("Q4_0", NULL, 32, NULL, error));
+  REFUSED(MXL_UNSUPPORTED, mxl_encoding_choose("Q4_k", NULL, 32, &chosen, error));
+  REFUSED(MXL_UNSUPPORTED, mxl_encoding_choose("Q4_0", "\x01", 32, &chosen, error));
+  REFUSED(MXL_UNSUPPORTED, mxl_encoding_choose("Q4_K", "GPTQ", 384, &chosen, error));
+  REFUSED(MXL_INVALID_SHAPE, mxl_encoding_choose("Q4_K", NULL, 384, &chosen, error));
+  REFUSED(MXL_INVALID_SHAPE, mxl_encoding_choose("Q4_K", "Q8_0", 100, &chosen, error));
+  REFUSED(MXL_INVALID_SHAPE, mxl_encoding_choose("Q4_K", "Q8_0", -256, &chosen, error));
+  REFUSED(MXL_INVALID_SHAPE, mxl_encoding_choose("Q4_K", "Q8_0", INT64_MIN, &chosen, error));
+  CHECK(chosen == untouched);
+}
+
+/* What a plugin's file may do wrong, Tests/PluginTests has. */
+static void plugins(void) {
+  REFUSED(MXL_INVALID_ARGUMENT, mxl_plugin_load(NULL, error));
+  REFUSED(MXL_INVALID_ARGUMENT, mxl_plugin_load("\xff", error));
+  REFUSED(MXL_IO, mxl_plugin_load("", error));
+  REFUSED(MXL_IO, mxl_plugin_load("/nowhere/plugin.so", error));
+  REFUSED(MXL_IO, mxl_plugin_load("/", error));
+  REFUSED(MXL_IO, mxl_plugin_load("/dev/null", error));
 }
 
 void refuse_encodings(void) {
+  plugins();
   quantize();
   dequantize();
   quantize_gptq();

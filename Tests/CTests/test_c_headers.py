@@ -33,6 +33,25 @@ def test_header_alone(header, compiler, tmp_path):
     run([*command, *WARNINGS, f"-I{INCLUDE}", "-fsyntax-only", source], environment)
 
 
+CPP_HEADERS = sorted(str(path.relative_to(INCLUDE)) for path in INCLUDE.rglob("*.hpp"))
+CPP_COMPILERS = [(compiler, standard) for compiler in ("g++", "clang++") for standard in ("c++17", "c++20")]
+
+
+@pytest.mark.parametrize("compiler, standard", CPP_COMPILERS)
+@pytest.mark.parametrize("header", CPP_HEADERS)
+def test_cpp_header_alone(header, compiler, standard, tmp_path):
+    if not shutil.which(compiler):
+        pytest.skip(f"no {compiler}")
+    source = tmp_path / "alone.cpp"
+    source.write_text(f"#include <{header}>\n#include <{header}>\n")
+    environment = PLAIN if compiler == "g++" else None
+    run([compiler, f"-std={standard}", *WARNINGS, f"-I{INCLUDE}", "-fsyntax-only", source], environment)
+
+
+def test_cpp_headers_are_found():
+    assert CPP_HEADERS == ["maxlinear.hpp", "maxlinear/layers.hpp"]
+
+
 def test_umbrella_has_every_header():
     text = (INCLUDE / "maxlinear.h").read_text()
     for header in HEADERS:

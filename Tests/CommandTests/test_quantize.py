@@ -15,10 +15,12 @@ import pytest
 from safetensors.numpy import save_file
 
 import maxlinear
+from maxlinear.graph.quantization import QuantizationEncoding
+from maxlinear.graph.weights import load_weights
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRATCH = ROOT / "build" / "test"
-ENCODINGS = ["Q4_0", "Q8_0", "Q4_K", "Q5_K", "Q6_K"]
+ENCODINGS = [encoding.name for encoding in QuantizationEncoding.all()]
 #: Of the tensors below.
 MATRICES = ["blk.0.ffn_up.weight", "blk.0.ffn_down.weight", "blk.1.ffn_up.weight"]
 
@@ -146,6 +148,59 @@ def test_gguf(command, gguf_file, tmp_path, encoding):
     assert gguf.GGUFReader(out).alignment == 64 and out.stat().st_size % 64 == 0
 
 
+def rewritten(path, out):
+    """What the gguf package writes of what it reads."""
+    reader = gguf.GGUFReader(path)
+    fields = {key: field for key, field in reader.fields.items() if not key.startswith("GGUF.")}
+    writer = gguf.GGUFWriter(out, fields.pop("general.architecture").contents())
+    for key, field in fields.items():
+        kind = field.types[0]
+        if key == "general.alignment":
+            writer.add_custom_alignment(field.contents())
+        else:
+            sub_type = field.types[-1] if kind == gguf.GGUFValueType.ARRAY else None
+            writer.add_key_value(key, field.contents(), kind, sub_type)
+    for item in reader.tensors:
+        if item.data.dtype == np.uint8:
+            writer.add_tensor(item.name, item.data, raw_dtype=item.tensor_type)
+        else:
+            writer.add_tensor(item.name, item.data)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return out
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_round_trip_through_the_gguf_package(command, tmp_path, encoding):
+    """Ours, read and written by the package, is the same file; and what the package writes, ours reads, and copies as it is."""
+    writer = gguf.GGUFWriter(tmp_path / "in.gguf", "llama")
+    writer.add_custom_alignment(64)
+    for index, name in enumerate(["uint8", "int16", "uint32", "uint64", "float32", "float64"]):
+        getattr(writer, f"add_{name}")(f"test.{name}", 100 + index)
+    writer.add_bool("test.bool", True)
+    writer.add_array("tokenizer.ggml.tokens", ["<a>", "zwölf", ""])
+    writer.add_array("tokenizer.ggml.scores", [0.5, -1.5])
+    matrices = {name: tensors()[name].astype(np.float32) for name in MATRICES}
+    for name, array in {**matrices, "norm": tensors()["blk.0.ffn_norm.weight"]}.items():
+        writer.add_tensor(name, array)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    quantized(command, tmp_path / "in.gguf", tmp_path / "ours.gguf", "--encoding", encoding, "--quiet")
+    ours = (tmp_path / "ours.gguf").read_bytes()
+    theirs = rewritten(tmp_path / "ours.gguf", tmp_path / "theirs.gguf")
+    assert theirs.read_bytes() == ours
+    quantized(command, theirs, tmp_path / "again.gguf", "--encoding", encoding, "--quiet")
+    assert (tmp_path / "again.gguf").read_bytes() == ours
+    weights = load_weights(theirs)
+    for name, array in matrices.items():
+        assert weights[name].data().quantization_encoding == QuantizationEncoding(encoding)
+        assert (weights[name].numpy() == maxlinear.quantize(array, encoding)).all()
+
+
 def test_copies(command, gguf_file, tmp_path):
     """With nothing to do, metadata and tensors stay as they are."""
     out = tmp_path / "out.gguf"
@@ -235,7 +290,9 @@ REFUSALS = {
     "columns": (
         np.ones((2, 96)),
         [],
-        "96 values are no whole blocks of Q4_K; --fallback can be Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, IQ4_NL, f16",
+        "96 values are no whole blocks of Q4_K; --fallback can be "
+        + ", ".join(e.name for e in QuantizationEncoding.all() if e.elements_per_block == 32)
+        + ", f16",
     ),
     "fallback_columns": (np.ones((2, 100)), ["--fallback", "Q8_0"], "nor of Q8_0; --fallback can be f16, bf16, f32"),
     "nan": (broken(2, 256, np.nan), [], 'tensor "w": values: row 1, column 3 is not finite'),

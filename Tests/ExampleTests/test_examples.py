@@ -25,7 +25,7 @@ def numbers(text):
 
 @pytest.mark.parametrize(
     "command",
-    [["gcc", "-std=c11", "examples/c/linear.c"], ["g++", "-std=c++20", "examples/cpp/linear.cpp"]],
+    [["gcc", "-std=c11", "examples/c/linear.c"], ["g++", "-std=c++17", "examples/cpp/linear.cpp"]],
     ids=["c", "cpp"],
 )
 def test_c_and_cpp(command, tmp_path):

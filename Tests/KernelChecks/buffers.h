@@ -4,7 +4,7 @@
 
 #include "kernel_checks.h"
 
-typedef enum role { SOURCE, X, BIAS, Y, PACKED, UNPACKED, TILE_X, TILE_Y, EXPANDED, ROLE_COUNT } role;
+typedef enum role { SOURCE, X, BIAS, SCALE, Y, PACKED, UNPACKED, TILE_X, TILE_Y, EXPANDED, ROLE_COUNT } role;
 
 /* `bytes` bytes of the role's buffer that touch an inaccessible page: the one behind them, or the one before them when
  * at_start is set, but for `slack` bytes. NULL when there is no memory, or more is asked for than the buffer has. */

@@ -11,10 +11,11 @@ void matrix_free(matrix *m) {
   free(m->stored);
   mxlk_free(m->packed);
   free((void *)(uintptr_t)m->weights.bias);
+  free((void *)(uintptr_t)m->weights.scale);
 }
 
-int matrix_make(matrix *m, const mxl_kernel_row *row, int64_t out_dim, int64_t in_dim, uint32_t seed) {
-  const mxl_encoding *encoding = mxlk_encoding_find(row->encoding);
+int matrix_make(matrix *m, const mxl_encoding *encoding, const mxl_kernel_row *row, int64_t out_dim, int64_t in_dim,
+                uint32_t seed) {
   int64_t row_bytes = in_dim / encoding->elements_per_block * encoding->block_size;
   float *values = malloc((size_t)(out_dim * in_dim) * 4), *bias = malloc((size_t)out_dim * 4);
   *m = (matrix){.stored = malloc((size_t)(out_dim * row_bytes)),
@@ -34,7 +35,14 @@ int matrix_make(matrix *m, const mxl_kernel_row *row, int64_t out_dim, int64_t i
                          .rows = out_dim,
                          .k = in_dim,
                          .threads = 2};
-  if (encoding->dtype == MXL_UINT8)
+  if (encoding->block_size == 1) {
+    float *scale = malloc((size_t)out_dim * 4);
+    mxlk_float8_job narrow = {.values = values, .dtype = MXL_FLOAT32, .float8 = encoding->dtype, .codes = m->stored};
+    narrow.rows = out_dim, narrow.k = in_dim, narrow.scale_stride = 1, narrow.threads = 2;
+    m->weights.scale = narrow.scales = scale;
+    if (scale != NULL) mxlk_float8_scales(&narrow, scale);
+    mxlk_float8_quantize(&narrow);
+  } else if (encoding->dtype == MXL_UINT8)
     mxlk_quantize(&job);
   else
     mxlk_convert(MXL_FLOAT32, values, encoding->dtype, m->stored, out_dim * in_dim);

@@ -58,10 +58,10 @@ static void visit_mlp(const mxl_encoding *encoding, int32_t compute, void *conte
   if (row == NULL || compute == MXL_COMPUTE_BFLOAT16) return;
   const mxl_kernel_row *dense = mxlk_row_find(MXL_OP_LINEAR, "F32", MXL_COMPUTE_FLOAT32, mxlk_cpu_features());
   matrix parts[4];
-  int made = matrix_make(&parts[0], row, LENGTH, HIDDEN, 1);
-  made &= matrix_make(&parts[1], row, HIDDEN, LENGTH, 2);
-  made &= matrix_make(&parts[2], row, LENGTH, HIDDEN, 3);
-  made &= matrix_make(&parts[3], dense, LENGTH, HIDDEN, 4);
+  int made = matrix_make(&parts[0], encoding, row, LENGTH, HIDDEN, 1);
+  made &= matrix_make(&parts[1], encoding, row, HIDDEN, LENGTH, 2);
+  made &= matrix_make(&parts[2], encoding, row, LENGTH, HIDDEN, 3);
+  made &= matrix_make(&parts[3], mxlk_encoding_find("F32"), dense, LENGTH, HIDDEN, 4);
   const matrix mixed[] = {parts[3], parts[1], parts[2]}; /* gate and up of different rows */
   static const int64_t rows[] = {1, 2, 5, MOST_ROWS};
   for (int i = 0; made && i < 4; i++) {

@@ -54,6 +54,20 @@ static void fill_weights(const mxl_encoding *encoding, check_values values, int6
     }
     return;
   }
+  if (encoding->block_size == 1) {
+    float *floats = malloc((size_t)count * 4);
+    for (int64_t i = 0; floats != NULL && i < count; i++) floats[i] = number(values, state);
+    mxlk_float8_job job = {.values = floats, .dtype = MXL_FLOAT32, .float8 = encoding->dtype, .codes = data};
+    job.rows = 1, job.k = floats == NULL ? 0 : count, job.threads = 1;
+    mxlk_float8_quantize(&job);
+    free(floats);
+    /* A float's denormals are zeros here; the format has its own. */
+    for (int64_t i = 0; i < count; i++) {
+      if (values == CHECK_ANY_BITS) data[i] = (char)next_random(state);
+      if (values == CHECK_DENORMALS && below(state, 3) == 0) data[i] = (char)(next_random(state) & 0x83);
+    }
+    return;
+  }
   /* Random bytes, drawn again while a block of ordinary numbers holds anything else: scales are floats. */
   float *decoded = malloc((size_t)encoding->elements_per_block * 4);
   for (int64_t block = 0; block < count / encoding->elements_per_block; block++) {
@@ -191,7 +205,7 @@ int problem_begin(problem *p, const shape *shape, const mxl_encoding *encoding, 
   uint32_t *random = &p->random;
   place_rows(p);
   p->accumulate = below(random, 2) == 0;
-  int dense = encoding->dtype != MXL_UINT8;
+  int clips = encoding->dtype != MXL_UINT8 && encoding->block_size > 1;
   int64_t stride = k / encoding->elements_per_block * encoding->block_size;
   p->source_bytes = stride;
   if (below(random, 2) == 0) stride += below(random, 13);
@@ -205,9 +219,11 @@ int problem_begin(problem *p, const shape *shape, const mxl_encoding *encoding, 
   char *x = buffer_place(X, x_bytes, below(random, 2) == 0, (size_t)(below(random, 2) * below(random, 8)));
   p->y = buffer_place(Y, p->y_bytes, below(random, 2) == 0, (size_t)below(random, 8));
   char *bias = buffer_place(BIAS, (size_t)n * 4, below(random, 2) == 0, 0);
+  char *scale = buffer_place(SCALE, (size_t)n * 4, below(random, 2) == 0, 0);
   p->product = malloc((size_t)(m * n) * 4);
   p->y_before = malloc(p->y_bytes);
-  if (source == NULL || x == NULL || p->y == NULL || bias == NULL || p->product == NULL || p->y_before == NULL) {
+  if (source == NULL || x == NULL || p->y == NULL || bias == NULL || scale == NULL || p->product == NULL ||
+      p->y_before == NULL) {
     fail(result, "no memory for %lld x %lld x %lld", (long long)m, (long long)n, (long long)k);
     problem_end(p);
     return 0;
@@ -233,9 +249,16 @@ int problem_begin(problem *p, const shape *shape, const mxl_encoding *encoding, 
     }
     p->bias = (const float *)(const void *)bias;
   }
+  if (encoding->block_size == 1 && below(random, 2) == 0) {
+    for (int64_t i = 0; i < n; i++) {
+      float value = number(shape->values, random);
+      memcpy(scale + 4 * i, &value, 4);
+    }
+    p->scale = (const float *)(const void *)scale;
+  }
   p->x = x;
   p->source = (mxl_source){sizeof(mxl_source), INFINITY, source, stride, k, n};
-  if (dense && below(random, 4) == 0) p->source.clip = 0.5f;
+  if (clips && below(random, 4) == 0) p->source.clip = 0.5f;
   if (compute == MXL_COMPUTE_FLOAT32 ? multiply(p) : multiply_by_scalar_row(p)) return 1;
   fail(result, "no reference for %s", encoding->name);
   problem_end(p);

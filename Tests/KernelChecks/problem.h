@@ -23,7 +23,8 @@ typedef struct problem {
   char *y;        /* in the Y buffer */
   size_t y_bytes;
   mxlk_rows rows;
-  const float *bias; /* in the BIAS buffer, or NULL */
+  const float *bias;  /* in the BIAS buffer, or NULL */
+  const float *scale; /* in the SCALE buffer, or NULL */
   int accumulate;
   float *product;  /* x W^T: rows * out_dim, canonical arithmetic; freed by problem_end */
   char *y_before;  /* y_bytes */

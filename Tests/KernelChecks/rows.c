@@ -148,6 +148,7 @@ static void check_y(const problem *p, const mxl_kernel_row *row, const char *pat
       float want = p->product[m * p->shape.out_dim + n], got, before;
       memcpy(&got, p->y + at, 4);
       memcpy(&before, p->y_before + at, 4);
+      if (p->scale != NULL) want = want * p->scale[n];
       if (p->bias != NULL) want = want + p->bias[n];
       if (p->accumulate) want = before + want;
       result->comparisons++;
@@ -161,7 +162,7 @@ static void check_y(const problem *p, const mxl_kernel_row *row, const char *pat
 /* mxlk_linear_run from that environment, on packed weights or, packed NULL, on the source. */
 static void check_run(const problem *p, const mxl_kernel_row *row, const char *packed, int32_t threads,
                       check_environment environment, check_result *result) {
-  mxlk_linear_weights weights = {.row = row, .source = p->source, .packed = packed, .bias = p->bias};
+  mxlk_linear_weights weights = {.row = row, .source = p->source, .packed = packed, .bias = p->bias, .scale = p->scale};
   if (packed != NULL) weights.source.data = NULL;
   mxlk_linear_job job = {
       .weights = &weights,

@@ -122,10 +122,11 @@ check_result check_jobs_together(check_environment environment) {
   for (size_t i = 0; made && i < mxlk_row_count(); i++) {
     if (!visit_row(&result, i)) continue;
     const mxl_kernel_row *row = mxlk_row_at(i);
+    const mxl_encoding *encoding = mxlk_encoding_find(row->encoding);
     int64_t out_dim = 1 + 37 * (t.count + 1) % MOST_OUT;
     candidate *c = &t.candidates[t.count++];
-    made = matrix_make(&c->matrices[0], row, out_dim, IN, (uint32_t)i);
-    made &= matrix_make(&c->matrices[1], row, out_dim, IN, (uint32_t)i + 1000);
+    made = matrix_make(&c->matrices[0], encoding, row, out_dim, IN, (uint32_t)i);
+    made &= matrix_make(&c->matrices[1], encoding, row, out_dim, IN, (uint32_t)i + 1000);
   }
   static const int64_t rows[] = {1, 2, 3, 5, 9, 33, MOST_ROWS};
   /* Elsewhere than in the default environment fewer will do. */

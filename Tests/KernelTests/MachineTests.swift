@@ -82,6 +82,28 @@ extension KernelTests {
       #expect(mxlk_encoding_find(nil) == nil)
     }
 
+    @Test("adds rows for a plugin's encoding, below all others")
+    func generic() throws {
+      let index = try #require((0..<mxlk_plugin_count()).first { mxlk_plugin_at($0).map(isChecks) ?? false })
+      let plugin = try #require(mxlk_plugin_at(index)).pointee
+      #expect(plugin.encoding_count == 1 && plugin.row_count >= 1)
+      for index in 0..<plugin.row_count {
+        let row = try #require(plugin.rows[index]).pointee
+        #expect(row.rank < 0 && row.compute == Int32(MXL_COMPUTE_FLOAT32.rawValue))
+        #expect(String(cString: row.name).hasPrefix("mxlk_linear_generic_CHECK_8_f32_"))
+      }
+      #expect(mxlk_plugin_at(mxlk_plugin_count()) == nil)
+    }
+
+    private func isChecks(_ plugin: UnsafePointer<mxlk_plugin>) -> Bool {
+      String(cString: plugin.pointee.name) == "checks"
+    }
+
+    @Test("holds plugin zero to the rules for plugins")
+    func pluginZero() {
+      #expect(check_plugin_zero().map { String(cString: $0) } == "")
+    }
+
     @Test("holds rows whose facts make sense, each with an encoding and a scalar row beside it")
     func rows() throws {
       var names: Set<String> = []
@@ -91,7 +113,7 @@ extension KernelTests {
         #expect(names.insert(name).inserted, "\(name) is there twice")
         #expect(mxlk_encoding_find(row.encoding) != nil, "\(name)")
         #expect(row.tile_rows >= 1 && row.panel_columns >= 1, "\(name)")
-        #expect(row.packed_size(mxlk_row_at(index), Int64(MXL_SUPERBLOCK)) % 64 == 0, "\(name)")
+        #expect(row.packed_size(mxlk_row_at(index), Int64(MXL_SUPERBLOCK)) % 32 == 0, "\(name)")
         #expect(name.contains("_\(row.tile_rows)x\(row.panel_columns)__"), "\(name)")
         #expect(mxlk_row_find(row.op, row.encoding, row.compute, 0) != nil, "\(name) has no scalar row")
       }

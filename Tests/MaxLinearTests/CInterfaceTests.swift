@@ -139,7 +139,10 @@ struct CInterfaceTests {
       $0.struct_size = 0
     }
     refuse(MXL_INVALID_DTYPE, "dtype: is 99, which is no mxl_dtype") { $0.dtype = 99 }
-    refuse(MXL_UNSUPPORTED, "dtype: dense float64 weights are not supported, expected float32, float16, bfloat16") {
+    refuse(
+      MXL_UNSUPPORTED,
+      "dtype: dense float64 weights are not supported, expected float32, float16, bfloat16, float8_e4m3fn, float8_e5m2"
+    ) {
       $0.dtype = MXL_FLOAT64.rawValue
     }
     refuse(MXL_INVALID_SHAPE, "in_dim: is -1, expected 1 or more") { $0.in_dim = -1 }

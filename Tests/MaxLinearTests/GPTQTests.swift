@@ -62,8 +62,8 @@ struct GPTQTests {
   @Test("refuses what it cannot read, and says why")
   func refused() throws {
     let source = try Self.weight(8, 64)
-    expectError(.unsupported, "quantization_config: bits is 3, expected 4") {
-      _ = try QuantizationConfig(bits: 3, groupSize: 32).quantize(source)
+    expectError(.unsupported, "quantization_config: bits is 5, expected 2, 3, 4 or 8") {
+      _ = try QuantizationConfig(bits: 5, groupSize: 32).quantize(source)
     }
     expectError(
       .unsupported,
@@ -76,7 +76,7 @@ struct GPTQTests {
       _ = try GPTQLinearV2(inDim: 60, outDim: 8, dtype: .float32, quantizationConfig: Self.config)
     }
     let layer = try GPTQLinearV2(inDim: 256, outDim: 8, dtype: .float32, quantizationConfig: Self.config)
-    var tensors = try Self.config.quantize(Self.weight(8, 256))
+    let tensors = try Self.config.quantize(Self.weight(8, 256))
     tensors.gIdx.pointer?.storeBytes(of: Int32(2), toByteOffset: 4 * 7, as: Int32.self)
     let before = try? layer.stateDict()
     expectError(.invalidArgument, "g_idx: column 7 is in group 2, expected 0 to 1") {

@@ -112,7 +112,10 @@ struct LinearTests {
     expectError(.invalidShape, "weight: shape [4611686018427387904, 4] has more elements than memory can hold") {
       try make(4, 1 << 62)
     }
-    expectError(.unsupported, "dtype: dense float64 weights are not supported, expected float32, float16, bfloat16") {
+    expectError(
+      .unsupported,
+      "dtype: dense float64 weights are not supported, expected float32, float16, bfloat16, float8_e4m3fn, float8_e5m2"
+    ) {
       try make(2, 3, .float64)
     }
     for clip in [0, -1, .infinity, .nan] as [Float] {
@@ -141,7 +144,10 @@ struct LinearTests {
     expectError(.invalidDType, "bias: dtype is float64, expected one of float32, float16, bfloat16") {
       _ = try Linear(weight: weight, bias: Tensor(elements: [1.0, 2.0, 3.0] as [Double]))
     }
-    expectError(.unsupported, "weight: dense float64 weights are not supported, expected float32, float16, bfloat16") {
+    expectError(
+      .unsupported,
+      "weight: dense float64 weights are not supported, expected float32, float16, bfloat16, float8_e4m3fn, float8_e5m2"
+    ) {
       _ = try Linear(weight: Tensor(elements: [1.0, 2.0] as [Double], shape: [1, 2]))
     }
     expectError(.invalidDType, "weight: dtype is float32, expected bfloat16") {

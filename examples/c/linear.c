@@ -1,4 +1,4 @@
-/* One Linear from C: y = x W^T + b.  cc linear.c -lmaxlinear */
+/* One Linear from C: y = x W^T + b.  cc linear.c $(pkg-config --cflags --libs maxlinear) */
 #include <maxlinear.h>
 #include <stdio.h>
 

@@ -1,4 +1,4 @@
-/* The gated MLP of a checkpoint's layer, GGUF, safetensors or GPTQ.  cc mlp.c -lmaxlinear
+/* The gated MLP of a checkpoint's layer, GGUF, safetensors or GPTQ.  cc mlp.c $(pkg-config --cflags --libs maxlinear)
  *
  * mlp CHECKPOINT LAYER ROWS X Y [THREADS [DEVICES]]: reads ROWS rows of float32 from the file X, writes those of y to the file Y; divided
  * among DEVICES CPU devices, the y of each in turn. */

@@ -16,7 +16,7 @@ typedef struct mxl_layer mxl_layer;
  *
  * in_dim, out_dim  K and N, each >= 1
  * dtype            the weight's and the bias's mxl_dtype: MXL_FLOAT32, MXL_FLOAT16, MXL_BFLOAT16; with an encoding also MXL_UINT8,
- *                  which leaves the bias float32
+ *                  which leaves the bias float32; MXL_FLOAT8_E4M3 or MXL_FLOAT8_E5M2, beside which the bias is of any of the three
  * has_bias         0 or 1
  * device           MXL_DEVICE_DEFAULT or the CPU with id 0
  * encoding         NULL for dense weights, a block encoding such as "Q4_K", or "GPTQ"
@@ -44,9 +44,10 @@ typedef struct mxl_linear_options {
  * encoding      what the weight's encoding must be, or NULL to take the weight's own
  * in_features,  when not 0, the stored weight's two dimensions in either order: MAX's create passes the rows
  * out_features  first, its documentation names the columns first. y = x W^T follows the stored weight.
- * quantization  when not NULL, the weight is GPTQ as MAX builds it: uint8 [in_dim / 2 + 2 groups, out_dim], the bytes of qweight, then
+ * quantization  when not NULL, the weight is GPTQ of 4 bits as MAX builds it: uint8 [in_dim / 2 + 2 groups, out_dim], the bytes of qweight, then
  *               those of float16 scales, with zeros of 8
- * perm_idx      NULL, or int32 (in_dim): the columns in the order of their groups */
+ * perm_idx      NULL, or int32 (in_dim): the columns in the order of their groups
+ * weight_scale  NULL for 1, or the scale of a float8 weight, as mxl_linear_create's; its name is not used */
 typedef struct mxl_linear_v1_options {
   uint32_t struct_size;
   int32_t dtype;
@@ -57,6 +58,7 @@ typedef struct mxl_linear_v1_options {
   const char *encoding;
   const mxl_quantization *quantization;
   const mxl_entry *perm_idx;
+  const mxl_entry *weight_scale;
 } mxl_linear_v1_options;
 
 /* Options of mxl_mlp_create. Zero it, set struct_size, then the fields that matter.
@@ -110,7 +112,7 @@ typedef struct mxl_mlp_weights_options {
 
 /* What kind of arithmetic a prepared layer uses. */
 typedef enum mxl_compute {
-  MXL_COMPUTE_DEFAULT = 0,  /* float32 for dense weights */
+  MXL_COMPUTE_DEFAULT = 0,  /* float32 for dense weights; int8 for encoded ones that have rows for it, else float32 */
   MXL_COMPUTE_FLOAT32 = 1,  /* float32 activations, float32 accumulation */
   MXL_COMPUTE_INT8 = 2,     /* activations quantized to 8 bits: encoded weights only */
   MXL_COMPUTE_BFLOAT16 = 3, /* bfloat16 weights and activations, float32 accumulation: chosen where both are bfloat16 */
@@ -171,11 +173,17 @@ MXL_BEGIN
 /* LinearV2: y = x clamp(W, +-clip_weight)^T + b, with W (out_dim, in_dim) and b (out_dim) from a state dict.
  * Keys: weight, bias, behind "<name>." when a name is given.
  *
- * With encoding "GPTQ", GPTQLinearV2: w = scale (code - zero), 4 bits a code. Keys: qweight, int32 [in_dim / 8, out_dim], packed along K, least
- * significant first; scales [groups, out_dim], float16, bfloat16 or float32; qzeros, int32 [groups, out_dim / 8 rounded up], packed along N, which
- * may be absent with sym; g_idx, int32 [in_dim], each column's group, or perm_idx, int32 [in_dim], the columns in the order of their groups, which
- * may be absent without desc_act; bias. groups is in_dim / group_size rounded up. Entries that may be absent have no data when they are.
- * Groups that are no multiple of 32 columns compute in float32.
+ * With encoding "GPTQ", GPTQLinearV2: w = scale (code - zero), 2, 3, 4 or 8 bits a code. Keys: qweight, int32 [bits in_dim / 32, out_dim], packed
+ * along K, least significant first, in_dim whole words, of 3 bits threes of words; scales [groups, out_dim], float16, bfloat16 or float32; qzeros,
+ * int32 [groups, bits out_dim / 32 rounded up], packed along N, which may be absent with sym; g_idx, int32 [in_dim], each column's
+ * group, or perm_idx, int32 [in_dim], the columns in the order of their groups, which may be absent without desc_act; bias.
+ * groups is in_dim / group_size rounded up. Entries that may be absent have no data when they are.
+ * Groups that are no multiple of 32 columns compute in float32. With quant_method "awq" too, but for qweight, int32 [in_dim, out_dim / 8], and
+ * qzeros, int32 [groups, out_dim / 8]: nibble i of a word, from the lowest up, is that of output 0 2 4 6 1 3 5 7 of its eight.
+ *
+ * With a float8 dtype, y = (x W^T) scale + b. Key weight_scale, last, which may be absent and then is 1: float32, float16 or bfloat16, finite, of
+ * shape [] or [1] one of the tensor, of [out_dim] or [out_dim, 1] one for each output. W may also come as MXL_UINT8. Scales of blocks
+ * (weight_scale_inv) are refused.
  *
  * Errors: MXL_INVALID_ARGUMENT, MXL_INVALID_SHAPE, MXL_UNSUPPORTED (dtype, encoding), MXL_NO_DEVICE. */
 mxl_status mxl_linear_create(const mxl_linear_options *options, mxl_layer **layer, mxl_error *error);
@@ -290,7 +298,7 @@ int32_t mxl_threads(void);
 mxl_status mxl_set_threads(int32_t threads, mxl_error *error);
 
 /* Writes a description of this machine and the rows chosen on it as UTF-8 JSON: version, cpu features, isa,
- * threads, encodings with their rows. capacity counts the NUL; *length is the full length without it, also
+ * threads, encodings with their rows, plugins and plugin_failures. capacity counts the NUL; *length is the full length without it, also
  * when capacity was too small (then MXL_INVALID_ARGUMENT) or text was NULL with capacity 0 (then MXL_OK).
  * MXL_UNSUPPORTED when MAXLINEAR_ISA names no known CPU variant. */
 mxl_status mxl_info(char *text, size_t capacity, size_t *length, mxl_error *error);

@@ -1,24 +1,48 @@
-/* Encodings and kernel rows: the structs through which the built-in ones are registered (plugin zero).
+/* Plugins: encodings, kernel rows and communicators from outside the library. The built-in ones come through the same structs.
  *
  * An encoding says how a weight is stored. A kernel row is one tile kernel with its facts: what it computes, what
  * CPU features it needs, its tile, how it packs. When a layer is prepared, the library takes the row of the layer's
  * op, encoding and compute that has the highest rank among those whose features the CPU has (and MAXLINEAR_ISA
- * allows). The library owns all loops, threads and memory; a row owns one tile.
+ * allows). The library owns all loops, threads and memory; a row owns one tile. A communicator lets processes of one
+ * program speak to each other. docs/ADD_PLUGIN.md begins with a working plugin.
  *
- * Nothing here may abort, print, allocate or keep a pointer after it returns. Everything is called from several
- * threads at once, with the floating point environment set to round to nearest, all exceptions masked, no flushing
- * of denormals. Structs begin with struct_size and grow at the end. */
+ * A plugin is a shared library that exports one function, mxl_plugin_entry, of the type mxl_plugin_entry_function. It
+ * includes this header and need not link libmaxlinear. What it hands over is static: a plugin is never unloaded.
+ *
+ * The rules of growth: structs begin with struct_size and grow at the end, under a new minor version. Whoever fills a
+ * struct sets struct_size to the size it was compiled with, whoever reads it takes fields beyond that as zero. Another
+ * major version is refused; an older or newer minor works: rows whose op or compute a library does not know are left
+ * out, fields that it does not know are not looked at.
+ *
+ * Functions of encodings and rows may not abort, print, allocate or keep a pointer after they return. They are called
+ * from several threads at once, with the floating point environment set to round to nearest, all exceptions masked, no
+ * flushing of denormals; only packed_size is called in any environment. */
 #ifndef MAXLINEAR_PLUGIN_H
 #define MAXLINEAR_PLUGIN_H
 
+#include "layers.h"
+#include "status.h"
 #include "types.h"
 #include "version.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
-#define MXL_PLUGIN_ABI_MAJOR 0u
-#define MXL_PLUGIN_ABI_MINOR 1u
+#define MXL_PLUGIN_ABI_MAJOR 1u
+#define MXL_PLUGIN_ABI_MINOR 0u
+
+/* Makes a function visible outside the plugin, under its C name. */
+#ifdef __cplusplus
+#define MXL_PLUGIN_EXPORT extern "C" __attribute__((visibility("default")))
+#else
+#define MXL_PLUGIN_EXPORT __attribute__((visibility("default")))
+#endif
+
+/* Limits of what a plugin may register. Names are letters, digits and "_-.". */
+#define MXL_MOST_NAME 63          /* characters of an encoding's, a communicator's or the plugin's name */
+#define MXL_MOST_ROW_NAME 127     /* characters of a row's name */
+#define MXL_MOST_TILE_ROWS 64     /* tile_rows */
+#define MXL_MOST_PANEL_COLUMNS 64 /* panel_columns */
 
 /* CPU features, a bit each. A bit is set when the CPU has all that it names and the operating system saves the
  * registers. */
@@ -40,19 +64,25 @@ typedef enum mxl_op {
   MXL_OP_INT32 = INT32_MIN
 } mxl_op;
 
-/* How a weight is stored: rows of blocks, each of elements_per_block consecutive weights in block_size bytes. */
+/* How a weight is stored: rows of blocks, each of elements_per_block consecutive weights in block_size bytes.
+ *
+ * A plugin's encodings are blocks (dtype MXL_UINT8), elements_per_block divides MXL_SUPERBLOCK, block_size is at most 16
+ * bytes a weight, and names beginning with "GPTQ" are the library's. Each gets rows of the library for compute float32 on
+ * every CPU variant, whose ranks are below 0: they run dequantize, so dequantize alone is enough. */
 typedef struct mxl_encoding {
   uint32_t struct_size;
   int32_t dtype;              /* of the stored tensor: a float type for dense weights, MXL_UINT8 for blocks */
   const char *name;           /* "F32", "Q4_K": GGUF's name where there is one */
   int64_t elements_per_block; /* 1 for dense weights */
   int64_t block_size;         /* bytes */
-  /* Writes the float32 value of `elements` consecutive weights, a multiple of elements_per_block. */
+  /* Writes the float32 value of `elements` consecutive weights, a multiple of elements_per_block. blocks has any alignment
+   * and any bytes, and does not overlap values. */
   void (*dequantize)(const void *blocks, int64_t elements, float *values);
   /* NULL, or: writes the blocks of `elements` values, a multiple of elements_per_block, with a small sum of
-   * importance (value - dequantized)^2. importance: NULL for 1 each, else as many finite weights >= 0. */
+   * importance (value - dequantized)^2; the same bytes on every CPU. importance: NULL for 1 each, else as many finite
+   * weights >= 0. */
   void (*quantize)(const float *values, const float *importance, int64_t elements, void *blocks);
-  float largest; /* quantize is only called with finite values of at most this magnitude */
+  float largest; /* quantize is only called with finite values of at most this magnitude, which is finite and above 0 */
 } mxl_encoding;
 
 /* Stored weights as a row's pack sees them: (out_dim, in_dim), row r at data + r * row_stride bytes. */
@@ -65,13 +95,25 @@ typedef struct mxl_source {
   int64_t out_dim;
 } mxl_source;
 
+/* A superblock of a row of x quantized to 8 bits (docs/NUMERICS.md): x is about codes[k] * 2^shifts[k / 32] * alpha. */
+typedef struct mxl_int8_activation {
+  int8_t codes[MXL_SUPERBLOCK]; /* q, -127 to 127 */
+  int16_t lanes16[32];          /* for 16 k, the sum of q over the 8 that are 0 or 1 modulo 4, then over the other 8 */
+  int16_t sums16[16];           /* the sum of q over 16 k */
+  int16_t sums32[8];            /* (the sum of q over 32 k) << shift: at most 127 * 32 * 8 = 32512 */
+  uint8_t shifts[8];            /* 0 to 3 */
+  float alpha;                  /* NaN where x is not finite */
+  uint32_t reserved;
+} mxl_int8_activation;
+
 /* One call of a row's run: `rows` rows of x times one panel of weights, over k columns.
  *
  * x        activations of these rows from the first of the k columns on, in the row's compute format.
  *          MXL_COMPUTE_FLOAT32: float32, column by column, the tile's rows side by side: x[k * rows + row].
  *          Aligned to 4 bytes.
- *          MXL_COMPUTE_INT8: `rows` activation records of 384 bytes, the superblock's codes and their scale (docs/NUMERICS.md).
- *          Aligned to 64 bytes.
+ *          MXL_COMPUTE_INT8: superblock by superblock `rows` mxl_int8_activation, one a row. Aligned to 64 bytes.
+ *          MXL_COMPUTE_BFLOAT16: pairs of bfloat16, column 2 p in the low half, the tile's rows side by side:
+ *          x[k / 2 * rows + row]; behind an odd k a zero. Aligned to 4 bytes.
  * weights  packed panel from the same column on: consecutive superblocks as pack wrote them. Aligned to 64 bytes.
  * y        float32 accumulators, read and written: y[row * panel_columns + column]. Aligned to 64 bytes.
  * rows     1 to the row's tile_rows
@@ -89,32 +131,39 @@ typedef struct mxl_tile {
   int64_t next_bytes;
 } mxl_tile;
 
-/* One tile kernel and its facts. Each function gets the row it belongs to, so that several rows may share functions and tell
- * themselves apart by context. */
+/* One tile kernel and its facts. Each function gets the row it belongs to, a copy that the library keeps, so that several rows may share
+ * functions and tell themselves apart by context.
+ *
+ * A row that needs CPU features stands beside one of its op, encoding and compute that needs none, so that what a layer
+ * computes does not depend on the CPU; for compute float32 of a plugin's encoding that is the library's. A layer prepared
+ * with MXL_COMPUTE_DEFAULT computes in int8 where its encoding has rows for that, else in float32. Rows of compute int8 are for
+ * encodings whose elements_per_block is a multiple of 32. One of compute bfloat16 runs where x is bfloat16, on what the float32 row
+ * of the same pack and panel_columns has packed. */
 typedef struct mxl_kernel_row mxl_kernel_row;
 struct mxl_kernel_row {
   uint32_t struct_size;
   int32_t op;            /* mxl_op */
   int32_t compute;       /* mxl_compute */
-  int32_t rank;          /* the highest wins; on equal rank the one registered first */
+  int32_t rank;          /* 0 and up; the highest wins, on equal rank the one registered first */
   uint64_t cpu_features; /* MXL_CPU_*, all needed */
   const char *name;      /* mxlk_<op>_<encoding>_<activation>_<rows>x<columns>__<isa> */
-  const char *encoding;  /* mxl_encoding.name */
+  const char *encoding;  /* mxl_encoding.name; of this plugin, the library (but GPTQ), or a plugin loaded before */
   int32_t tile_rows;     /* the most rows of x one run takes */
-  int32_t panel_columns; /* outputs that one panel holds; the last panel of a matrix is padded with zeros */
-  /* Bytes of one packed superblock of a panel whose k is `k` (1 to MXL_SUPERBLOCK); a multiple of 64 when k is
-   * MXL_SUPERBLOCK. */
+  int32_t
+      panel_columns; /* outputs that one panel holds, a multiple of 16; the last panel of a matrix is padded with zeros */
+  /* Bytes of one packed superblock of a panel whose k is `k` (1 to MXL_SUPERBLOCK, whole blocks); a multiple of 32 when k is
+   * MXL_SUPERBLOCK, and never more than then. A panel begins at a multiple of 64 bytes, its superblocks follow one another. */
   size_t (*packed_size)(const mxl_kernel_row *row, int64_t k);
-  /* Packs weights [panel * panel_columns, ...) x [k_begin, k_begin + k) into packed, aligned to 64 bytes; k_begin is
-   * a multiple of MXL_SUPERBLOCK, k at most that. Writes all of packed_size(k) bytes. */
+  /* Packs weights [panel * panel_columns, ...) x [k_begin, k_begin + k) into packed, aligned to 64 bytes, or to 32
+   * where packed_size is no multiple of 64; k_begin is a multiple of MXL_SUPERBLOCK, k at most that. Writes all of packed_size(k) bytes. */
   void (*pack)(const mxl_kernel_row *row, const mxl_source *source, int64_t panel, int64_t k_begin, int64_t k,
                void *packed);
-  /* The inverse of pack: writes the stored bytes of those weights into the matrix that destination describes.
+  /* NULL, and layers keep their source, or the inverse of pack: writes the stored bytes of those weights into the matrix that destination describes.
    * unpack after pack is the identity when source->clip is infinite. */
   void (*unpack)(const mxl_kernel_row *row, const void *packed, int64_t panel, int64_t k_begin, int64_t k,
                  const mxl_source *destination);
   /* For each row and column of the tile: t = +0, t = fma(x, w, t) over the superblock's columns ascending, y = y + t;
-   * superblocks ascending. Other encodings put their own arithmetic here; every row of an encoding and compute
+   * superblocks ascending; w is what dequantize says. Other computes put their own arithmetic here; every row of an encoding and compute
    * returns the same bits. */
   void (*run)(const mxl_kernel_row *row, const mxl_tile *tile);
   /* NULL when run reads packed weights. Else the library expands each packed superblock of a panel once into a thread's cache, all
@@ -128,17 +177,109 @@ struct mxl_kernel_row {
   const void *context; /* the row's own */
 };
 
-/* What a plugin brings: arrays of pointers, so that the structs may grow. Static storage. */
-typedef struct mxl_plugin {
+/* A way for the processes of one program to speak to each other, such as MPI. `self` is one communicator: a group of `size`
+ * processes, each with a rank, 0 to size - 1.
+ *
+ * barrier, broadcast, allgather and allreduce are collective: all ranks call the same ones in the same order, with arguments
+ * that fit. They return when this rank's memory may be used again. A communicator is used by one thread at a time, not
+ * always the same one. They return MXL_OK, or a status with a message in error, which may be NULL and has the size that
+ * its struct_size says; what they were to write is then undefined, and the communicator is only aborted or destroyed
+ * afterwards. Memory has any alignment. Functions may allocate and block. */
+typedef struct mxl_communicator_kind mxl_communicator_kind;
+struct mxl_communicator_kind {
+  uint32_t struct_size;
+  uint32_t reserved;
+  const char *name; /* "mpi" */
+  /* Makes this process's end of a communicator. native: what the host program gave, as the kind documents it, such as an
+   * MPI_Comm *; NULL for the group of all processes. Collective. */
+  mxl_status (*create)(const mxl_communicator_kind *kind, const void *native, void **self, mxl_error *error);
+  void (*destroy)(void *self); /* collective; frees self */
+  int32_t (*rank)(void *self);
+  int32_t (*size)(void *self);
+  /* Returns when all ranks have come here. */
+  mxl_status (*barrier)(void *self, mxl_error *error);
+  /* data of rank root becomes that of every rank. */
+  mxl_status (*broadcast)(void *self, void *data, size_t bytes, int32_t root, mxl_error *error);
+  /* The bytes[r] bytes of each rank r go to gathered + offsets[r] of every rank. bytes and offsets have `size` elements, the
+   * same on every rank; the parts do not overlap. data is this rank's part, or NULL when it already lies in its place. */
+  mxl_status (*allgather)(void *self, const void *data, void *gathered, const size_t *bytes, const size_t *offsets,
+                          mxl_error *error);
+  /* Element by element, values becomes the sum over ranks in their order, ((v0 + v1) + v2) + ..., each sum rounded to the
+   * dtype: the same bits on every rank and in every run. dtype: MXL_FLOAT32, all others are MXL_UNSUPPORTED so far. NULL:
+   * the library gathers and adds. */
+  mxl_status (*allreduce)(void *self, int32_t dtype, void *values, size_t count, mxl_error *error);
+  /* This rank cannot go on, where the others will wait for it: makes their collectives fail, or ends the processes of the
+   * group, as MPI_Abort does. message says why; UTF-8. May return. */
+  void (*abort)(void *self, const char *message);
+  const void *context; /* the kind's own */
+};
+
+/* How much a logged message matters. */
+typedef enum mxl_log_level {
+  MXL_LOG_ERROR = 1,
+  MXL_LOG_WARNING = 2,
+  MXL_LOG_INFO = 3,
+  MXL_LOG_INT32 = INT32_MIN
+} mxl_log_level;
+
+/* What the library offers a plugin, from mxl_plugin_entry on for as long as the process runs. All functions may be called by any thread
+ * and get the host they belong to. */
+typedef struct mxl_host mxl_host;
+struct mxl_host {
   uint32_t struct_size;
   uint32_t abi_major;
   uint32_t abi_minor;
   uint32_t reserved;
-  const char *name;
+  void *library; /* the library's own */
+  /* Memory aligned to 64 bytes, contents undefined; NULL when there is none, or bytes is 0. */
+  void *(*allocate)(const mxl_host *host, size_t bytes);
+  void (*free)(const mxl_host *host, void *memory); /* NULL is fine */
+  /* Keeps the plugin's last few messages, UTF-8, cut at 255 bytes; mxl_info lists them. The library prints nothing. When the entry
+   * returns NULL, the last of them is what its caller is told. level: mxl_log_level. */
+  void (*log)(const mxl_host *host, int32_t level, const char *message);
+  /* Calls body on parts [begin, end) that make up [0, count), on the library's threads and this one, and returns when all
+   * are done. On this thread alone inside a function that the library's threads already run. */
+  void (*parallel_for)(const mxl_host *host, int64_t count, void (*body)(void *context, int64_t begin, int64_t end),
+                       void *context);
+};
+
+/* What a plugin brings: arrays of pointers, so that the structs may grow. Static storage. Devices will come behind. */
+typedef struct mxl_plugin {
+  uint32_t struct_size;
+  uint32_t abi_major; /* MXL_PLUGIN_ABI_MAJOR and MINOR of the header it was compiled with */
+  uint32_t abi_minor;
+  uint32_t reserved;
+  const char *name; /* no two plugins of a process have the same */
   const mxl_encoding *const *encodings;
   size_t encoding_count;
   const mxl_kernel_row *const *rows;
   size_t row_count;
+  const mxl_communicator_kind *const *communicators;
+  size_t communicator_count;
 } mxl_plugin;
+
+/* The type of the function mxl_plugin_entry, which a plugin exports:
+ *
+ *     MXL_PLUGIN_EXPORT const mxl_plugin *mxl_plugin_entry(const mxl_host *host);
+ *
+ * Called at most once at a time, in the floating point environment of whoever loads the plugin; it may not load plugins. NULL: the
+ * plugin cannot work here, after a log that says why. */
+typedef const mxl_plugin *mxl_plugin_entry_function(const mxl_host *host);
+
+MXL_BEGIN
+
+/* Loads a plugin and registers all it brings, or nothing when the call fails. Layers, also running ones, are not disturbed; what is prepared
+ * afterwards finds the new encodings and rows. A plugin that is already loaded is left as it is: MXL_OK. Any thread. A plugin is code of
+ * this process: load none that you do not trust.
+ *
+ * MAXLINEAR_PLUGIN_PATH, files and folders (all of their *.so, in the order of their names) divided by ":", is loaded before the first use of
+ * an encoding. What fails there is left out and listed by mxl_info under "plugin_failures".
+ *
+ * Errors: MXL_IO (no such file, a directory), MXL_INVALID_FILE (no shared library, no mxl_plugin_entry, structs that break the rules
+ * above), MXL_UNSUPPORTED (another major version, an entry that returned NULL), MXL_INVALID_ARGUMENT (NULL, an encoding, row, communicator
+ * or plugin of a name that is there already), MXL_OUT_OF_MEMORY. */
+mxl_status mxl_plugin_load(const char *path, mxl_error *error);
+
+MXL_END
 
 #endif

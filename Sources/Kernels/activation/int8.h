@@ -14,15 +14,7 @@
 #include "float16.h"
 #include "kernels.h"
 
-typedef struct mxlk_activation {
-  int8_t codes[MXL_SUPERBLOCK];
-  int16_t lanes16[32]; /* sum of q over the 8 of 16 k that are 0 or 1 (2 or 3) modulo 4 */
-  int16_t sums16[16];  /* sum of q over 16 k */
-  int16_t sums32[8];   /* (sum of q over 32 k) << s_b: at most 127 * 32 * 8 = 32512 */
-  uint8_t shifts[8];   /* s_b */
-  float alpha;
-  uint32_t reserved;
-} mxlk_activation;
+typedef mxl_int8_activation mxlk_activation;
 
 _Static_assert(sizeof(mxlk_activation) == 384, "an activation record has six cache lines");
 

@@ -2,7 +2,9 @@
 
 #include "contract.h"
 #include "float16.h"
+#include "gptq/code_rows.h"
 #include "gptq/codes.h"
+#include "gptq/layout.h"
 #include "panel/rows.h"
 #include "parallel.h"
 #include "stream.h"
@@ -10,10 +12,13 @@
 #include <stdatomic.h>
 #include <string.h>
 
-const char *mxlk_gptq_encoding(int32_t group, int32_t scales_dtype) {
+const char *mxlk_gptq_encoding(int32_t bits, int32_t group, int32_t scales_dtype) {
   int32_t scale_bytes = scales_dtype == MXL_FLOAT16 ? 2 : 4;
+  const mxlk_block_format *formats = bits == 2   ? mxlk_formats_gptq2
+                                     : bits == 8 ? mxlk_formats_gptq8
+                                                 : mxlk_formats_gptq;
   for (int i = 0; i < MXLK_GPTQ_FORMATS; i++) {
-    const mxlk_block_format *format = &mxlk_formats_gptq[i];
+    const mxlk_block_format *format = &formats[i];
     if (format->group == group && format->scale_bytes == scale_bytes) return format->encoding->name;
   }
   return NULL;
@@ -23,15 +28,6 @@ static uint32_t word_at(const void *rows, int64_t stride, int64_t row, int64_t c
   uint32_t word;
   memcpy(&word, (const char *)rows + row * stride + 4 * column, 4);
   return word;
-}
-
-static int code_at(const mxlk_gptq_tensors *t, int64_t k, int64_t n) {
-  return (int)(word_at(t->qweight, t->qweight_stride, k / 8, n) >> (4 * (k % 8)) & 15);
-}
-
-static int zero_at(const mxlk_gptq_tensors *t, int64_t group, int64_t n) {
-  if (t->qzeros == NULL) return 8;
-  return (int)(word_at(t->qzeros, t->qzeros_stride, group, n / 8) >> (4 * (n % 8)) & 15) + t->zero_offset;
 }
 
 /* The bits of a scale as the encodings store it: a half as it is, the others as floats. */
@@ -47,14 +43,18 @@ static int64_t column_of(const mxlk_gptq_tensors *t, int64_t place) {
   return t->order == NULL ? place : t->order[place];
 }
 
-/* Outputs [first, first + count) as rows of values in x's order. */
+/* Outputs [first, first + count), at most MXLK_MOST_WIDTH, as rows of values in x's order. */
 static void to_values(const mxlk_gptq_tensors *t, int64_t first, int64_t count, float *values) {
+  uint8_t codes[MXLK_MOST_WIDTH];
+  uint16_t zeros[MXLK_MOST_WIDTH];
   for (int64_t k = 0; k < t->in_dim; k++) {
     int64_t group = t->group_of[k];
+    mxlk_gptq_code_row(t, k, first, count, codes);
+    if (k == 0 || group != t->group_of[k - 1]) mxlk_gptq_zero_row(t, group, first, count, zeros);
     for (int64_t n = 0; n < count; n++) {
       uint32_t bits = scale_bits_at(t, group, first + n);
       float scale = t->scales_dtype == MXL_FLOAT16 ? mxlk_float_from_half((uint16_t)bits) : mxlk_float_from_bits(bits);
-      values[n * t->in_dim + k] = scale * (float)(code_at(t, k, first + n) - zero_at(t, group, first + n));
+      values[n * t->in_dim + k] = scale * (float)(codes[n] - zeros[n]);
     }
   }
 }
@@ -69,10 +69,9 @@ typedef struct panels_job {
   char *scratch;
   size_t scratch_each, panel_bytes;
   int64_t panels; /* taken together */
+  int by_words;   /* 4 bits in AutoGPTQ's packing, by way of codes.h; else by way of code_rows.h */
 } panels_job;
 
-/* The most outputs taken together: several lines of each row of qweight, and what is known of eight columns of x serves them all. */
-#define MOST_WIDTH 128
 /* Where columns of x come in another order, a thread has the codes of all of them as rows of bytes, of as many outputs as fit in so many
  * bytes: the second level cache, or what a thread has of the third. */
 #define CODES_BYTES ((int64_t)1 << 20)
@@ -143,6 +142,21 @@ static uint64_t zeros_of(uint32_t word, int32_t offset) {
   return x + (uint64_t)offset * 0x0101010101010101u;
 }
 
+/* Zeros as panels hold them: a byte, of 8 bits two bytes that are added. */
+static void store_zeros(const mxlk_gptq_tensors *t, const mxlk_block_format *format, int64_t group, int64_t first,
+                        int64_t count, uint8_t *to) {
+  uint16_t zeros[MXLK_MOST_WIDTH];
+  mxlk_gptq_zero_row(t, group, first, count, zeros);
+  for (int64_t n = 0; n < count; n++) {
+    if (format->code_bits != 8) {
+      to[n] = (uint8_t)zeros[n];
+    } else {
+      to[2 * n] = (uint8_t)(zeros[n] < 255 ? zeros[n] : 255);
+      to[2 * n + 1] = (uint8_t)(zeros[n] - to[2 * n]);
+    }
+  }
+}
+
 /* The scales and zeros of the panel whose outputs begin at `offset` of these, and zeros behind the outputs that exist. */
 static void pack_scales(const panels_job *job, const outputs *o, int64_t offset, int64_t k_begin, int64_t k,
                         uint8_t *packed) {
@@ -150,17 +164,22 @@ static void pack_scales(const panels_job *job, const outputs *o, int64_t offset,
   const mxlk_block_format *format = job->format;
   int64_t columns = job->row->panel_columns, bytes = format->scale_bytes, first = o->first + offset;
   int64_t valid = o->count - offset < columns ? o->count - offset : columns;
+  int64_t zero_bytes = MXLK_GPTQ_ZERO_BYTES(format->code_bits);
   mxlk_panel_layout layout = mxlk_panel_layout_of(format, columns, k);
   memset(packed + layout.minima, 0, (size_t)(layout.bytes - layout.minima));
   for (int64_t g = 0; g < mxlk_group_count(format, k); g++) {
     int64_t group = t->group_of[column_of(t, k_begin + g * format->group)];
-    uint8_t *zeros = packed + layout.minima + g * columns, *scales = packed + layout.d + g * columns * bytes;
-    for (int64_t n = 0; n < valid; n += 8) {
-      uint32_t word = 0x88888888u;
-      if (t->qzeros != NULL) word = word_at(t->qzeros, t->qzeros_stride, group, (first + n) / 8);
-      uint64_t eight = zeros_of(word, t->qzeros == NULL ? 0 : t->zero_offset);
-      memcpy(zeros + n, &eight, valid - n < 8 ? (size_t)(valid - n) : 8);
-    }
+    uint8_t *zeros = packed + layout.minima + g * columns * zero_bytes,
+            *scales = packed + layout.d + g * columns * bytes;
+    if (job->by_words)
+      for (int64_t n = 0; n < valid; n += 8) {
+        uint32_t word = 0x88888888u;
+        if (t->qzeros != NULL) word = word_at(t->qzeros, t->qzeros_stride, group, (first + n) / 8);
+        uint64_t eight = zeros_of(word, t->qzeros == NULL ? 0 : t->zero_offset);
+        memcpy(zeros + n, &eight, valid - n < 8 ? (size_t)(valid - n) : 8);
+      }
+    else
+      store_zeros(t, format, group, first, valid, zeros);
     if (t->scales_dtype == MXL_BFLOAT16)
       for (int64_t n = 0; n < valid; n++)
         mxlk_group_scale_store(format, scale_bits_at(t, group, first + n), scales + n * bytes);
@@ -173,8 +192,13 @@ static void pack_scales(const panels_job *job, const outputs *o, int64_t offset,
 static void pack_superblock(const panels_job *job, const outputs *o, int64_t k_begin, int64_t k, char *to) {
   const mxlk_gptq_tensors *t = o->tensors;
   const int64_t columns = job->row->panel_columns, bytes = (int64_t)job->row->packed_size(job->row, k);
-  _Alignas(64) uint8_t packed[MXL_SUPERBLOCK * MOST_WIDTH];
-  for (int64_t word = 0; word < k / 8; word++) {
+  /* A byte for each code, and for each group of 32 a float and two bytes. */
+  _Alignas(64) uint8_t packed[(MXL_SUPERBLOCK + 8 * (4 + 2)) * MXLK_MOST_WIDTH];
+  if (!job->by_words) {
+    mxlk_code_block block = {t, o->first, o->count, o->width, columns, job->format->code_bits};
+    mxlk_gptq_pack_codes(&block, k_begin, k, bytes, packed);
+  }
+  for (int64_t word = 0; job->by_words && word < k / 8; word++) {
     uint8_t *line = packed + 4 * word * columns;
     const char *row = (const char *)t->qweight + (k_begin / 8 + word) * t->qweight_stride;
     mxlk_code_places places;
@@ -199,7 +223,11 @@ static void pack_superblock(const panels_job *job, const outputs *o, int64_t k_b
 static void unpack_superblock(const panels_job *job, const outputs *o, int64_t k_begin, int64_t k, const char *from) {
   const mxlk_gptq_tensors *t = o->tensors;
   int64_t columns = job->row->panel_columns;
-  for (int64_t word = 0; word < k / 8; word++) {
+  if (!job->by_words) {
+    mxlk_code_block block = {t, o->first, o->count, o->width, columns, job->format->code_bits};
+    mxlk_gptq_unpack_codes(&block, k_begin, k, (int64_t)job->panel_bytes, (const uint8_t *)from, job->qweight);
+  }
+  for (int64_t word = 0; job->by_words && word < k / 8; word++) {
     const char *line = from + 4 * word * columns;
     mxlk_code_places places;
     if (t->order != NULL) find_codes(o, k_begin + 8 * word, &places);
@@ -223,8 +251,9 @@ static void run_blocks(const panels_job *job, const mxlk_gptq_tensors *t, int64_
   int64_t count = t->out_dim < end * columns ? t->out_dim - first : (end - panel) * columns;
   outputs o = {t, first, count, (end - panel) * columns, (uint8_t *)scratch};
   int unpack = job->qweight != NULL;
-  if (t->order != NULL && !unpack) load_codes(&o);
-  if (t->order != NULL && unpack) memset(o.codes, 0, (size_t)(t->in_dim / 2 * o.width));
+  const int codes_apart = job->by_words && t->order != NULL;
+  if (codes_apart && !unpack) load_codes(&o);
+  if (codes_apart && unpack) memset(o.codes, 0, (size_t)(t->in_dim / 2 * o.width));
   for (int64_t k_begin = 0; k_begin < t->in_dim; k_begin += MXL_SUPERBLOCK) {
     int64_t k = t->in_dim - k_begin < MXL_SUPERBLOCK ? t->in_dim - k_begin : MXL_SUPERBLOCK;
     if (unpack)
@@ -233,7 +262,7 @@ static void run_blocks(const panels_job *job, const mxlk_gptq_tensors *t, int64_
       pack_superblock(job, &o, k_begin, k, packed);
     packed += job->row->packed_size(job->row, k);
   }
-  if (t->order != NULL && unpack) store_codes(&o, job->qweight);
+  if (codes_apart && unpack) store_codes(&o, job->qweight);
 }
 
 /* One panel of values, by way of rows of them. */
@@ -274,16 +303,18 @@ static void panels_thread(void *context, const mxlk_team *team) {
 static mxl_status run_panels(panels_job *job, int32_t threads) {
   const mxl_kernel_row *row = job->row;
   int64_t in_dim = job->tensors->in_dim, columns = row->panel_columns;
-  int in_order = job->tensors->order == NULL;
+  job->by_words = job->tensors->bits == 4 && !job->tensors->awq;
+  int whole_lines = job->tensors->order == NULL || !job->by_words;
   job->panel_bytes = mxlk_panel_bytes(row, in_dim);
   /* Blocks have a format; values, rows of "F32", have none. */
   job->format = row->pack == mxlk_block_pack ? row->context : NULL;
   job->panels = 1;
   job->scratch_each = mxlk_align_up((size_t)(4 * in_dim * columns));
   if (job->format != NULL) {
-    while (2 * job->panels * columns <= MOST_WIDTH && (in_order || job->panels * columns * in_dim <= CODES_BYTES))
+    while (2 * job->panels * columns <= MXLK_MOST_WIDTH &&
+           (whole_lines || job->panels * columns * in_dim <= CODES_BYTES))
       job->panels *= 2;
-    job->scratch_each = in_order ? 0 : mxlk_align_up((size_t)(in_dim / 2 * job->panels * columns));
+    job->scratch_each = whole_lines ? 0 : mxlk_align_up((size_t)(in_dim / 2 * job->panels * columns));
   }
   if (job->scratch_each > 0) {
     job->scratch = mxlk_allocate(job->scratch_each * (size_t)threads);

@@ -24,7 +24,24 @@ const mxlk_isa *mxlk_isa_at(size_t index); /* NULL past the end */
  * unset or empty. False when it names no known variant. */
 int mxlk_allowed_features(uint64_t *features);
 
-/* registry.c: plugins' encodings and rows; plugin zero is built in. */
+/* registry.c: plugins, plugin zero first, which is built in; the encodings and rows of all. Lists that only grow: while one is walked
+ * another thread may add to its end, and what was found stays. Each function first loads what MAXLINEAR_PLUGIN_PATH names, once. */
+
+typedef struct mxlk_plugin {
+  const char *name;
+  const char *path; /* NULL for plugin zero */
+  uint32_t abi_major, abi_minor;
+  const mxl_encoding *const *encodings;
+  size_t encoding_count;
+  const mxl_kernel_row *const *rows; /* with those that the library adds to its encodings */
+  size_t row_count;
+  const mxl_communicator_kind *const *communicators;
+  size_t communicator_count;
+  const mxl_host *host; /* NULL for plugin zero */
+} mxlk_plugin;
+
+size_t mxlk_plugin_count(void);
+const mxlk_plugin *mxlk_plugin_at(size_t index); /* NULL past the end */
 
 size_t mxlk_encoding_count(void);
 const mxl_encoding *mxlk_encoding_at(size_t index);       /* NULL past the end */
@@ -36,6 +53,22 @@ const mxl_kernel_row *mxlk_row_find(int32_t op, const char *encoding, int32_t co
 
 /* The row of highest rank with another compute that runs on what `row` packs; NULL when there is none. */
 const mxl_kernel_row *mxlk_row_find_compatible(const mxl_kernel_row *row, int32_t compute, uint64_t features);
+
+/* plugins/: what is loaded from outside. */
+
+/* Loads a plugin, once: MXL_OK also when it is there already. When it fails, reason says why, nothing is registered. */
+mxl_status mxlk_plugin_load(const char *path, char *reason, size_t capacity);
+
+/* A path of MAXLINEAR_PLUGIN_PATH that could not be loaded. */
+typedef struct mxlk_plugin_failure {
+  const char *path;
+  const char *reason;
+} mxlk_plugin_failure;
+size_t mxlk_plugin_failure_count(void);
+const mxlk_plugin_failure *mxlk_plugin_failure_at(size_t index); /* NULL past the end */
+
+/* The number of messages kept of a plugin's host, and of one of them, oldest first, text and level. */
+size_t mxlk_plugin_log(const mxl_host *host, size_t index, char *text, size_t capacity, int32_t *level);
 
 /* memory.c: the one fallible allocator. */
 
@@ -67,6 +100,8 @@ typedef struct mxlk_linear_weights {
   const float *bias; /* out_dim values or NULL, any 4-byte alignment */
   /* NULL, or in_dim numbers: column i of the packed weights meets column columns[i] of x. */
   const int32_t *columns;
+  const float
+      *scale; /* NULL, or out_dim values that the sums are multiplied with, ahead of the bias; any 4-byte alignment */
 } mxlk_linear_weights;
 
 /* The rows of x and y: dimensions with their strides in elements, outermost first, the last dimension left out.
@@ -122,6 +157,27 @@ void mxlk_quantize(
     const mxlk_blocks_job *job); /* values to blocks; encoding->quantize is not NULL, no value is refused */
 void mxlk_dequantize(const mxlk_blocks_job *job); /* blocks to values */
 
+/* dense/float8_tensors.c: between rows of values and of 8-bit floats. */
+
+typedef struct mxlk_float8_job {
+  void *values;         /* rows of k adjacent MXL_FLOAT32, MXL_FLOAT16 or MXL_BFLOAT16; any alignment */
+  int32_t dtype;        /* of values */
+  int32_t float8;       /* MXL_FLOAT8_E4M3 or MXL_FLOAT8_E5M2 */
+  void *codes;          /* as many bytes */
+  const float *scales;  /* NULL for 1 */
+  int64_t scale_stride; /* 1: one a row; 0: one for all */
+  int64_t rows, k;
+  int32_t threads; /* the most to use, >= 1 */
+} mxlk_float8_job;
+
+/* The scales (one a row, or by scale_stride 0 one) with which the values of largest magnitude become the format's largest: that quotient, at
+ * least 2^-126; 1 where all are zeros. Returns the place, in C order, of the first value that is not finite; -1 when there is none. Reads
+ * neither codes nor scales of the job. */
+int64_t mxlk_float8_scales(const mxlk_float8_job *job, float *scales);
+/* code = value / scale, rounded to nearest even; what is beyond the format becomes infinity, with E4M3 NaN. */
+void mxlk_float8_quantize(const mxlk_float8_job *job);
+void mxlk_float8_dequantize(const mxlk_float8_job *job); /* value = code * scale in float32, then rounded to dtype */
+
 size_t mxlk_panel_bytes(const mxl_kernel_row *row, int64_t in_dim);
 int64_t mxlk_panel_count(const mxl_kernel_row *row, int64_t out_dim);
 /* Packs all panels of source into packed (panel_count * panel_bytes, from mxlk_allocate). */
@@ -142,8 +198,10 @@ mxl_status mxlk_linear_run_together(const mxlk_linear_job *jobs, int32_t count);
 int64_t mxlk_job_rows(const mxlk_linear_job *job);
 /* y's strides for rows of `columns` elements without gaps. */
 void mxlk_rows_in_c_order(mxlk_rows *rows, int64_t columns);
-/* Rows of `columns` floats, in C order, into the job's y: rounded to its dtype, added to it where the job accumulates. */
-void mxlk_store_rows(const mxlk_linear_job *job, const void *values, int64_t columns);
+/* Rows of `columns` floats, in C order, into the job's y: multiplied with scale and added to bias, each where it is not NULL, rounded to y's
+ * dtype, added to it where the job accumulates. */
+void mxlk_store_rows(const mxlk_linear_job *job, const void *values, int64_t columns, const float *scale,
+                     const float *bias);
 
 /* mlp.c: y = down(activation(gate x) * (up x)), h in float32 between. */
 typedef struct mxlk_mlp_job {

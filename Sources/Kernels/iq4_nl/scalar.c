@@ -31,7 +31,7 @@ static void blocks_from_column(const mxlk_block_format *format, const mxlk_colum
 }
 
 /* -127 -104 -83 -65 -49 -35 -22 -10 1 13 25 38 53 69 89 113, each with 128 more. */
-static const uint8_t values[16] = {1, 24, 45, 63, 79, 93, 106, 118, 129, 141, 153, 166, 181, 197, 217, 241};
+const uint8_t mxlk_table_iq4_nl[16] = {1, 24, 45, 63, 79, 93, 106, 118, 129, 141, 153, 166, 181, 197, 217, 241};
 
 const mxl_encoding mxlk_encoding_iq4_nl = {
     .struct_size = sizeof(mxl_encoding),
@@ -49,7 +49,7 @@ const mxlk_block_format mxlk_format_iq4_nl = {
     .scheme = MXLK_SCHEME_BLOCK32,
     .code_bits = 4,
     .zero = 128,
-    .table = values,
+    .table = mxlk_table_iq4_nl,
     .column_from_blocks = column_from_blocks,
     .blocks_from_column = blocks_from_column,
 };

@@ -17,9 +17,19 @@ void mxlk_column_dequantize(const mxlk_block_format *format, const mxlk_column *
         break;
       case MXLK_SCHEME_GROUP:
         factor = mxlk_group_scale(format, column->group_scales[16 * b / format->group]);
-        zero = column->minima[16 * b / format->group];
+        zero = mxlk_group_zero(format, column, 16 * b / format->group);
         break;
-      case MXLK_SCHEME_SUPER16: factor = mxlk_float_from_half(column->d[0]) * (float)(int8_t)column->scales[b]; break;
+      case MXLK_SCHEME_SUPER16:
+        factor = mxlk_float_from_half(column->d[0]) * (float)mxlk_column_scale16(format, column, b);
+        break;
+      case MXLK_SCHEME_SUPER16_MIN:
+        factor = mxlk_float_from_half(column->d[0]) * (float)(column->scales[b] & 15);
+        offset = mxlk_float_from_half(column->d[1]) * (float)(column->scales[b] >> 4);
+        break;
+      case MXLK_SCHEME_BLOCK32_POWER: factor = mxlk_power(column->scales[b / 2]); break;
+      case MXLK_SCHEME_SUPER32_SIX:
+        factor = mxlk_float_from_half(column->d[0]) * (float)mxlk_six_bits(column->scales, 1, b / 2);
+        break;
     }
     for (int i = 0; i < 16; i++) {
       int32_t code = column->codes[16 * b + i];

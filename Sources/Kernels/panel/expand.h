@@ -38,6 +38,33 @@ MXLK_INLINE void mxlk_expand_codes(const uint8_t *restrict packed, const uint8_t
     }
 }
 
+/* Codes of 2 and 3 bits: eight groups of a sub-block of 32 k, so that all positions are constants. */
+MXLK_INLINE void mxlk_expand_narrow_codes(const uint8_t *restrict packed, const uint8_t *restrict high,
+                                          const int code_bits, const int columns, int64_t k, uint8_t *restrict codes) {
+  const int width = 4 * columns;
+  for (int64_t block = 0; block < k / 32; block++)
+#pragma clang loop unroll(full)
+    for (int g = 0; g < 8; g++) {
+      const uint8_t *low = packed + (2 * block + g / 4) * width, *bits = high + block * width;
+      uint8_t *to = codes + (8 * block + g) * width;
+      for (int i = 0; i < width; i++) {
+        to[i] = low[i] >> (2 * (g % 4)) & 3;
+        if (code_bits == 3) to[i] |= (uint8_t)((g <= 2 ? bits[i] << (2 - g) : bits[i] >> (g - 2)) & 4);
+      }
+    }
+}
+
+/* The scales of mxlk_narrow_scale as signed bytes [b][output]; `bytes` are [12][output]. */
+MXLK_INLINE void mxlk_expand_narrow_scales(const uint8_t *restrict bytes, const int columns, uint8_t *restrict scales) {
+  const int width = 4 * columns; /* of four scales, whose positions are the same */
+#pragma clang loop unroll(full)
+  for (int four = 0; four < 4; four++)
+    for (int i = 0; i < width; i++) {
+      int low = bytes[four % 2 * width + i] >> (four / 2 * 4) & 15, upper = bytes[2 * width + i] >> (2 * four) & 3;
+      scales[four * width + i] = (uint8_t)((low | upper << 4) - 32);
+    }
+}
+
 /* Puts what the table says in the place of codes; count is a multiple of 32. */
 MXLK_INLINE void mxlk_look_up(const uint8_t table[16], int64_t count, uint8_t *codes) {
 #ifdef MXLK_CONVERTS_HALVES
@@ -71,6 +98,20 @@ MXLK_INLINE void mxlk_expand_halves(const uint8_t *restrict halves, int64_t coun
 #endif
 }
 
+/* sc[8][output] of SUPER32_SIX. Sub-blocks are taken two at a time, so that the positions of their bits are constants. */
+MXLK_INLINE void mxlk_expand_six_bits(const uint8_t *restrict six, const int columns, int8_t *restrict scales) {
+#pragma clang loop unroll(full)
+  for (int pair = 0; pair < 4; pair++) {
+    const uint8_t *low = six + pair * columns, *bits = six + (4 + pair / 2) * columns;
+    const int position = 4 * (pair % 2);
+    int8_t *first = scales + 2 * pair * columns, *second = first + columns;
+    for (int c = 0; c < columns; c++) {
+      first[c] = (int8_t)(((low[c] & 15) | mxlk_moved_bits(bits[c], position, 48)) - 32);
+      second[c] = (int8_t)((low[c] >> 4 | mxlk_moved_bits(bits[c], position + 2, 48)) - 32);
+    }
+  }
+}
+
 /* Scales of one superblock into `scales`, the area behind the codes. */
 MXLK_INLINE void mxlk_expand_scales(const mxlk_block_format *format, const mxlk_panel_layout *layout,
                                     const uint8_t *restrict packed, int columns, int64_t k, void *restrict scales) {
@@ -90,15 +131,43 @@ MXLK_INLINE void mxlk_expand_scales(const mxlk_block_format *format, const mxlk_
         pairs[2 * (p * columns + i) + 1] = minima[(2 * p + 1) * columns + i];
       }
     mxlk_expand_halves(packed + layout->d, 2 * columns, (float *)(integers + 12 * columns));
+  } else if (format->scheme == MXLK_SCHEME_BLOCK32_POWER) {
+    float *d = scales;
+    for (int i = 0; i < k / 32 * columns; i++) d[i] = mxlk_power(packed[layout->d + i]);
+  } else if (format->scheme == MXLK_SCHEME_SUPER32_SIX) {
+    int8_t whole[8 * 32];
+    mxlk_expand_six_bits(packed + layout->scales, columns, whole);
+    for (int i = 0; i < 8 * columns; i++) integers[i] = whole[i];
+    mxlk_expand_halves(packed + layout->d, columns, (float *)(integers + 8 * columns));
   } else if (format->scheme == MXLK_SCHEME_GROUP) {
     int count = (int)mxlk_group_count(format, k) * columns;
     if (format->scale_bytes == 2)
       mxlk_expand_halves(packed + layout->d, count, scales);
     else
       memcpy(scales, packed + layout->d, (size_t)count * 4);
-    for (int i = 0; i < count; i++) integers[8 * columns + i] = packed[layout->minima + i];
+    const uint8_t *zeros = packed + layout->minima;
+    if (format->code_bits == 8)
+      for (int i = 0; i < count; i++) integers[8 * columns + i] = zeros[2 * i] + zeros[2 * i + 1];
+    else
+      for (int i = 0; i < count; i++) integers[8 * columns + i] = zeros[i];
+  } else if (format->scheme == MXLK_SCHEME_SUPER16_MIN) {
+    const uint8_t *bytes = packed + layout->scales;
+    for (int i = 0; i < 16 * columns; i++) integers[i] = bytes[i] & 15;
+    int16_t *pairs = (int16_t *)(integers + 16 * columns);
+    for (int p = 0; p < 8; p++)
+      for (int i = 0; i < columns; i++) {
+        pairs[2 * (p * columns + i)] = bytes[2 * p * columns + i] >> 4;
+        pairs[2 * (p * columns + i) + 1] = bytes[(2 * p + 1) * columns + i] >> 4;
+      }
+    mxlk_expand_halves(packed + layout->d, 2 * columns, (float *)(integers + 24 * columns));
   } else {
-    for (int i = 0; i < 16 * columns; i++) integers[i] = (int8_t)packed[layout->scales + i];
+    uint8_t narrow[16 * 32];
+    const uint8_t *bytes = packed + layout->scales;
+    if (format->scale_bits == 6) {
+      mxlk_expand_narrow_scales(bytes, columns, narrow);
+      bytes = narrow;
+    }
+    for (int i = 0; i < 16 * columns; i++) integers[i] = (int8_t)bytes[i];
     mxlk_expand_halves(packed + layout->d, columns, (float *)(integers + 16 * columns));
   }
 }
@@ -108,6 +177,8 @@ MXLK_INLINE void mxlk_expand(const mxlk_block_format *format, const uint8_t *res
                              uint8_t *restrict expanded) {
   mxlk_panel_layout layout = mxlk_panel_layout_of(format, columns, k);
   switch (format->code_bits) {
+    case 2: mxlk_expand_narrow_codes(packed, packed + layout.high, 2, columns, k, expanded); break;
+    case 3: mxlk_expand_narrow_codes(packed, packed + layout.high, 3, columns, k, expanded); break;
     case 4: mxlk_expand_codes(packed, packed + layout.high, 4, columns, k, expanded); break;
     case 5: mxlk_expand_codes(packed, packed + layout.high, 5, columns, k, expanded); break;
     case 6: mxlk_expand_codes(packed, packed + layout.high, 6, columns, k, expanded); break;

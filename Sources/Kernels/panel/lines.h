@@ -13,14 +13,16 @@ MXLK_INLINE void mxlk_expand_lines(const mxlk_block_format *format, const uint8_
   const int32_t *scales = (const int32_t *)(const void *)(expanded + MXL_SUPERBLOCK * width);
   const float *d32 = (const float *)(const void *)scales, *d = (const float *)(scales + 16 * width);
   if (format->scheme == MXLK_SCHEME_SUPER32) d = (const float *)(scales + 12 * width);
-  const int16_t *minima = (const int16_t *)(scales + 8 * width);
+  if (format->scheme == MXLK_SCHEME_SUPER16_MIN) d = (const float *)(scales + 24 * width);
+  if (format->scheme == MXLK_SCHEME_SUPER32_SIX) d = (const float *)(scales + 8 * width);
+  const int16_t *minima = (const int16_t *)(scales + (format->scheme == MXLK_SCHEME_SUPER16_MIN ? 16 : 8) * width);
   for (int64_t b = 0; b < k / 16; b++) {
     float factor[32], offset[32];
     int32_t zero[32];
     for (int c = 0; c < width; c++) {
       offset[c] = 0;
       zero[c] = format->zero;
-      if (format->scheme == MXLK_SCHEME_BLOCK32) {
+      if (format->scheme == MXLK_SCHEME_BLOCK32 || format->scheme == MXLK_SCHEME_BLOCK32_POWER) {
         factor[c] = d32[b / 2 * width + c];
       } else if (format->scheme == MXLK_SCHEME_BLOCK32_MIN) {
         factor[c] = d32[b / 2 * width + c];
@@ -28,6 +30,11 @@ MXLK_INLINE void mxlk_expand_lines(const mxlk_block_format *format, const uint8_
       } else if (format->scheme == MXLK_SCHEME_SUPER32) {
         factor[c] = d[c] * (float)scales[b / 2 * width + c];
         offset[c] = d[width + c] * (float)minima[2 * (b / 4 * width + c) + b / 2 % 2];
+      } else if (format->scheme == MXLK_SCHEME_SUPER16_MIN) {
+        factor[c] = d[c] * (float)scales[b * width + c];
+        offset[c] = d[width + c] * (float)minima[2 * (b / 2 * width + c) + b % 2];
+      } else if (format->scheme == MXLK_SCHEME_SUPER32_SIX) {
+        factor[c] = d[c] * (float)scales[b / 2 * width + c];
       } else if (format->scheme == MXLK_SCHEME_GROUP) {
         factor[c] = d32[16 * b / format->group * width + c];
         zero[c] = scales[(8 + 16 * b / format->group) * width + c];

@@ -63,6 +63,19 @@ MXLK_INLINE void mxlk_codes_pack(const mxlk_pack_columns *from, int64_t k, int c
       continue;
     }
     mxlk_words bits = {0}, upper = {0};
+    if (code_bits < 4) {
+      for (int four = 0; four < 2; four++) {
+        mxlk_words low = {0};
+        for (int g = 0; g < 4; g++) {
+          mxlk_words code = words[4 * four + g];
+          low |= (code_bits == 2 ? code : code & 0x03030303u) << (2 * g);
+          if (code_bits == 3) bits |= (code >> 2 & 0x01010101u) << (4 * four + g);
+        }
+        memcpy(lines + (2 * part + four) * width, &low, sizeof low);
+      }
+      if (code_bits == 3) memcpy(high + part * width, &bits, sizeof bits);
+      continue;
+    }
     for (int pair = 0; pair < 4; pair++) {
       mxlk_words first = words[2 * pair], second = words[2 * pair + 1];
       if (code_bits == 5)
@@ -90,7 +103,7 @@ MXLK_INLINE void mxlk_codes_unpack(const uint8_t *restrict lines, const uint8_t 
                                    int code_bits, int64_t width, mxlk_pack_columns *to) {
   for (int64_t part = 0; part < k / 32; part++) {
     mxlk_words words[8], bits[2] = {{0}, {0}};
-    if (code_bits == 5) memcpy(&bits[0], high + part * width, sizeof(mxlk_words));
+    if (code_bits == 5 || code_bits == 3) memcpy(&bits[0], high + part * width, sizeof(mxlk_words));
     if (code_bits == 6)
       for (int i = 0; i < 2; i++) memcpy(&bits[i], high + (2 * part + i) * width, sizeof(mxlk_words));
     for (int g = 0; g < 8; g++) {
@@ -99,6 +112,12 @@ MXLK_INLINE void mxlk_codes_unpack(const uint8_t *restrict lines, const uint8_t 
         continue;
       }
       mxlk_words low;
+      if (code_bits < 4) {
+        memcpy(&low, lines + (2 * part + g / 4) * width, sizeof low);
+        words[g] = low >> (2 * (g % 4)) & 0x03030303u;
+        if (code_bits == 3) words[g] |= (bits[0] >> g & 0x01010101u) << 2;
+        continue;
+      }
       memcpy(&low, lines + (4 * part + g / 2) * width, sizeof low);
       words[g] = low >> (4 * (g % 2)) & 0x0f0f0f0fu;
       if (code_bits == 5) words[g] |= (bits[0] >> g & 0x01010101u) << 4;
@@ -119,8 +138,13 @@ static inline mxlk_scale_counts mxlk_scale_counts_of(const mxlk_block_format *fo
     case MXLK_SCHEME_BLOCK32: return (mxlk_scale_counts){.halves = (int)(k / 32)};
     case MXLK_SCHEME_BLOCK32_MIN: return (mxlk_scale_counts){.halves = (int)(k / 32), .minimum_halves = (int)(k / 32)};
     case MXLK_SCHEME_SUPER32: return (mxlk_scale_counts){.scales = 8, .minima = 8, .halves = 2};
-    case MXLK_SCHEME_SUPER16: return (mxlk_scale_counts){.scales = 16, .halves = 1};
-    case MXLK_SCHEME_GROUP: return (mxlk_scale_counts){.minima = groups, .groups = groups};
+    case MXLK_SCHEME_SUPER16: return (mxlk_scale_counts){.scales = 2 * format->scale_bits, .halves = 1};
+    case MXLK_SCHEME_SUPER16_MIN: return (mxlk_scale_counts){.scales = 16, .halves = 2};
+    case MXLK_SCHEME_BLOCK32_POWER: return (mxlk_scale_counts){.scales = (int)(k / 32)};
+    case MXLK_SCHEME_SUPER32_SIX: return (mxlk_scale_counts){.scales = 6, .halves = 1};
+    case MXLK_SCHEME_GROUP:
+      if (format->code_bits == 8) return (mxlk_scale_counts){.minimum_halves = groups, .groups = groups};
+      return (mxlk_scale_counts){.minima = groups, .groups = groups};
   }
   return (mxlk_scale_counts){0};
 }
@@ -194,6 +218,8 @@ MXLK_INLINE void mxlk_panel_pack_loop(const mxlk_block_format *format, int64_t c
     }
     uint8_t *lines = packed + 4 * first, *high = packed + layout.high + 4 * first;
     switch (format->code_bits) {
+      case 2: mxlk_codes_pack(&taken, k, 2, 4 * columns, lines, high); break;
+      case 3: mxlk_codes_pack(&taken, k, 3, 4 * columns, lines, high); break;
       case 4: mxlk_codes_pack(&taken, k, 4, 4 * columns, lines, high); break;
       case 5: mxlk_codes_pack(&taken, k, 5, 4 * columns, lines, high); break;
       case 6: mxlk_codes_pack(&taken, k, 6, 4 * columns, lines, high); break;
@@ -211,6 +237,8 @@ MXLK_INLINE void mxlk_panel_unpack_loop(const mxlk_block_format *format, int64_t
     mxlk_pack_columns taken;
     const uint8_t *lines = packed + 4 * first, *high = packed + layout.high + 4 * first;
     switch (format->code_bits) {
+      case 2: mxlk_codes_unpack(lines, high, k, 2, 4 * columns, &taken); break;
+      case 3: mxlk_codes_unpack(lines, high, k, 3, 4 * columns, &taken); break;
       case 4: mxlk_codes_unpack(lines, high, k, 4, 4 * columns, &taken); break;
       case 5: mxlk_codes_unpack(lines, high, k, 5, 4 * columns, &taken); break;
       case 6: mxlk_codes_unpack(lines, high, k, 6, 4 * columns, &taken); break;

@@ -6,26 +6,34 @@
  *
  * Packed superblock, g counts groups of 4 k:
  *
- *   low      code_bits < 8: byte [g / 2][lane] = low nibble of group 2 (g / 2) | of group 2 (g / 2) + 1 << 4
+ *   low      code_bits 4, 5, 6: byte [g / 2][lane] = low nibble of group 2 (g / 2) | of group 2 (g / 2) + 1 << 4
+ *            code_bits 2, 3: byte [g / 4][lane], low two bits of group g as bits 2 (g % 4)
  *            code_bits = 8: byte [g][lane]
- *   high     5 bits: byte [g / 8][lane], bit g % 8;  6 bits: byte [g / 4][lane], bits 2 (g % 4)
- *   scales   bytes [b][output];  minima likewise
+ *   high     3, 5 bits: byte [g / 8][lane], bit g % 8;  6 bits: byte [g / 4][lane], bits 2 (g % 4)
+ *   scales   bytes [b][output];  minima likewise, under SUPER16_MIN in the scales' upper nibbles; scales of 6 bits are 12 bytes an output
  *   d        halves [b][output]; under BLOCK32_MIN the minima are halves too, behind them
- *   GROUP    minima are the zeros [group][output], d the scales [group][output], halves or floats
+ *   BLOCK32_POWER  no scales; d are bytes, mxlk_power says of what
+ *   SUPER32_SIX    scales as stored, six bytes: [b / 2][output] low nibbles of two, then [b / 4][output] high bits of four
+ *   GROUP    minima are the zeros [group][output], bytes, of 8 bits two bytes to be added; d the scales [group][output], halves or floats
  *
  * Expanded superblock, in a thread's cache while all rows of x pass over it:
  *
  *   codes    byte [g][lane], room for 256 k; what the table says where the format has one
- *   then     BLOCK32: float d[8][output]
+ *   then     BLOCK32, BLOCK32_POWER: float d[8][output]
  *            BLOCK32_MIN: float d[8][output], float m[8][output]
  *            SUPER32: int32 sc[8][output], int16 m[4][output][2], float d[output], float dmin[output]
  *            SUPER16: int32 sc[16][output], float d[output]
+ *            SUPER16_MIN: int32 sc[16][output], int16 m[8][output][2], float d[output], float dmin[output]
+ *            SUPER32_SIX: int32 sc[8][output], float d[output]
  *            GROUP: float scale[8][output], int32 zero[8][output], as many of the 8 as there are groups
  */
 #ifndef MXLK_PANEL_PANEL_H
 #define MXLK_PANEL_PANEL_H
 
 #include "panel/column.h"
+
+/* Bits of a code in `low`; the rest are in `high`. */
+static inline int mxlk_low_bits(int code_bits) { return code_bits == 8 ? 8 : code_bits < 4 ? 2 : 4; }
 
 /* Byte offsets in a packed superblock; the codes begin at 0. */
 typedef struct mxlk_panel_layout {
@@ -45,7 +53,7 @@ void mxlk_panel_unpack__avx2(const mxlk_block_format *format, int64_t columns, c
                              int64_t k_begin, int64_t k, const mxl_source *destination);
 #endif
 
-/* Bytes of an expanded superblock of any scheme: codes, and at most 68 bytes of scales an output. */
-#define MXLK_EXPANDED_BYTES(columns) ((MXL_SUPERBLOCK + 68) * (columns))
+/* Bytes of an expanded superblock of any scheme: codes, and at most 104 bytes of scales an output. */
+#define MXLK_EXPANDED_BYTES(columns) ((MXL_SUPERBLOCK + 104) * (columns))
 
 #endif

@@ -30,7 +30,11 @@ extern const mxl_kernel_row mxlk_rows_q4_1[MXLK_BLOCK_ROWS], mxlk_rows_q5_1[MXLK
     mxlk_rows_iq4_nl[MXLK_BLOCK_ROWS];
 extern const mxl_kernel_row mxlk_rows_q4_k[MXLK_BLOCK_ROWS], mxlk_rows_q5_k[MXLK_BLOCK_ROWS],
     mxlk_rows_q6_k[MXLK_BLOCK_ROWS];
+extern const mxl_kernel_row mxlk_rows_q2_k[MXLK_BLOCK_ROWS], mxlk_rows_q3_k[MXLK_BLOCK_ROWS];
+extern const mxl_kernel_row mxlk_rows_iq4_xs[MXLK_BLOCK_ROWS], mxlk_rows_mxfp4[MXLK_BLOCK_ROWS];
 extern const mxl_kernel_row mxlk_rows_gptq[MXLK_GPTQ_FORMATS][MXLK_BLOCK_ROWS];
+extern const mxl_kernel_row mxlk_rows_gptq2[MXLK_GPTQ_FORMATS][MXLK_BLOCK_ROWS];
+extern const mxl_kernel_row mxlk_rows_gptq8[MXLK_GPTQ_FORMATS][MXLK_BLOCK_ROWS];
 
 #define MXLK_BLOCK_ROW(name, encoding, format, compute, rank, features, rows, columns, expand, size, run, run_packed) \
   MXLK_EXPANDED_ROW(name, encoding, format, compute, rank, features, rows, columns, mxlk_block_packed_size,           \

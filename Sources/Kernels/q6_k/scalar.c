@@ -60,6 +60,7 @@ const mxlk_block_format mxlk_format_q6_k = {
     .scheme = MXLK_SCHEME_SUPER16,
     .code_bits = 6,
     .zero = 32,
+    .scale_bits = 8,
     .column_from_blocks = column_from_blocks,
     .blocks_from_column = blocks_from_column,
 };

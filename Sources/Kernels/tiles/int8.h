@@ -2,11 +2,13 @@
  * mxl_kernel_row.context is the encoding's mxlk_block_format. With i_b = sum of (code - zero) q over sub-block b, f = int32 to float
  * rounded to nearest even, b ascending from t = +0:
  *
- *   BLOCK32  t = fma(f(i_b << s_b), d_b, t)                                             y = fma(t, alpha, y)
+ *   BLOCK32, BLOCK32_POWER  t = fma(f(i_b << s_b), d_b, t)                                             y = fma(t, alpha, y)
  *   BLOCK32_MIN  codes not centred: t = fma(f(i_b << s_b), d_b, t), t = fma(f(S_b << s_b), m_b, t)  y = fma(t, alpha, y)
  *   SUPER32  I = sum sc_b (i_b << s_b), J = sum m_b (S_b << s_b), codes not centred
  *            t = fma(-f(J), dmin, f(I) d)                                               y = fma(t, alpha, y)
  *   SUPER16  I = sum sc_b (i_b << s_b/2) over 16-blocks                                 y = fma(f(I) d, alpha, y)
+ *   SUPER16_MIN  as SUPER32 over 16-blocks, S over the 16, s_b/2
+ *   SUPER32_SIX  I = sum sc_b (i_b << s_b), with sc_b < 0 too                              y = fma(f(I) d, alpha, y)
  *   GROUP    for each group: I = sum (i_b << s_b) - zero sum (S_b << s_b), codes not centred
  *            t = fma(f(I), scale, t)                                                    y = fma(t, alpha, y) */
 #ifndef MXLK_TILES_INT8_H

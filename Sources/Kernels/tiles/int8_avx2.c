@@ -4,9 +4,12 @@
  * the last sum must fit. vpmaddwd then multiplies by what the sub-block's sum is to be multiplied with anyway, 2^s or sc 2^s, and adds the
  * two halves of an output. So the products' port, of which there is one on many CPUs, does for each row, vector and superblock
  *
+ *   2 bits  codes not centred: 3 * 127 * 8 = 3048                     64 + 16, and 8 for the minima
+ *   3 bits  begun at -4 q: 4 * 127 * 8 = 4064                         64 + 16
  *   4 bits  codes not centred: 15 * 127 * 16 = 30480                  64 + 8 vpmaddwd
  *   5 bits  31 * 127 * 8 = 31496, so two sums a sub-block             64 + 16
  *   6 bits  begun at -32 q, each half its own: 32 * 127 * 8 = 32512   64 + 16
+ *   MXFP4   as 6 bits, begun at -12 q: 12 * 127 * 16 = 24384          64 + 8
  *   8 bits  |w| meets q with the sign of w: 128 * 127 * 2 = 32512     64 + 64
  *
  * and for SUPER32 4 more for the minima. */
@@ -28,11 +31,16 @@ void mxlk_expand_int8_16__avx2(const mxl_kernel_row *row, const void *packed, in
 
 void mxlk_activate_int8__avx2(const float *x, int64_t k, mxlk_activation *out) { mxlk_activation_quantize(x, k, out); }
 
-/* starts: of 32 columns, -zero (S_b << s_b), added to the shifted dots; of 16 columns, -zero S for the halves that a vector of pairs has,
- * where the pairs begin. factors: s_b where there are scales to be shifted, else 2^s_b in both halves. */
-MXLK_INLINE void words_of(const int scaled, const int blocks, const mxlk_activation *x, int zero, row_words *words) {
+/* starts: of 32 columns, -zero (S_b << s_b), added to the shifted dots; of 16 columns and for codes of 6 bits, -zero S for the halves that a
+ * vector of pairs has, where the pairs begin. factors: s_b where there are scales to be shifted, else 2^s_b in both halves. */
+MXLK_INLINE void words_of(const int scaled, const int blocks, const int code_bits, const mxlk_activation *x, int zero,
+                          row_words *words) {
   int16_t starts[32];
-  if (blocks == 8) {
+  if (blocks == 8 && code_bits == 6) {
+    for (int i = 0; i < 16; i++)
+      starts[i] = (int16_t)(-zero * (x->lanes16[i / 2 * 4 + i % 2] + x->lanes16[i / 2 * 4 + 2 + i % 2]));
+    memcpy(words->starts, starts, 32);
+  } else if (blocks == 8) {
     for (int b = 0; b < 8; b++) words->starts[b] = -zero * x->sums32[b];
   } else {
     for (int i = 0; i < 32; i++) starts[i] = (int16_t)(-zero * x->lanes16[i]);
@@ -57,8 +65,10 @@ MXLK_INLINE __m256i activations_at(const mxlk_activation *x, int64_t group) {
   return _mm256_set1_epi32(four);
 }
 
-/* The products of a group of 4 k: added to the pairs, or where these begin. */
-MXLK_INLINE void add_group(const int rows, const int begins, const weights *w, const mxlk_activation *x, int64_t group,
+/* What the products of a group of 4 k do to the pairs. */
+enum { add, begin, begin_centred };
+
+MXLK_INLINE void add_group(const int rows, const int does, const weights *w, const mxlk_activation *x, int64_t group,
                            const row_words *words, int64_t b, __m256i pairs[][vectors]) {
   __m256i codes[vectors];
   for (int v = 0; v < vectors; v++) {
@@ -72,9 +82,9 @@ MXLK_INLINE void add_group(const int rows, const int begins, const weights *w, c
       __m256i products = w->code_bits == 8
                              ? _mm256_maddubs_epi16(_mm256_abs_epi8(codes[v]), _mm256_sign_epi8(q, codes[v]))
                              : _mm256_maddubs_epi16(codes[v], q);
-      if (!begins)
+      if (does == add)
         products = _mm256_add_epi16(pairs[r][v], products);
-      else if (w->code_bits == 6)
+      else if (does == begin_centred)
         products = _mm256_add_epi16(products, _mm256_set1_epi32(words[r].starts[b]));
       pairs[r][v] = products;
     }
@@ -89,11 +99,11 @@ MXLK_INLINE int groups_together(const int code_bits, const int groups) {
   return code_bits == 8 ? 1 : code_bits == 5 ? 4 : groups;
 }
 
-MXLK_INLINE void add_groups(const int rows, const weights *w, const mxlk_activation *x, int64_t first, const int count,
-                            const row_words *words, int64_t b, __m256i pairs[][vectors]) {
-  add_group(rows, 1, w, x, first, words, b, pairs);
+MXLK_INLINE void add_groups(const int rows, const int begins, const weights *w, const mxlk_activation *x, int64_t first,
+                            const int count, const row_words *words, int64_t b, __m256i pairs[][vectors]) {
+  add_group(rows, begins, w, x, first, words, b, pairs);
 #pragma clang loop unroll(full)
-  for (int g = 1; g < count; g++) add_group(rows, 0, w, x, first + g, words, b, pairs);
+  for (int g = 1; g < count; g++) add_group(rows, add, w, x, first + g, words, b, pairs);
 }
 
 MXLK_INLINE void block_dots(const int rows, const int centred, const weights *w, const mxlk_activation *x,
@@ -102,26 +112,29 @@ MXLK_INLINE void block_dots(const int rows, const int centred, const weights *w,
 #pragma clang loop unroll(full)
   for (int first = 0; first < 8; first += together) {
     __m256i pairs[tile_rows][vectors];
-    add_groups(rows, w, x, 8 * b + first, together, words, b, pairs);
+    add_groups(rows, centred && w->code_bits == 6 ? begin_centred : begin, w, x, 8 * b + first, together, words, b,
+               pairs);
     for (int r = 0; r < rows; r++) {
       ints factor = every(words[r].factors[b]);
       for (int v = 0; v < vectors; v++) {
-        ints start = first > 0 ? dots[r][v] : centred && w->code_bits != 8 ? every(words[r].starts[b]) : (ints){};
+        const int later = centred && w->code_bits != 8 && w->code_bits != 6;
+        ints start = first > 0 ? dots[r][v] : later ? every(words[r].starts[b]) : (ints){};
         dots[r][v] = add_pair_products(start, (ints)pairs[r][v], factor);
       }
     }
   }
 }
 
-MXLK_INLINE void add_scaled_dots(const int rows, const int blocks, const weights *w, const mxlk_activation *x,
+MXLK_INLINE void add_scaled_dots(const int rows, const mxlk_scheme scheme, const weights *w, const mxlk_activation *x,
                                  const row_words *words, int64_t b, ints sums[][vectors]) {
-  const int groups = 64 / blocks, together = groups_together(w->code_bits, groups);
+  const int blocks = blocks_of(scheme), groups = 64 / blocks, together = groups_together(w->code_bits, groups);
   ints scale[vectors];
-  for (int v = 0; v < vectors; v++) scale[v] = scale_at(blocks, w, b, v);
+  for (int v = 0; v < vectors; v++) scale[v] = scale_at(scheme, w, b, v);
 #pragma clang loop unroll(full)
   for (int first = 0; first < groups; first += together) {
     __m256i pairs[tile_rows][vectors];
-    add_groups(rows, w, x, groups * b + first, together, words, b, pairs);
+    add_groups(rows, is_centred(scheme) && w->code_bits != 8 ? begin_centred : begin, w, x, groups * b + first,
+               together, words, b, pairs);
     for (int v = 0; v < vectors; v++) {
       /* The scale in both halves: within +-1024 when shifted. */
       const __m256i twice = _mm256_setr_epi8(0, 1, 0, 1, 4, 5, 4, 5, 8, 9, 8, 9, 12, 13, 12, 13, 0, 1, 0, 1, 4, 5, 4, 5,

@@ -4,6 +4,7 @@
  * Operations on the two wide multiply ports per row and vector of outputs, of 64 dots in a superblock:
  *   BLOCK32  64 dots + 8 fma + 1 = 73       SUPER32  64 dots + 8 multiplies + 4 pair dots + 3 = 79
  *   BLOCK32_MIN  64 dots + 16 fma + 1 = 81
+ *   SUPER16_MIN  64 dots + 16 multiplies + 8 pair dots + 3 = 91
  *   SUPER16  64 dots + 16 multiplies + 2 = 82       GROUP    64 dots + 2 a group + 1 = 69 for groups of 128 */
 #include "tiles/int8.h"
 

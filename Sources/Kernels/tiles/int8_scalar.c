@@ -71,19 +71,41 @@ static void super32(const mxl_tile *tile) {
     }
 }
 
-static void super16(const mxl_kernel_row *row, const mxl_tile *tile) {
+/* SUPER16 has 16 sub-blocks, SUPER32_SIX 8. */
+static void centred(const mxl_kernel_row *row, const mxl_tile *tile, int64_t blocks) {
   int zero = ((const mxlk_block_format *)row->context)->zero;
   const mxlk_activation *x = tile->x;
   const uint8_t *codes = tile->weights;
   const int32_t *scales = (const int32_t *)(const void *)(codes + MXL_SUPERBLOCK * columns);
-  const float *d = (const float *)(const void *)(scales + 16 * columns);
+  const float *d = (const float *)(const void *)(scales + blocks * columns);
   for (int32_t r = 0; r < tile->rows; r++)
     for (int64_t c = 0; c < columns; c++) {
       int32_t i = 0;
       float *y = tile->y + r * columns + c;
-      for (int64_t b = 0; b < 16; b++)
-        i += scales[b * columns + c] * (dot(codes, x + r, c, 16 * b, 16, zero) * (1 << x[r].shifts[b / 2]));
+      for (int64_t b = 0; b < blocks; b++) {
+        int32_t sum = dot(codes, x + r, c, 256 / blocks * b, 256 / blocks, zero);
+        i += scales[b * columns + c] * (sum * (1 << x[r].shifts[8 * b / blocks]));
+      }
       *y = fmaf((float)i * d[c], x[r].alpha, *y);
+    }
+}
+
+static void super16_min(const mxl_tile *tile) {
+  const mxlk_activation *x = tile->x;
+  const uint8_t *codes = tile->weights;
+  const int32_t *scales = (const int32_t *)(const void *)(codes + MXL_SUPERBLOCK * columns);
+  const int16_t *minima = (const int16_t *)(scales + 16 * columns);
+  const float *d = (const float *)(scales + 24 * columns), *dmin = d + columns;
+  for (int32_t r = 0; r < tile->rows; r++)
+    for (int64_t c = 0; c < columns; c++) {
+      int32_t i = 0, j = 0;
+      float *y = tile->y + r * columns + c;
+      for (int64_t b = 0; b < 16; b++) {
+        int32_t factor = 1 << x[r].shifts[b / 2];
+        i += scales[b * columns + c] * (dot(codes, x + r, c, 16 * b, 16, 0) * factor);
+        j += minima[2 * (b / 2 * columns + c) + b % 2] * (x[r].sums16[b] * factor);
+      }
+      *y = fmaf(fmaf(-(float)j, dmin[c], (float)i * d[c]), x[r].alpha, *y);
     }
 }
 
@@ -111,10 +133,13 @@ static void group(const mxl_kernel_row *row, const mxl_tile *tile) {
 
 void mxlk_linear_expanded_int8_4x16__scalar(const mxl_kernel_row *row, const mxl_tile *tile) {
   switch (((const mxlk_block_format *)row->context)->scheme) {
-    case MXLK_SCHEME_BLOCK32: block32(row, tile); break;
+    case MXLK_SCHEME_BLOCK32:
+    case MXLK_SCHEME_BLOCK32_POWER: block32(row, tile); break;
     case MXLK_SCHEME_BLOCK32_MIN: block32_min(tile); break;
     case MXLK_SCHEME_SUPER32: super32(tile); break;
-    case MXLK_SCHEME_SUPER16: super16(row, tile); break;
+    case MXLK_SCHEME_SUPER16: centred(row, tile, 16); break;
+    case MXLK_SCHEME_SUPER16_MIN: super16_min(tile); break;
+    case MXLK_SCHEME_SUPER32_SIX: centred(row, tile, 8); break;
     case MXLK_SCHEME_GROUP: group(row, tile); break;
   }
 }

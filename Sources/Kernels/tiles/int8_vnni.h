@@ -13,8 +13,9 @@ static ints add_four_products(ints dots, bytes codes, ints q);
 static ints shifted(ints value, uint8_t shift);
 
 /* starts: -zero S, where the accumulators begin. */
-MXLK_INLINE void words_of(const int scaled, const int blocks, const mxlk_activation *x, int zero, row_words *words) {
-  (void)scaled;
+MXLK_INLINE void words_of(const int scaled, const int blocks, const int code_bits, const mxlk_activation *x, int zero,
+                          row_words *words) {
+  (void)scaled, (void)code_bits;
   for (int b = 0; b < blocks; b++)
     words->starts[b] = -zero * (blocks == 16 ? x->sums16[b] : x->sums16[2 * b] + x->sums16[2 * b + 1]);
 }
@@ -48,14 +49,15 @@ MXLK_INLINE void block_dots(const int rows, const int centred, const weights *w,
     for (int v = 0; v < vectors; v++) dots[r][v] = shifted(dots[r][v], x[r].shifts[b]);
 }
 
-MXLK_INLINE void add_scaled_dots(const int rows, const int blocks, const weights *w, const mxlk_activation *x,
+MXLK_INLINE void add_scaled_dots(const int rows, const mxlk_scheme scheme, const weights *w, const mxlk_activation *x,
                                  const row_words *words, int64_t b, ints sums[][vectors]) {
+  const int blocks = blocks_of(scheme);
   ints dots[tile_rows][vectors];
   for (int r = 0; r < rows; r++)
-    for (int v = 0; v < vectors; v++) dots[r][v] = blocks == 16 ? every(words[r].starts[b]) : (ints){};
+    for (int v = 0; v < vectors; v++) dots[r][v] = is_centred(scheme) ? every(words[r].starts[b]) : (ints){};
   add_dots(rows, w, x, 64 / blocks * b, 64 / blocks, dots);
   for (int v = 0; v < vectors; v++) {
-    ints scale = scale_at(blocks, w, b, v);
+    ints scale = scale_at(scheme, w, b, v);
     for (int r = 0; r < rows; r++) sums[r][v] += shifted(dots[r][v], x[r].shifts[blocks == 16 ? b / 2 : b]) * scale;
   }
 }

@@ -1,19 +1,27 @@
 import CMaxLinear
 import Kernels
 
-/// y = Σ over devices, in their order, of x_d W_dᵀ, with b added to the first: W is split by its inputs.
+/// y = Σ over devices, in their order, of x_d W_dᵀ, with b added to the first: W is split by its inputs. Where W has a scale, the whole sum is
+/// multiplied with it and b added then.
 final class PreparedRowParallel: PreparedComputation {
   let parts: [PreparedLinear]
   let inputs: [Range<Int>]
+  private let scale: PackedScale?
+  /// Only beside a scale.
+  private let bias: PackedBias?
 
-  init(parts: [PreparedLinear], inputs: [Range<Int>]) {
+  init(parts: [PreparedLinear], inputs: [Range<Int>], scale: PackedScale? = nil, bias: PackedBias? = nil) {
     self.parts = parts
     self.inputs = inputs
+    self.scale = scale
+    self.bias = bias
   }
 
   var outDim: Int { parts.first?.outDim ?? 0 }
   var kernelName: UnsafePointer<CChar> { parts[0].kernelName }
-  var packedBytes: Int { parts.reduce(0) { $0 + $1.packedBytes } }
+  var packedBytes: Int {
+    parts.reduce((scale?.byteCount ?? 0) + (bias?.byteCount ?? 0)) { $0 + $1.packedBytes }
+  }
   var shards: [Range<Int>] { inputs }
   func matches(_ options: PrepareOptions) -> Bool { parts.allSatisfy { $0.matches(options) } }
 
@@ -85,7 +93,7 @@ final class PreparedRowParallel: PreparedComputation {
       }
       part.accumulate = 1
     }
-    mxlk_store_rows(&job, sums.pointer, Int64(outDim))
+    mxlk_store_rows(&job, sums.pointer, Int64(outDim), scale?.pointer, bias?.pointer)
   }
 }
 

@@ -1,11 +1,11 @@
 import CMaxLinear
 import Kernels
 
-/// The tensors of a GPTQ linear layer: w = scale · (code − zero), 4 bits a code, y = x Wᵀ.
+/// The tensors of a GPTQ or AWQ linear layer: w = scale · (code − zero), y = x Wᵀ. ``GPTQShapes`` has the shapes of the first and third.
 ///
-/// - qweight: int32 [inDim / 8, outDim], packed along K, least significant first
+/// - qweight: int32, the codes: GPTQ's packed along K, least significant first, AWQ's along N
 /// - scales: [groups, outDim], float16, bfloat16 or float32
-/// - qzeros: int32 [groups, outDim / 8, rounded up], packed along N; zeros are 8 without it
+/// - qzeros: int32, the zeros, packed along N; they are 2^(bits − 1) without it
 /// - g_idx: int32 [inDim], each column's group; or perm_idx: int32 [inDim], the columns in the order of their groups
 struct GPTQWeights {
   let config: QuantizationConfig
@@ -17,9 +17,6 @@ struct GPTQWeights {
   let gIdx: Weight
   let permIdx: Weight
 
-  /// Codes of a word.
-  static let perWord = 8
-
   var all: [Weight] { [qweight, scales, qzeros, gIdx, permIdx] }
 
   /// Weights without contents. `prefix` begins their names.
@@ -29,21 +26,18 @@ struct GPTQWeights {
     try config.check()
     try LinearRules.checkDimension(inDim, "in_dim")
     try LinearRules.checkDimension(outDim, "out_dim")
-    guard inDim % Self.perWord == 0 else {
-      throw MaxLinearError(
-        .invalidShape,
-        "in_dim: is \(inDim), expected a multiple of \(Self.perWord): so many codes are one word of qweight")
-    }
+    let shapes = GPTQShapes(config)
+    try shapes.check(inDim: inDim, outDim: outDim)
     self.config = config
     self.inDim = inDim
     self.outDim = outDim
     let groups = Self.groupCount(inDim: inDim, groupSize: config.groupSize)
     qweight = try Weight(
-      name: "\(prefix)qweight", dtype: .int32, shape: [inDim / Self.perWord, outDim], device: device)
+      name: "\(prefix)qweight", dtype: .int32, shape: shapes.qweight(inDim: inDim, outDim: outDim), device: device)
     scales = try Weight(name: "\(prefix)scales", dtype: .float16, shape: [groups, outDim], device: device)
     scales.otherDTypes = [.bfloat16, .float32]
-    let words = outDim / Self.perWord + (outDim % Self.perWord == 0 ? 0 : 1)
-    qzeros = try Weight(name: "\(prefix)qzeros", dtype: .int32, shape: [groups, words], device: device)
+    qzeros = try Weight(
+      name: "\(prefix)qzeros", dtype: .int32, shape: [groups, shapes.words(of: outDim)], device: device)
     gIdx = try Weight(name: "\(prefix)g_idx", dtype: .int32, shape: [inDim], device: device)
     permIdx = try Weight(name: "\(prefix)perm_idx", dtype: .int32, shape: [inDim], device: device)
     for weight in [qzeros, gIdx, permIdx] { weight.isOptional = true }
@@ -184,24 +178,31 @@ struct GPTQWeights {
       }
       return 0
     }
+    if config.isAWQ { return 0 }
     guard config.sym else { return config.checkpointFormat == "gptq_v2" ? 0 : 1 }
-    // Symmetric zeros are 8. Checkpoints in the field say "gptq" and store either form, so the tensor decides.
+    // Symmetric zeros are 2^(bits - 1). Checkpoints in the field say "gptq" and store either form, so the tensor decides.
     let words = try Self.integers(qzeros)
     let width = qzeros.shape[1]
+    let middle = UInt32(1) << UInt32(config.bits - 1)
     var found: UInt32?
-    for (index, word) in words.enumerated() {
-      for place in 0..<Self.perWord where index % width * Self.perWord + place < outDim {
-        let stored = UInt32(bitPattern: word) >> UInt32(4 * place) & 15
-        guard stored == 7 || stored == 8, found == nil || found == stored else {
+    for group in 0..<qzeros.shape[0] {
+      for output in 0..<outDim {
+        let (word, shift) = (config.bits * output).quotientAndRemainder(dividingBy: 32)
+        var bits = UInt64(UInt32(bitPattern: words[group * width + word])) >> UInt64(shift)
+        if shift + config.bits > 32 {
+          bits |= UInt64(UInt32(bitPattern: words[group * width + word + 1])) << UInt64(32 - shift)
+        }
+        let stored = UInt32(truncatingIfNeeded: bits) & (2 * middle - 1)
+        guard stored == middle - 1 || stored == middle, found == nil || found == stored else {
           throw MaxLinearError(
             .invalidArgument,
-            "\(qzeros.name): group \(index / width), output \(index % width * Self.perWord + place) holds \(stored): with sym "
-              + "expected 7 everywhere (gptq) or 8 everywhere (gptq_v2)")
+            "\(qzeros.name): group \(group), output \(output) holds \(stored): with sym "
+              + "expected \(middle - 1) everywhere (gptq) or \(middle) everywhere (gptq_v2)")
         }
         found = stored
       }
     }
-    return found == 7 ? 1 : 0
+    return found == middle - 1 ? 1 : 0
   }
 
   private static func integers(_ weight: Weight) throws(MaxLinearError) -> [Int32] {
@@ -212,7 +213,7 @@ struct GPTQWeights {
     }
   }
 
-  /// The tensors of each shard's outputs as the kernels see them, during the call; each begins at a multiple of 8. `includingCodes` false
+  /// The tensors of each shard's outputs as the kernels see them, during the call; each begins at a multiple of `GPTQShapes.shardUnit`. `includingCodes` false
   /// leaves qweight out, for unpacking.
   func withTensors<Result>(
     _ layout: Layout, shards: [Range<Int>], includingCodes: Bool = true,
@@ -225,18 +226,22 @@ struct GPTQWeights {
       (layout.order ?? []).withUnsafeBufferPointer { order in
         let views = shards.map { outputs in
           var tensors = mxlk_gptq_tensors()
-          let stride = codes.map { $0.strides[0] * 4 } ?? 4 * outDim
-          let first = layout.columns.lowerBound / Self.perWord * stride + 4 * outputs.lowerBound
+          let shapes = GPTQShapes(config)
+          let stride = codes.map { $0.strides[0] * 4 } ?? 4 * qweight.shape[1]
+          let first = shapes.qweightOffset(
+            column: layout.columns.lowerBound, output: outputs.lowerBound, stride: stride)
           tensors.qweight = codes.flatMap { UnsafeRawPointer($0.pointer) }.map { $0 + first }
           tensors.qweight_stride = Int64(stride)
           tensors.qzeros = zeros.flatMap { UnsafeRawPointer($0.pointer) }.map {
-            $0 + 4 * (outputs.lowerBound / Self.perWord)
+            $0 + 4 * shapes.words(of: outputs.lowerBound)
           }
           tensors.qzeros_stride = zeros.map { Int64($0.strides[0] * 4) } ?? 0
           let scaleBytes = scales.dtype.bits / 8
           tensors.scales = UnsafeRawPointer(scales.pointer).map { $0 + scaleBytes * outputs.lowerBound }
           tensors.scales_stride = Int64(scales.strides[0] * scaleBytes)
           tensors.scales_dtype = scales.dtype.rawValue
+          tensors.bits = Int32(config.bits)
+          tensors.awq = config.isAWQ ? 1 : 0
           tensors.zero_offset = layout.zeroOffset
           tensors.group_of = groupOf.baseAddress
           tensors.order = layout.order == nil ? nil : order.baseAddress

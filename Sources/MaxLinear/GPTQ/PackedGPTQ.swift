@@ -1,7 +1,7 @@
 import CMaxLinear
 import Kernels
 
-/// GPTQ tensors in a row's panels: regrouped into the blocks of GPTQ_32 to GPTQ_256, or, where groups are no multiple of 32 columns, as
+/// GPTQ tensors in a row's panels: regrouped into the blocks of GPTQ_32 to GPTQ8_256, or, where groups are no multiple of 32 columns, as
 /// float32 values.
 ///
 /// Unchecked: written in init, only read afterwards.
@@ -55,11 +55,13 @@ final class PackedGPTQ: PackedPanels, RestorableMemory, @unchecked Sendable {
     let tensor = try Tensor(uninitialized: qweight.storedShape, dtype: .int32, purpose: "state dict")
     tensor.pointer?.initializeMemory(as: UInt8.self, repeating: 0, count: tensor.byteCount)
     let (row, memory, shards) = (row, memory, shards)
+    let (shapes, stride) = (GPTQShapes(weights.config), 4 * qweight.shape[1])
     let status = try weights.withTensors(layout, shards: shards, includingCodes: false) { tensors in
       for (shard, outputs) in shards.enumerated() {
         guard let start = tensor.pointer, let shardTensors = tensors.baseAddress.map({ $0 + shard }) else { continue }
         let status = mxlk_gptq_unpack(
-          row, memory.pointer(shard: shard), shardTensors, start + 4 * outputs.lowerBound, mxlk_threads())
+          row, memory.pointer(shard: shard), shardTensors,
+          start + shapes.qweightOffset(column: 0, output: outputs.lowerBound, stride: stride), mxlk_threads())
         if status != MXL_OK { return status }
       }
       return MXL_OK
@@ -81,8 +83,10 @@ extension PreparedLinear {
     }
     let layout = try weights.layout(columns: columns)
     let scalesDType = try weights.scales.source().dtype
-    let encoding = layout.block.flatMap { mxlk_gptq_encoding($0, scalesDType.rawValue) }.map { String(cString: $0) }
-    let compute = options.compute == .automatic ? (encoding == nil ? .float32 : .int8) : options.compute
+    let encoding = layout.block.flatMap { mxlk_gptq_encoding(Int32(weights.config.bits), $0, scalesDType.rawValue) }
+      .map { String(cString: $0) }
+    let automatic = KernelSelection.automaticCompute(encoding: encoding)
+    let compute = options.compute == .automatic ? automatic : options.compute
     guard compute == .float32 || encoding != nil else {
       throw MaxLinearError(
         .unsupported,
@@ -100,7 +104,7 @@ extension PreparedLinear {
     if source.storage == .map { source.releasePages() }
     let layer = PreparedLinear(
       row: row, bfloat16Row: nil, inDim: layout.columns.count, shards: shards, clip: nil, compute: compute,
-      isDense: encoding == nil, packed: packed, source: source, packedBias: packedBias)
+      automatic: automatic, packed: packed, source: source, packedBias: packedBias)
     var contents: [(weight: Weight, contents: WeightContents)] = []
     if packed.isRestorable { contents.append((weights.qweight, .prepared(packed))) }
     if let bias, let packedBias { contents.append((bias, .prepared(packedBias))) }

@@ -1,34 +1,37 @@
 import CMaxLinear
 import Kernels
 
-/// The tensors of GPTQ weights, as a checkpoint names them: w = scale · (code − zero).
+/// The tensors of GPTQ or AWQ weights, as a checkpoint names them: w = scale · (code − zero).
 public struct GPTQTensors: Sendable {
-  /// int32 (inDim / 8, outDim).
+  /// int32, GPTQ's (bits inDim / 32, outDim), AWQ's (inDim, outDim / 8).
   public var qweight: Tensor
-  /// int32 (groups, outDim / 8, rounded up).
+  /// int32 (groups, bits outDim / 32, rounded up to whole words, of 3 bits to whole threes).
   public var qzeros: Tensor
   /// (groups, outDim).
   public var scales: Tensor
   /// int32 (inDim): the group of each column.
   public var gIdx: Tensor
+  /// Whether checkpoints hold gIdx; AWQ's do not.
+  var storesGroups = true
 
   /// What a layer loads, each key behind `prefix`.
   public func stateDict(prefix: String = "") -> StateDict {
-    StateDict([
-      WeightData(name: "\(prefix)qweight", tensor: qweight), WeightData(name: "\(prefix)scales", tensor: scales),
-      WeightData(name: "\(prefix)qzeros", tensor: qzeros), WeightData(name: "\(prefix)g_idx", tensor: gIdx),
-    ])
+    StateDict(
+      [
+        WeightData(name: "\(prefix)qweight", tensor: qweight), WeightData(name: "\(prefix)scales", tensor: scales),
+        WeightData(name: "\(prefix)qzeros", tensor: qzeros),
+      ] + (storesGroups ? [WeightData(name: "\(prefix)g_idx", tensor: gIdx)] : []))
   }
 }
 
 extension QuantizationConfig {
   /// Rounds values to the nearest codes, each output's groups on their own, the same bytes on every CPU and any number of threads.
   ///
-  /// With `sym`, zero is 8 and scale max |w| / 7.5 over the group; else they follow from the range of w and 0. `checkpointFormat` says
-  /// whether qzeros hold zero − 1 (nil and "gptq") or zero.
+  /// With `sym`, zero is 2^(bits − 1) and scale max |w| / ((2^bits − 1) / 2) over the group; else they follow from the range of w and 0.
+  /// `checkpointFormat` says whether GPTQ's qzeros hold zero − 1 (nil and "gptq") or zero.
   ///
   /// - Parameters:
-  ///   - values: (outDim, inDim), float32, float16 or bfloat16; inDim a multiple of 8.
+  ///   - values: (outDim, inDim), float32, float16 or bfloat16; inDim as in ``GPTQLinearV2``.
   ///   - scales: the dtype of the scales: float16, bfloat16 or float32.
   ///   - threads: the most this call may use, 1 to 1024; 0 for `Threads.count`.
   /// - Throws: `.unsupported` for a config that is not served, `descAct` among them; `.invalidShape`, `.invalidDType`;
@@ -45,7 +48,7 @@ extension QuantizationConfig {
       qweight: try Tensor(uninitialized: shapes.qweight, dtype: .int32, purpose: "qweight"),
       qzeros: try Tensor(uninitialized: shapes.qzeros, dtype: .int32, purpose: "qzeros"),
       scales: try Tensor(uninitialized: shapes.scales, dtype: scales, purpose: "scales"),
-      gIdx: try Tensor(uninitialized: [inDim], dtype: .int32, purpose: "g_idx"))
+      gIdx: try Tensor(uninitialized: [inDim], dtype: .int32, purpose: "g_idx"), storesGroups: !isAWQ)
     result.gIdx.pointer.map {
       for column in 0..<inDim { $0.storeBytes(of: Int32(column / size), toByteOffset: 4 * column, as: Int32.self) }
     }
@@ -98,8 +101,10 @@ extension QuantizationConfig {
     job.in_dim = Int64(inDim)
     job.out_dim = Int64(outDim)
     job.group_size = Int64(groupSize == -1 ? inDim : groupSize)
+    job.bits = Int32(bits)
+    job.awq = isAWQ ? 1 : 0
     job.sym = sym ? 1 : 0
-    job.zero_offset = checkpointFormat == "gptq_v2" ? 0 : 1
+    job.zero_offset = isAWQ || checkpointFormat == "gptq_v2" ? 0 : 1
     job.scales_dtype = scalesDType.rawValue
     job.threads = try Threads.checked(threads)
     job.qweight = qweight.data
@@ -110,9 +115,22 @@ extension QuantizationConfig {
       throw MaxLinearError(
         .invalidArgument,
         "values: row \(Int(refused) / inDim), column \(Int(refused) % inDim) is not finite or beyond what \(scalesDType.name) "
-          + "scales hold, +-\(mxlk_gptq_largest(scalesDType.rawValue))")
+          + "scales hold, +-\(mxlk_gptq_largest(Int32(bits), scalesDType.rawValue))")
     }
     mxlk_gptq_quantize(&job)
+  }
+
+  /// What `quantize` makes with float16 scales, in the order of `GPTQTensors.stateDict`, as a file's header says it. Throws for a config or
+  /// dimensions that have none.
+  package func tensorInfos(prefix: String, outDim: Int, inDim: Int) throws -> [SafetensorsWriter.TensorInfo] {
+    let shapes = try shapes(outDim: outDim, inDim: inDim)
+    var infos = [
+      SafetensorsWriter.TensorInfo(name: "\(prefix)qweight", dtype: .int32, shape: shapes.qweight),
+      SafetensorsWriter.TensorInfo(name: "\(prefix)scales", dtype: .float16, shape: shapes.scales),
+      SafetensorsWriter.TensorInfo(name: "\(prefix)qzeros", dtype: .int32, shape: shapes.qzeros),
+    ]
+    if !isAWQ { infos.append(SafetensorsWriter.TensorInfo(name: "\(prefix)g_idx", dtype: .int32, shape: [inDim])) }
+    return infos
   }
 
   /// The tensors' shapes. Throws for a config or dimensions that have none.
@@ -125,20 +143,21 @@ extension QuantizationConfig {
         .unsupported,
         "quantization_config: desc_act is true, expected false: rounding to nearest knows no better order of columns")
     }
-    guard inDim > 0, inDim % GPTQWeights.perWord == 0, outDim > 0 else {
+    guard inDim > 0, outDim > 0 else {
       throw MaxLinearError(
-        .invalidShape,
-        "values: shape is \([outDim, inDim]), expected an in_dim that is a multiple of \(GPTQWeights.perWord) and an out_dim of 1 or more"
-      )
+        .invalidShape, "values: shape is \([outDim, inDim]), expected an in_dim and an out_dim of 1 or more")
     }
+    let shapes = GPTQShapes(self)
+    try shapes.check(inDim: inDim, outDim: outDim)
     let groups = GPTQWeights.groupCount(inDim: inDim, groupSize: groupSize)
-    let words = outDim / GPTQWeights.perWord + (outDim % GPTQWeights.perWord == 0 ? 0 : 1)
-    return ([inDim / GPTQWeights.perWord, outDim], [groups, words], [groups, outDim])
+    return (
+      shapes.qweight(inDim: inDim, outDim: outDim), [groups, shapes.words(of: outDim)], [groups, outDim]
+    )
   }
 
   private static func checkedFloat(_ view: mxl_tensor, _ argument: String) throws(MaxLinearError) -> DType {
     let dtype = try view.checkedDType(argument)
-    guard dtype.isDenseWeight else {
+    guard dtype.isFloat else {
       throw MaxLinearError(
         .invalidDType, "\(argument): dtype is \(dtype.name), expected float32, float16 or bfloat16")
     }

@@ -46,7 +46,9 @@ private struct CheckpointLinear {
   ) throws {
     self.name = name
     var found: [WeightData] = []
-    for tensor in ["weight", "qweight", "scales", "qzeros", "g_idx", "perm_idx", "bias"] {
+    for tensor in [
+      "weight", "qweight", "scales", "qzeros", "g_idx", "perm_idx", "bias", "weight_scale", "weight_scale_inv",
+    ] {
       guard var data = weights["\(name).\(tensor)"] else { continue }
       data.name = "\(part).\(tensor)"
       found.append(data)
@@ -57,18 +59,15 @@ private struct CheckpointLinear {
       guard let config = try quantizationConfig ?? weights.quantizationConfig() else {
         throw MaxLinearError(
           .invalidArgument,
-          "quantization_config: \(name) is GPTQ, and neither quantize_config.json nor config.json beside the checkpoint says how"
+          "quantization_config: \(name) is GPTQ or AWQ, and no quantize_config.json, quant_config.json or config.json beside it says how"
         )
       }
-      guard first.shape.count == 2, case let rows = first.shape[0].multipliedReportingOverflow(by: GPTQWeights.perWord),
-        !rows.overflow
-      else {
-        throw MaxLinearError(.invalidShape, "\(name).qweight: shape is \(first.shape), expected two dimensions")
-      }
+      try config.check()
+      let (inDim, outDim) = try GPTQShapes(config).dimensions(qweight: first.shape, argument: "\(name).qweight")
       self.config = config
       encoding = .gptq
       dtype = .uint8
-      shape = [first.shape[1], rows.partialValue]
+      shape = [outDim, inDim]
     } else {
       let weight = try Weight(first, name: "\(name).weight")
       guard weight.shape.count == 2 else {
@@ -86,7 +85,7 @@ private struct CheckpointLinear {
       throw MaxLinearError(
         .invalidShape, "\(name).weight: shape is \(shape), expected \([outDim, inDim]) to fit the gate")
     }
-    let hasBias = entries.last?.name.hasSuffix(".bias") ?? false
+    let hasBias = entries.contains { $0.name.hasSuffix(".bias") }
     if let config {
       return try GPTQLinearV2(
         inDim: inDim, outDim: outDim, dtype: dtype, device: device, hasBias: hasBias, quantizationConfig: config)

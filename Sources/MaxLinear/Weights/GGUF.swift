@@ -45,6 +45,11 @@ enum GGUF {
     35: .blocks(name: "TQ2_0", elements: 256, bytes: 66), 39: .blocks(name: "MXFP4", elements: 32, bytes: 17),
   ]
 
+  /// Whether the format has blocks of this name.
+  static func hasBlocks(_ encoding: String) -> Bool {
+    types.values.contains { if case .blocks(let name, _, _) = $0 { name == encoding } else { false } }
+  }
+
   /// What the header of a file says of a tensor, and how many bytes it takes.
   static func stored(_ info: GGUFWriter.TensorInfo) throws -> (type: UInt32, dimensions: [Int], byteCount: Int) {
     func failure(_ status: MaxLinearError.Status, _ message: String) -> MaxLinearError {
@@ -139,7 +144,9 @@ enum GGUF {
     case .dense(let known): dtype = known
     case .blocks(let name, let elements, let bytes):
       guard let last = shape.last, last % elements == 0 else {
-        throw failure("shape is \(shape), but \(name) has blocks of \(elements)")
+        throw failure(
+          "shape is \(shape), but \(name) has blocks of \(elements); \(QuantizationEncoding.holders(columns: shape.last ?? 0))"
+        )
       }
       let (rowBytes, overflow) = (last / elements).multipliedReportingOverflow(by: bytes)
       guard !overflow else { throw failure("shape \(shape) has more elements than memory can hold") }

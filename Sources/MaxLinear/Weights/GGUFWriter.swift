@@ -1,11 +1,3 @@
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#elseif canImport(Darwin)
-  import Darwin
-#endif
-
 /// Writes a GGUF file of version 3, tensor by tensor, so that no more than a part of one need be in memory:
 ///
 ///     let writer = try GGUFWriter(path: "model.gguf", metadata: metadata, tensors: infos)
@@ -44,9 +36,7 @@ public final class GGUFWriter {
   public let path: String
   private let alignment: Int
   private let places: [Place]
-  private let temporary: String
-  /// -1 once the file is closed.
-  private var descriptor: Int32 = -1
+  private let file: ReplacingFile
   /// Small pieces of the header, until they are worth a call.
   private var pending: [UInt8] = []
   private var position = 0
@@ -64,17 +54,9 @@ public final class GGUFWriter {
     alignment = try Self.alignment(metadata)
     places = try Self.places(tensors, alignment: alignment)
     try Self.checkKeys(metadata)
-    try Self.checkPath(path)
-    (descriptor, temporary) = try Self.openTemporary(beside: path)
-    do {
-      try writeHeader(metadata)
-    } catch {
-      cancel()
-      throw error
-    }
+    file = try ReplacingFile(path: path)
+    try writeHeader(metadata)
   }
-
-  deinit { cancel() }
 
   /// Writes the next elements, in C order: a whole tensor or a part of one, in the order of the header.
   ///
@@ -120,29 +102,11 @@ public final class GGUFWriter {
       throw MaxLinearError(.invalidArgument, "\(path): tensor \"\(places[current].info.name)\" is not written whole")
     }
     try flush()
-    guard fsync(descriptor) == 0 else { throw cancelled(errno) }
-    let closing = descriptor
-    descriptor = -1
-    guard close(closing) == 0 else {
-      let code = errno
-      unlink(temporary)
-      throw Self.failure(path, "write", code)
-    }
-    guard rename(temporary, path) == 0 else {
-      let code = errno
-      unlink(temporary)
-      throw Self.failure(path, "name", code)
-    }
-    Self.syncFolder(of: path)
+    try file.finish()
   }
 
   /// Removes what was written. Does nothing after `finish`.
-  public func cancel() {
-    guard descriptor >= 0 else { return }
-    _ = close(descriptor)
-    unlink(temporary)
-    descriptor = -1
-  }
+  public func cancel() { file.cancel() }
 }
 
 // What the header says.
@@ -230,7 +194,7 @@ extension GGUFWriter {
   private func write(_ bytes: UnsafeRawBufferPointer) throws {
     guard bytes.count >= Self.pendingLimit else { return try append(Array(bytes)) }
     try flush()
-    try writeOut(bytes)
+    try file.write(bytes)
     position += bytes.count
   }
 
@@ -239,80 +203,11 @@ extension GGUFWriter {
   }
 
   private func flush() throws {
-    try pending.withUnsafeBytes { try writeOut($0) }
+    try pending.withUnsafeBytes { try file.write($0) }
     pending.removeAll(keepingCapacity: true)
   }
 
-  private func writeOut(_ bytes: UnsafeRawBufferPointer) throws {
-    var rest = bytes[...]
-    while !rest.isEmpty {
-      let part = UnsafeRawBufferPointer(rebasing: rest)
-      #if canImport(Glibc)
-        let count = Glibc.write(descriptor, part.baseAddress, part.count)
-      #elseif canImport(Musl)
-        let count = Musl.write(descriptor, part.baseAddress, part.count)
-      #else
-        let count = Darwin.write(descriptor, part.baseAddress, part.count)
-      #endif
-      if count < 0 {
-        let code = errno
-        if code == EINTR { continue }
-        throw cancelled(code)
-      }
-      rest = rest.dropFirst(count)
-    }
-  }
-
   private func checkOpen() throws {
-    guard descriptor >= 0 else { throw MaxLinearError(.invalidArgument, "\(path): the file is closed") }
-  }
-
-  /// The error of a file that cannot be written: a part of it may be missing, so it must not be finished.
-  private func cancelled(_ code: Int32) -> MaxLinearError {
-    cancel()
-    return Self.failure(path, "write", code)
-  }
-
-  private static func checkPath(_ path: String) throws {
-    guard !path.utf8.contains(0) else { throw MaxLinearError(.invalidArgument, "\(path): the path has a NUL byte") }
-    guard !path.isEmpty, !path.utf8.elementsEqual("/".utf8), path.utf8.last != UInt8(ascii: "/") else {
-      throw MaxLinearError(.invalidArgument, "\"\(path)\": expected the path of a file")
-    }
-    // A device or a folder must not be replaced by a file.
-    var information = stat()
-    if stat(path, &information) == 0, information.st_mode & S_IFMT != S_IFREG {
-      throw MaxLinearError(.invalidArgument, "\(path): is there and is no regular file")
-    }
-  }
-
-  private static func openTemporary(beside path: String) throws -> (Int32, String) {
-    let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? ""
-    var attempt = 0
-    while true {
-      let temporary = "\(folder).maxlinear-\(getpid())-\(attempt).partial"
-      let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
-      if descriptor >= 0 { return (descriptor, temporary) }
-      let code = errno
-      switch code {
-      case EINTR: continue
-      // Another writer's, or left by a process that was killed.
-      case EEXIST where attempt < 10_000: attempt += 1
-      default: throw failure(path, "make", code)
-      }
-    }
-  }
-
-  /// The new name should survive a power cut too; where a folder cannot be synchronized, the file is complete all the same.
-  private static func syncFolder(of path: String) {
-    let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
-    let descriptor = open(folder, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { return }
-    _ = fsync(descriptor)
-    _ = close(descriptor)
-  }
-
-  private static func failure(_ path: String, _ action: String, _ code: Int32) -> MaxLinearError {
-    let reason = strerror(code).map { String(cString: $0) } ?? "error \(code)"
-    return MaxLinearError(.io, "\(path): cannot \(action) the file: \(reason)")
+    guard file.isOpen else { throw MaxLinearError(.invalidArgument, "\(path): the file is closed") }
   }
 }

@@ -36,6 +36,9 @@ enum Safetensors {
   ]
   private static let unsupportedDTypes = ["F8_E4M3FNUZ", "F8_E5M2FNUZ"]
 
+  /// What the format calls a dtype; nil where it has none.
+  static func name(of dtype: DType) -> String? { dtypes.first { $0.dtype == dtype }?.name }
+
   static func recognizes(_ bytes: UnsafeRawBufferPointer) -> Bool {
     guard bytes.count > lengthBytes, bytes[lengthBytes] == UInt8(ascii: "{") else { return false }
     return headerLength(bytes) <= UInt64(maximumHeaderLength)

@@ -1,5 +1,4 @@
 import Ceilings
-import Foundation
 import MaxLinear
 
 /// What the machine can do at most of one kind.
@@ -55,8 +54,8 @@ struct BenchCeiling: BenchLine {
   }
 
   var text: String {
-    let kind = ceiling.padding(toLength: 21, withPad: " ", startingAt: 0)
+    let kind = ceiling.padded(to: 21)
     let unit = ceiling == "read" ? "GB/s" : "GOP/s"
-    return kind + String(format: " %9.1f %@ (median %.1f)  ", rate, unit, median) + instructions
+    return kind + formatted(" %9.1f ", rate) + unit + formatted(" (median %.1f)  ", median) + instructions
   }
 }

@@ -17,7 +17,11 @@ struct BenchCommand: ParsableCommand {
   @Option(help: "Layers, as a list: linear, mlp.")
   var layer = CommaList<BenchLayer>([.linear])
 
-  @Option(help: "Encodings, as a list, or \"all\": \(BenchEncoding.all.map(\.name).joined(separator: ", ")).")
+  @Option(
+    help: """
+      Encodings, as a list, or "all": \(BenchEncoding.all.map(\.name).joined(separator: ", ")). Also \
+      \(BenchEncoding.known.dropFirst(BenchEncoding.all.count).map(\.name).joined(separator: ", ")).
+      """)
   var encoding = CommaList<BenchEncoding>(BenchEncoding.all)
 
   @Option(help: "Rows of x, as a list.")

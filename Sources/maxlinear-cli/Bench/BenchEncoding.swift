@@ -7,24 +7,32 @@ struct BenchEncoding: BenchArgument {
 
   private enum Kind {
     case dense(DType)
-    /// Random blocks but for the float16 scales at these bytes.
-    case blocks(scales: [Int])
+    case blocks
     case gptq(QuantizationConfig)
   }
 
+  /// What "all" means.
   static let all: [BenchEncoding] = [
     BenchEncoding(name: "f32", kind: .dense(.float32)),
     BenchEncoding(name: "bf16", kind: .dense(.bfloat16)),
-    BenchEncoding(name: "Q4_0", kind: .blocks(scales: [0])),
-    BenchEncoding(name: "Q4_K", kind: .blocks(scales: [0, 2])),
-    BenchEncoding(name: "Q5_K", kind: .blocks(scales: [0, 2])),
-    BenchEncoding(name: "Q6_K", kind: .blocks(scales: [208])),
-    BenchEncoding(name: "Q8_0", kind: .blocks(scales: [0])),
+    BenchEncoding(name: "Q4_0", kind: .blocks),
+    BenchEncoding(name: "Q4_K", kind: .blocks),
+    BenchEncoding(name: "Q5_K", kind: .blocks),
+    BenchEncoding(name: "Q6_K", kind: .blocks),
+    BenchEncoding(name: "Q8_0", kind: .blocks),
     BenchEncoding(name: "GPTQ-sym", kind: .gptq(QuantizationConfig(bits: 4, groupSize: 128, sym: true))),
     BenchEncoding(name: "GPTQ-asym", kind: .gptq(QuantizationConfig(bits: 4, groupSize: 128))),
     BenchEncoding(
       name: "GPTQ-act-order", kind: .gptq(QuantizationConfig(bits: 4, groupSize: 128, descAct: true, sym: true))),
   ]
+
+  /// Those, and every other block encoding that the library can make.
+  static var known: [BenchEncoding] {
+    let others = QuantizationEncoding.all.filter { encoding in
+      encoding.isGGUF && encoding.isQuantizable && !all.contains { $0.name == encoding.name }
+    }
+    return all + others.map { BenchEncoding(name: $0.name, kind: .blocks) }
+  }
 
   private init(name: String, kind: Kind) {
     self.name = name
@@ -32,7 +40,7 @@ struct BenchEncoding: BenchArgument {
   }
 
   init?(_ name: String) {
-    guard let known = Self.all.first(where: { $0.name == name }) else { return nil }
+    guard let known = Self.known.first(where: { $0.name == name }) else { return nil }
     self = known
   }
 
@@ -68,13 +76,16 @@ struct BenchEncoding: BenchArgument {
     case .dense(let dtype):
       let values = try random.floats(shape: [outDim, inDim], dtype: dtype, exponent: -7)
       return ([entry("weight", values)], values.byteCount)
-    case .blocks(let scales):
+    case .blocks:
       let encoding = try QuantizationEncoding(name)
-      let blocks = try random.bits(
+      let blocks = try Tensor.zeros(
         shape: [outDim, inDim / encoding.elementsPerBlock * encoding.blockSize], dtype: .uint8)
-      if let start = blocks.pointer {
-        for block in stride(from: 0, to: blocks.byteCount, by: encoding.blockSize) {
-          for at in scales { start.storeBytes(of: Self.scale, toByteOffset: block + at, as: UInt16.self) }
+      // Some blocks of random values, over and over.
+      let values = try random.floats(shape: [Self.valuesOnce], dtype: .float32, exponent: -7)
+      let once = try encoding.quantize(values)
+      if let start = blocks.pointer, let source = once.pointer {
+        for at in stride(from: 0, to: blocks.byteCount, by: once.byteCount) {
+          (start + at).copyMemory(from: source, byteCount: min(once.byteCount, blocks.byteCount - at))
         }
       }
       return ([entry("weight", blocks, encoding: name)], blocks.byteCount)
@@ -99,6 +110,9 @@ struct BenchEncoding: BenchArgument {
       return (state, bytes)
     }
   }
+
+  /// Whole blocks of any encoding.
+  private static let valuesOnce = 1 << 16
 
   /// 0.01 as float16.
   private static let scale: UInt16 = 0x211f

@@ -1,4 +1,8 @@
-import Foundation
+#if canImport(FoundationEssentials)
+  import FoundationEssentials
+#else
+  import Foundation
+#endif
 
 /// One line of output.
 protocol BenchLine: Encodable {
@@ -11,8 +15,7 @@ enum BenchOutput {
     let encoder = JSONEncoder()
     encoder.outputFormatting = .sortedKeys
     print(json ? String(decoding: try encoder.encode(line), as: UTF8.self) : line.text)
-    // Whoever reads this from a pipe waits for the line.
-    fflush(nil)
+    flushOutput()
   }
 }
 
@@ -47,10 +50,10 @@ struct BenchResult: BenchLine {
   }
 
   var text: String {
-    let shape = "\(layer) \(encoding)".padding(toLength: 21, withPad: " ", startingAt: 0)
-    let rate = String(format: "M=%-4d %9.1f GFLOP/s %7.1f GB/s", m, gflops, weightGigabytes)
-    let spread = String(format: "%10.3f ms (%.3f to %.3f)", seconds * 1e3, secondsLow * 1e3, secondsHigh * 1e3)
-    let packing = packGigabytes.map { String(format: "packed at %.1f GB/s", $0) } ?? "not packed"
+    let shape = "\(layer) \(encoding)".padded(to: 21)
+    let rate = formatted("M=%-4d %9.1f GFLOP/s %7.1f GB/s", m, gflops, weightGigabytes)
+    let spread = formatted("%10.3f ms (%.3f to %.3f)", seconds * 1e3, secondsLow * 1e3, secondsHigh * 1e3)
+    let packing = packGigabytes.map { formatted("packed at %.1f GB/s", $0) } ?? "not packed"
     return "\(shape) \(rate) \(spread)  \(packing), \(kernel)"
   }
 }

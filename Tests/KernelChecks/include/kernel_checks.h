@@ -70,6 +70,9 @@ check_result check_jobs_together(check_environment environment);
 /* Each CPU variant of the search that quantizes a column, for every block encoding. */
 check_result check_quantize_variants(void);
 
+/* What the rules for plugins find wrong with the built-in encodings and rows; "" for nothing. */
+const char *check_plugin_zero(void);
+
 /* How many threads took part in one call of so many with that budget. */
 int32_t check_threads_taking_part(int32_t budget, int32_t threads);
 /* The same for a caller that comes while another holds the whole budget of two. */

@@ -17,7 +17,7 @@ from maxlinear.graph.quantization import QuantizationConfig, QuantizationEncodin
 from maxlinear.graph.weights import load_weights
 from maxlinear.nn import MLP, MLPV2, DistributedMLP, GPTQLinearV2, Linear, LinearV2, QLinear
 
-ENCODED = ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL"]
+ENCODED = ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS", "MXFP4"]
 
 
 def normal(random, *shape):

@@ -27,7 +27,25 @@ from maxlinear.nn import (
 
 HIDDEN, LENGTH = 512, 2048
 SHAPES = {"gate_proj": (LENGTH, HIDDEN), "down_proj": (HIDDEN, LENGTH), "up_proj": (LENGTH, HIDDEN)}
-KINDS = ["F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "GPTQ"]
+KINDS = [
+    "F32",
+    "F16",
+    "BF16",
+    "Q4_0",
+    "Q4_1",
+    "Q5_0",
+    "Q5_1",
+    "Q8_0",
+    "Q2_K",
+    "Q3_K",
+    "Q4_K",
+    "Q5_K",
+    "Q6_K",
+    "IQ4_NL",
+    "IQ4_XS",
+    "MXFP4",
+    "GPTQ",
+]
 NARROW = {"F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16}
 GPTQ = QuantizationConfig("gptq", 4, 128, True, False)
 

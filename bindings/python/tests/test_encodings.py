@@ -22,11 +22,17 @@ SCALES = {
     "Q5_0": ([0], 1e-2),
     "Q5_1": ([0, 2], 1e-2),
     "Q8_0": ([0], 1e-3),
+    "Q2_K": ([80, 82], 1e-2),
+    "Q3_K": ([108], 1e-3),
     "Q4_K": ([0, 2], 1e-3),
     "Q5_K": ([0, 2], 1e-3),
     "Q6_K": ([208], 1e-4),
     "IQ4_NL": ([0], 1e-3),
+    "IQ4_XS": ([0], 1e-4),
+    "MXFP4": ([], 1e-3),
 }
+#: Where a block has a power of two, a byte of E8M0.
+POWERS = {"MXFP4": 0}
 
 
 def blocks(random, encoding, out_dim, in_dim):
@@ -37,6 +43,8 @@ def blocks(random, encoding, out_dim, in_dim):
     for offset in offsets:
         scale = (random.standard_normal(data.shape[:2]) * size).astype(np.float16)
         data[:, :, offset : offset + 2] = scale[..., None].view(np.uint8)
+    if encoding.name in POWERS:
+        data[:, :, POWERS[encoding.name]] = random.integers(117, 123, data.shape[:2])
     return data.reshape(out_dim, -1)
 
 

@@ -7,6 +7,7 @@ import importlib.util
 import resource
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,17 +20,35 @@ HERE = Path(__file__).resolve().parent
 BINDINGS = HERE.parents[2] / "bindings" / "python" / "src"
 #: Cosine of each embedding to that of the same model in float64.
 LEAST_COSINE = 0.999999
-#: The same with the linear layers' weights in an encoding.
-LEAST_COSINES = {
-    "F32": LEAST_COSINE,
-    "F16": LEAST_COSINE,
-    "BF16": 0.9999,
-    "Q8_0": 0.999,
-    "Q6_K": 0.999,
-    "Q5_K": 0.998,
-    "Q4_K": 0.994,
-    "Q4_0": 0.95,
-}
+#: Where the encodings' plot goes.
+PLOT = HERE.parents[2] / "build" / "minilm.png"
+
+
+@dataclass(frozen=True)
+class Found:
+    """One encoding of the layers' weights.
+
+    Attributes:
+        encoding: its name.
+        layers: how many have it, and how many the fallback.
+        megabytes: of packed weights.
+        cosine: the least of an embedding to that with float32 weights.
+    """
+
+    encoding: str
+    layers: str
+    megabytes: float
+    cosine: float
+
+    @property
+    def least_good(self) -> float:
+        """What the cosine should be: by the bits of a weight, which is what an encoding can be expected to keep."""
+        bits = int("".join(filter(str.isdigit, self.encoding.removeprefix("B").split("_")[0])))
+        return {32: 1, 16: 0.9999, 8: 0.994, 6: 0.999, 5: 0.99, 4: 0.95, 3: 0.9, 2: 0.7}[bits]
+
+    @property
+    def is_good(self) -> bool:
+        return self.cosine >= self.least_good
 
 
 def arguments() -> argparse.Namespace:
@@ -43,6 +62,7 @@ def arguments() -> argparse.Namespace:
         default=3,
         help="how many sentences to show for each query (default 3)",
     )
+    parser.add_argument("--plot", type=Path, default=PLOT, help=f"where the plot of the encodings goes (default {PLOT.name} in build/)")
     return parser.parse_args()
 
 
@@ -68,6 +88,7 @@ def main() -> int:
 
         import maxlinear
         from encoder import Encoder, Timed
+        from plot import draw
         from reference import Reference, least_cosine
         from sentences import QUERIES, SENTENCES
     except ImportError as error:
@@ -123,38 +144,40 @@ def main() -> int:
     good = cosine >= LEAST_COSINE
     sign = ">=" if good else "<"
     print(f"check           least cosine to the model in float64: {cosine:.9f} {sign} {LEAST_COSINE}")
-    good = compare_encodings(MODEL_DIR, texts, exact) and good
-    return 0 if good else 1
+    found = compare_encodings(MODEL_DIR, texts, embeddings)
+    draw(found, options.plot)
+    print(f"The plot of bytes and likeness: {options.plot}")
+    return 0 if good and all(one.is_good for one in found) else 1
 
 
-def compare_encodings(folder: Path, texts: list[str], exact: Array) -> bool:
-    """Prints a row for each encoding of the linear layers' weights; whether all embeddings are as near as they should be."""
-    from encoder import FALLBACK, Encoder
+def compare_encodings(folder: Path, texts: list[str], whole: Array) -> list[Found]:
+    """Prints a row for each encoding of the linear layers' weights. whole: the embeddings with float32 weights."""
+    from encoder import FALLBACK, Encoder, encodings
     from reference import least_cosine
 
     print("\nweights    layers           MB  least cosine   ms a sentence")
-    good = True
-    mixed = False
-    for encoding, least in LEAST_COSINES.items():
+    found = []
+    for encoding in encodings():
         encoder = Encoder(folder, encoding)
         encoder.embed(texts[:1])
         started = time.perf_counter()
         embeddings = encoder.embed(texts)
         seconds = time.perf_counter() - started
         layers = [timed.layer for timed in encoder.linears.values()]
-        own = sum(layer.weight.quantization_encoding in (None, encoding_named(encoding)) for layer in layers)
-        note = "36" if own == len(layers) else f"{own} + {len(layers) - own} {FALLBACK}"
-        mixed |= own < len(layers)
-        size = sum(layer.memory()["packed"] for layer in layers) / 1e6
-        cosine = least_cosine(embeddings, exact)
-        good &= cosine >= least
-        verdict = "" if cosine >= least else f" < {least}"
-        print(f"{encoding:<10} {note:<12} {size:6.1f}  {cosine:12.6f}   {seconds / len(texts) * 1e3:8.2f}{verdict}")
-    if mixed:
-        print(
-            f"A K-quant's block is 256 weights of a row. Rows of 384 are no whole number of blocks: they are {FALLBACK}."
+        others = sum(layer.weight.quantization_encoding not in (None, encoding_named(encoding)) for layer in layers)
+        one = Found(
+            encoding,
+            f"{len(layers)}" if others == 0 else f"{len(layers) - others} + {others} {FALLBACK}",
+            sum(layer.memory()["packed"] for layer in layers) / 1e6,
+            least_cosine(embeddings, whole),
         )
-    return good
+        found.append(one)
+        verdict = "" if one.is_good else f" < {one.least_good}"
+        milliseconds = seconds / len(texts) * 1e3
+        print(f"{one.encoding:<10} {one.layers:<12} {one.megabytes:6.1f}  {one.cosine:12.6f}   {milliseconds:8.2f}{verdict}")
+    if any("+" in one.layers for one in found):
+        print(f"Where a block is 256 weights of a row, rows of 384 are no whole number of blocks: they are {FALLBACK}.")
+    return found
 
 
 def encoding_named(name: str) -> Any:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from maxlinear import quantize
+from maxlinear import quantize, quantize_float8
 from maxlinear.dtype import DType
 from maxlinear.graph.quantization import QuantizationEncoding
 from maxlinear.graph.weights import Weights, load_weights
@@ -63,24 +63,36 @@ class Timed:
 FALLBACK = "Q8_0"
 
 
+#: Encodings without blocks.
+FLOATS = {
+    "F32": DType.float32,
+    "F16": DType.float16,
+    "BF16": DType.bfloat16,
+    "F8_E4M3": DType.float8_e4m3fn,
+    "F8_E5M2": DType.float8_e5m2,
+}
+
+
+def encodings() -> list[str]:
+    """All that a linear layer's weights can be stored in, by the library's own list."""
+    return [*FLOATS, *(encoding.name for encoding in QuantizationEncoding.all())]
+
+
 def linear(weights: Weights, encoding: str) -> Timed:
     """A layer whose bias, and whose weight where it stays float32, are mapped from the file."""
     out_dim, in_dim = weights.weight.data().shape
-    if encoding in NARROW:
-        layer = LinearV2(in_dim, out_dim, NARROW[encoding], has_bias=True)
-        layer.load_state_dict({"weight": weights.weight, "bias": weights.bias})
-    else:
-        blocks = QuantizationEncoding(encoding)
-        if in_dim % blocks.elements_per_block:
-            blocks = QuantizationEncoding(FALLBACK)
-        layer = LinearV2(in_dim, out_dim, DType.uint8, has_bias=True, quantization_encoding=blocks)
-        layer.load_state_dict({"weight": quantize(weights.weight.numpy(), blocks), "bias": weights.bias})
+    dtype = FLOATS.get(encoding, DType.uint8)
+    state: dict[str, Any] = {"weight": weights.weight, "bias": weights.bias}
+    blocks = None
+    if encoding.startswith("F8"):
+        state |= quantize_float8(weights.weight.numpy(), dtype)
+    elif encoding not in FLOATS:
+        state["weight"] = quantize(weights.weight.numpy(), encoding, fallback=FALLBACK)
+        blocks = state["weight"].quantization_encoding
+    layer = LinearV2(in_dim, out_dim, dtype, has_bias=True, quantization_encoding=blocks)
+    layer.load_state_dict(state)
     layer.prepare()
     return Timed(layer)
-
-
-#: Encodings without blocks.
-NARROW = {"F32": DType.float32, "F16": DType.float16, "BF16": DType.bfloat16}
 
 
 class Encoder:

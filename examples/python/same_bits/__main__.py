@@ -123,7 +123,7 @@ def programs(folder: Path) -> dict[str, list[str]]:
     """The command of each language, built where it must be."""
     link = [f"-I{ROOT / 'include'}", f"-L{LIBRARY}", f"-Wl,-rpath,{LIBRARY}", "-lmaxlinear", "-O2", "-o"]
     run(["cc", "-std=c11", str(EXAMPLES / "c" / "mlp.c"), *link, str(folder / "c")])
-    run(["c++", "-std=c++20", str(EXAMPLES / "cpp" / "mlp.cpp"), *link, str(folder / "cpp")])
+    run(["c++", "-std=c++17", str(EXAMPLES / "cpp" / "mlp.cpp"), *link, str(folder / "cpp")])
     swift = [str(ROOT / "scripts" / "swift"), str(BUILD / "example-swift"), "build"]
     swift += ["--package-path", str(EXAMPLES / "swift"), "--product", "mlp"]
     run(swift)

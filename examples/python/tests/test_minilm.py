@@ -32,9 +32,16 @@ def nearest(output, query):
     return [line[8:].strip() for line in block.splitlines()]
 
 
-def test_the_demo_finds_what_is_meant():
-    result = run()
-    assert result.returncode == 0, result.stderr
+def test_the_demo_finds_what_is_meant(tmp_path):
+    from encoder import encodings
+
+    plot = tmp_path / "plots" / "minilm.png"
+    result = run("--plot", str(plot))
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert plot.read_bytes().startswith(b"\x89PNG")
+    rows = re.findall(r"^(\S+) +\d+(?: \+ \d+ Q8_0)? +([\d.]+) +([\d.]+) +[\d.]+$", result.stdout, re.MULTILINE)
+    assert [row[0] for row in rows] == encodings() and len(rows) >= 18
+    assert all(float(size) < float(rows[0][1]) for _, size, _ in rows[1:])
     assert nearest(result.stdout, "Classical music")[:2] == [
         "He plays the cello in a string quartet.",
         "The orchestra rehearses the symphony on Tuesdays.",
@@ -65,6 +72,16 @@ def test_embeddings_that_are_off_fail(monkeypatch, capsys):
         monkeypatch.setattr(reference.Reference, "embed", off)
         assert demo.main() == 1
         assert " < 0.999999" in capsys.readouterr().out
+
+
+def test_an_encoding_that_is_too_far_off_is_said():
+    specification = importlib.util.spec_from_file_location("demo", DEMO / "__main__.py")
+    demo = importlib.util.module_from_spec(specification)
+    sys.modules["demo"] = demo
+    specification.loader.exec_module(demo)
+    for encoding, good, bad in [("Q4_K", 0.96, 0.94), ("BF16", 0.99995, 0.999), ("F8_E5M2", 0.995, 0.98), ("MXFP4", 0.96, np.nan)]:
+        assert demo.Found(encoding, "36", 1, good).is_good
+        assert not demo.Found(encoding, "36", 1, bad).is_good
 
 
 def test_sentences_and_queries_of_ones_own(tmp_path):

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-import ctypes as _ctypes
-import json as _json
+import os as _os
 from typing import Any as _Any
 
+from ._ffi.info import info as _info
 from ._ffi.library import library as _library
-from .blocks import dequantize, quantize, quantize_gptq
+from .blocks import Array, dequantize, quantize, quantize_gptq
 from .dtype import DType
+from .errors import ArgumentError as _ArgumentError
 from .errors import Error
 from .errors import check as _check
 from .errors import integer as _integer
 from .errors import new_error as _new_error
+from .float8 import dequantize_float8, quantize_float8
 
 __all__ = [
+    "Array",
     "DType",
     "Error",
     "__version__",
     "cpu_info",
     "dequantize",
+    "dequantize_float8",
+    "load_plugin",
     "num_threads",
     "quantize",
+    "quantize_float8",
     "quantize_gptq",
     "set_num_threads",
 ]
@@ -41,15 +47,26 @@ def set_num_threads(threads: int) -> None:
     _check(_library.mxl_set_threads(_integer(threads, 32, "threads"), error), error)
 
 
+def load_plugin(path: str | _os.PathLike[str]) -> None:
+    """Loads a plugin, a shared library that brings encodings, kernels or communicators (docs/ADD_PLUGIN.md); once, and for as long as the
+    process runs. Encodings are then taken by name: `QuantizationEncoding("LOG6")`. `cpu_info()["plugins"]` lists all, and
+    "plugin_failures" what the environment variable MAXLINEAR_PLUGIN_PATH names and could not be loaded. A plugin is code: load
+    none that you do not trust.
+
+    Raises:
+        maxlinear.Error: no such file (OSError), no plugin or one that breaks the rules of maxlinear/plugin.h, another major version, a name
+            that is there already (ValueError). Nothing is registered then.
+    """
+    name = _os.fsencode(path)
+    if b"\0" in name:
+        raise _ArgumentError("MXL_INVALID_ARGUMENT", f"path: {path!r} has a NUL byte")
+    error = _new_error()
+    _check(_library.mxl_plugin_load(name, error), error)
+
+
 def cpu_info() -> dict[str, _Any]:
     """What this machine has and what the library makes of it: CPU features, kernels per encoding, threads.
 
     Raises ValueError (`maxlinear.Error`) when MAXLINEAR_ISA names no known CPU variant.
     """
-    error = _new_error()
-    length = _ctypes.c_size_t()
-    _check(_library.mxl_info(None, 0, _ctypes.byref(length), error), error)
-    text = _ctypes.create_string_buffer(length.value + 1)
-    _check(_library.mxl_info(text, len(text), _ctypes.byref(length), error), error)
-    result: dict[str, _Any] = _json.loads(text.value)
-    return result
+    return _info()

@@ -17,15 +17,12 @@ from .graph.quantization import QuantizationConfig, QuantizationEncoding
 Array = np.ndarray[Any, Any]
 
 
-def _name(encoding: QuantizationEncoding | str) -> bytes:
-    return (encoding.name if isinstance(encoding, QuantizationEncoding) else encoding).encode()
-
-
-def _block(name: bytes) -> tuple[int, int]:
-    elements, size = ctypes.c_int64(), ctypes.c_int64()
-    error = new_error()
-    check(library.mxl_encoding_block(name, ctypes.byref(elements), ctypes.byref(size), error), error)
-    return elements.value, size.value
+def _encoding(encoding: QuantizationEncoding | str) -> tuple[bytes, int, int]:
+    """An encoding's name, and the weights and bytes of its blocks."""
+    if not isinstance(encoding, QuantizationEncoding):
+        encoding = QuantizationEncoding(encoding)
+    block = encoding.block_parameters
+    return encoding.name.encode(), block.elements_per_block, block.block_size
 
 
 def _other_shape(shape: tuple[int, ...], given: int, wanted: int, argument: str) -> tuple[int, ...]:
@@ -36,28 +33,62 @@ def _other_shape(shape: tuple[int, ...], given: int, wanted: int, argument: str)
     return (*shape[:-1], shape[-1] // given * wanted)
 
 
+class Blocks(np.ndarray[Any, Any]):
+    """The blocks that `quantize` gives: an array that knows the encoding it is of.
+
+    Attributes:
+        quantization_encoding: of the blocks; None of what is no longer bytes.
+    """
+
+    quantization_encoding: QuantizationEncoding | None
+
+    def __array_finalize__(self, source: Any) -> None:
+        own = getattr(source, "quantization_encoding", None)
+        self.quantization_encoding = own if self.dtype == np.uint8 else None
+
+
+def _chosen(
+    encoding: QuantizationEncoding | str, fallback: QuantizationEncoding | str | None, columns: int
+) -> QuantizationEncoding:
+    """The encoding that holds rows of so many values: this one or the fallback."""
+    chosen = ctypes.c_char_p()
+    error = new_error()
+    other = None if fallback is None else _encoding(fallback)[0]
+    check(library.mxl_encoding_choose(_encoding(encoding)[0], other, columns, ctypes.byref(chosen), error), error)
+    return QuantizationEncoding((chosen.value or b"").decode())
+
+
 def quantize(
-    array: Any, encoding: QuantizationEncoding | str, importance: Any = None, *, threads: int | None = None
-) -> Array:
+    array: Any,
+    encoding: QuantizationEncoding | str,
+    importance: Any = None,
+    fallback: QuantizationEncoding | str | None = None,
+    *,
+    threads: int | None = None,
+) -> Blocks:
     """The blocks that hold an array with a small squared error, the same bytes on every CPU and any number of threads.
 
     Args:
-        array: (..., K) of any rank from 1, float32, float16 or bfloat16; K a multiple of the encoding's block.
+        array: (..., K) of any rank from 1, float32, float16 or bfloat16.
         encoding: such as `QuantizationEncoding.Q4_K` or "Q4_K".
         importance: (K): what a squared error in each column weighs, finite and at least 0; None for 1 each.
+        fallback: what the blocks are of where K is no multiple of the encoding's block; None refuses that.
         threads: the most to use.
 
     Returns:
-        uint8 (..., row bytes).
+        uint8 (..., row bytes); `quantization_encoding` of it says of which encoding the blocks are.
 
     Raises:
-        maxlinear.Error: an unknown encoding, a shape that does not fit, a value that is not finite or too large
-            (ValueError), a dtype (TypeError).
+        maxlinear.Error: an unknown encoding, a shape that does not fit (the message names the encodings that hold it), a
+            value that is not finite or too large (ValueError), a dtype (TypeError).
     """
-    name = _name(encoding)
-    elements, size = _block(name)
     values = np.ascontiguousarray(as_array(array, "array"))
-    blocks = np.empty(_other_shape(values.shape, elements, size, "array"), np.uint8)
+    if np.ndim(array) == 0:
+        raise ArgumentError("MXL_INVALID_SHAPE", "array: shape is [], expected rows of whole blocks")
+    chosen = _chosen(encoding, fallback, values.shape[-1])
+    name, elements, size = _encoding(chosen)
+    blocks = np.empty(_other_shape(values.shape, elements, size, "array"), np.uint8).view(Blocks)
+    blocks.quantization_encoding = chosen
     options = structs.QuantizeOptions(
         struct_size=ctypes.sizeof(structs.QuantizeOptions),
         threads=0 if threads is None else integer(threads, 32, "threads"),
@@ -74,35 +105,36 @@ def quantize(
 def quantize_gptq(
     array: Any, config: QuantizationConfig, scales: DType = DType.float16, *, threads: int | None = None
 ) -> dict[str, Array]:
-    """An array rounded to the nearest codes of GPTQ: with `sym`, zero is 8 and scale max |w| / 7.5 over a group, else both follow
-    from the range of w and 0. The same bytes on every CPU and any number of threads.
+    """An array rounded to the nearest codes of GPTQ or AWQ: with `sym`, zero is 2^(bits - 1) and scale max |w| / ((2^bits - 1) / 2) over
+    a group, else both follow from the range of w and 0. The same bytes on every CPU and any number of threads.
 
     Args:
-        array: (out_dim, in_dim), float32, float16 or bfloat16; in_dim a multiple of 8.
-        config: bits, group_size, sym and checkpoint_format of the result; desc_act is False.
+        array: (out_dim, in_dim), float32, float16 or bfloat16; dimensions as in `GPTQLinearV2`.
+        config: quant_method, bits, group_size, sym and checkpoint_format of the result; desc_act is False.
         scales: the dtype of the scales: float32, float16 or bfloat16.
         threads: the most to use.
 
     Returns:
-        What a GPTQ layer loads and a checkpoint holds: qweight, scales, qzeros and g_idx.
+        What a GPTQ layer loads and a checkpoint holds: qweight, scales, qzeros and, of GPTQ, g_idx.
 
     Raises:
         maxlinear.Error: a config that is not served, a shape that does not fit, a value that is not finite or too large
             (ValueError), a dtype (TypeError).
     """
     values = np.ascontiguousarray(as_array(array, "array"))
-    if values.ndim != 2 or 0 in values.shape or values.shape[1] % 8:
-        message = f"array: shape is {list(values.shape)}, expected [out_dim, in_dim], in_dim a multiple of 8"
+    if values.ndim != 2 or 0 in values.shape:
+        message = f"array: shape is {list(values.shape)}, expected [out_dim, in_dim]"
         raise ArgumentError("MXL_INVALID_SHAPE", message)
     outputs, columns = values.shape
     size = columns if config.group_size < 1 else config.group_size
     groups = -(-columns // size)
     state: dict[str, Array] = {
-        "qweight": np.empty((columns // 8, outputs), np.int32),
+        "qweight": np.empty(config._shape(columns, outputs), np.int32),
         "scales": np.empty((groups, outputs), scales.to_numpy()),
-        "qzeros": np.empty((groups, -(-outputs // 8)), np.int32),
-        "g_idx": (np.arange(columns) // size).astype(np.int32),
+        "qzeros": np.empty((groups, config._words(outputs)), np.int32),
     }
+    if config.quant_method != "awq":
+        state["g_idx"] = (np.arange(columns) // size).astype(np.int32)
     options = structs.QuantizeOptions(
         struct_size=ctypes.sizeof(structs.QuantizeOptions),
         threads=0 if threads is None else integer(threads, 32, "threads"),
@@ -137,8 +169,7 @@ def dequantize(blocks: Any, encoding: QuantizationEncoding | str | None = None, 
         encoding = getattr(blocks, "quantization_encoding", None)
     if encoding is None:
         raise ArgumentError("MXL_INVALID_ARGUMENT", "encoding: is None, and the blocks bring none")
-    name = _name(encoding)
-    elements, size = _block(name)
+    name, elements, size = _encoding(encoding)
     stored = blocks.numpy() if isinstance(blocks, WeightData) else as_array(blocks, "blocks")
     stored = np.ascontiguousarray(stored)
     values = np.empty(_other_shape(stored.shape, size, elements, "blocks"), dtype.to_numpy())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from enum import Enum
 from typing import Any
 
@@ -54,6 +55,19 @@ class DType(Enum):
             raise TypeError(f"{self.name} needs the package ml_dtypes") from None
         dtype: np.dtype[Any] = np.dtype(getattr(ml_dtypes, self.name))
         return dtype
+
+    @property
+    def _is_float8(self) -> builtins.bool:
+        return self in (DType.float8_e4m3fn, DType.float8_e5m2)
+
+    def _to_array_dtype(self) -> np.dtype[Any]:
+        """`to_numpy`, but uint8 for 8-bit floats where ml_dtypes is missing."""
+        try:
+            return self.to_numpy()
+        except TypeError:
+            if self._is_float8:
+                return np.dtype(np.uint8)
+            raise
 
     @classmethod
     def from_numpy(cls, dtype: np.dtype[Any]) -> DType:

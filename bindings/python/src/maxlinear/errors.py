@@ -8,6 +8,17 @@ from ._ffi import constants
 from ._ffi.library import library
 from ._ffi.structs import Error as _Error
 
+__all__ = [
+    "ArgumentError",
+    "DTypeError",
+    "Error",
+    "FileError",
+    "FormatError",
+    "OutOfMemory",
+    "StateDictError",
+    "StateError",
+]
+
 
 class Error(Exception):
     """What a call of the library came to.
@@ -24,6 +35,9 @@ class Error(Exception):
 
     def __str__(self) -> str:
         return self.message
+
+    def __reduce__(self) -> tuple[type[Error], tuple[str, str]]:
+        return type(self), (self.status, self.message)
 
 
 class ArgumentError(Error, ValueError):

@@ -1,4 +1,4 @@
-"""Tensors that numpy's from_dlpack does not take: bfloat16, read from the DLPack capsule itself.
+"""Tensors that numpy's from_dlpack does not take: bfloat16 and 8-bit floats, read from the DLPack capsule itself.
 
 The structs are those of dlpack.h (https://github.com/dmlc/dlpack), the unversioned exchange.
 """
@@ -10,8 +10,12 @@ from typing import Any
 
 import numpy as np
 
-_BFLOAT = 4
+from ..dtype import DType
+
 _CPU = 1
+
+#: ml_dtypes' names of DLPack's (code, bits); the 8-bit floats are those of version 1.1.
+_NAMES = {(4, 16): "bfloat16", (10, 8): "float8_e4m3fn", (12, 8): "float8_e5m2"}
 
 
 class _Tensor(ctypes.Structure):
@@ -37,34 +41,33 @@ _get_pointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
 
 
 class _Memory:
-    """The tensor's bytes as 16-bit integers, for numpy. Keeps the capsule, whose destructor gives the tensor back."""
+    """The tensor's bytes as integers, for numpy. Keeps the capsule, whose destructor gives the tensor back."""
 
     def __init__(self, capsule: Any, tensor: _Tensor) -> None:
         self.capsule = capsule
         shape = tuple(tensor.shape[axis] for axis in range(tensor.rank))
         strides = None
         if tensor.strides:
-            strides = tuple(2 * tensor.strides[axis] for axis in range(tensor.rank))
+            strides = tuple(tensor.bits // 8 * tensor.strides[axis] for axis in range(tensor.rank))
         self.__array_interface__ = {
             "shape": shape,
-            "typestr": "<u2",
+            "typestr": f"<u{tensor.bits // 8}",
             "data": ((tensor.data or 0) + tensor.byte_offset, True),
             "strides": strides,
             "version": 3,
         }
 
 
-def bfloat16_from_dlpack(value: Any) -> np.ndarray[Any, Any] | None:
-    """A read-only view of a bfloat16 tensor on the CPU; None for any other."""
+def extension_from_dlpack(value: Any) -> np.ndarray[Any, Any] | None:
+    """A read-only view of a bfloat16 or float8 tensor on the CPU; None for any other. A float8 one is uint8 where ml_dtypes is missing."""
     try:
         capsule = value.__dlpack__()
         pointer = _get_pointer(capsule, b"dltensor")
     except (BufferError, RuntimeError, TypeError, ValueError):  # not to be exported, or another kind of capsule
         return None
     tensor = _Tensor.from_address(pointer)
-    if (tensor.code, tensor.bits, tensor.lanes, tensor.device_type) != (_BFLOAT, 16, 1, _CPU):
+    name = _NAMES.get((tensor.code, tensor.bits))
+    if name is None or (tensor.lanes, tensor.device_type) != (1, _CPU):
         return None
-    import ml_dtypes
-
-    array: np.ndarray[Any, Any] = np.asarray(_Memory(capsule, tensor)).view(ml_dtypes.bfloat16)
+    array: np.ndarray[Any, Any] = np.asarray(_Memory(capsule, tensor)).view(DType[name]._to_array_dtype())
     return array

@@ -100,6 +100,7 @@ class LinearV1Options(Structure):
         ("encoding", c_char_p),
         ("quantization", POINTER(Quantization)),
         ("perm_idx", POINTER(Entry)),
+        ("weight_scale", POINTER(Entry)),
     ]
 
 
@@ -199,12 +200,15 @@ PROTOTYPES = {
     "mxl_dtype_name": (c_char_p, [c_int32]),
     "mxl_dtype_bits": (c_int32, [c_int32]),
     "mxl_encoding_block": (_status, [c_char_p, POINTER(c_int64), POINTER(c_int64), _error]),
+    "mxl_encoding_choose": (_status, [c_char_p, c_char_p, c_int64, POINTER(c_char_p), _error]),
     "mxl_quantize": (_status, [c_char_p, POINTER(QuantizeOptions), POINTER(Tensor), POINTER(Tensor), _error]),
     "mxl_dequantize": (_status, [c_char_p, POINTER(Tensor), POINTER(Tensor), _error]),
     "mxl_quantize_gptq": (
         _status,
         [POINTER(Quantization), POINTER(QuantizeOptions), *[POINTER(Tensor)] * 4, _error],
     ),
+    "mxl_quantize_float8": (_status, [POINTER(QuantizeOptions), *[POINTER(Tensor)] * 3, _error]),
+    "mxl_dequantize_float8": (_status, [*[POINTER(Tensor)] * 3, _error]),
     "mxl_weights_open": (_status, [POINTER(c_char_p), c_size_t, POINTER(WeightsHandle), _error]),
     "mxl_weights_count": (_status, [WeightsHandle, POINTER(c_size_t), _error]),
     "mxl_weights_entry": (_status, [WeightsHandle, c_size_t, POINTER(Entry), _error]),
@@ -243,5 +247,6 @@ PROTOTYPES = {
     "mxl_layer_destroy": (None, [LayerHandle]),
     "mxl_threads": (c_int32, []),
     "mxl_set_threads": (_status, [c_int32, _error]),
+    "mxl_plugin_load": (_status, [c_char_p, _error]),
     "mxl_info": (_status, [c_char_p, c_size_t, POINTER(c_size_t), _error]),
 }

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..dtype import DType
 from . import constants
-from .dlpack import bfloat16_from_dlpack
+from .dlpack import extension_from_dlpack
 from .structs import Tensor
 
 
@@ -23,7 +23,7 @@ def as_array(value: Any, argument: str) -> np.ndarray[Any, Any]:
         try:
             return np.from_dlpack(value)
         except (BufferError, RuntimeError, TypeError, ValueError) as error:
-            narrow = bfloat16_from_dlpack(value)
+            narrow = extension_from_dlpack(value)
             if narrow is not None:
                 return narrow
             raise TypeError(f"{argument}: cannot be taken through DLPack: {error}") from error
@@ -69,8 +69,9 @@ def shape_of(tensor: Tensor) -> tuple[int, ...]:
 
 
 def array_of(tensor: Tensor, owner: Any) -> np.ndarray[Any, Any]:
-    """A read-only view of the tensor's memory, which owner keeps alive. TypeError for a dtype that numpy has not."""
-    dtype = DType(tensor.dtype).to_numpy()
+    """A read-only view of the tensor's memory, which owner keeps alive. TypeError for a dtype that numpy has not; 8-bit floats are uint8
+    where ml_dtypes is missing."""
+    dtype = DType(tensor.dtype)._to_array_dtype()
     shape = shape_of(tensor)
     count = int(np.prod(shape, dtype=np.int64))
     if count == 0:

@@ -9,7 +9,13 @@ from .._ffi import constants
 
 @dataclass(frozen=True)
 class DeviceRef:
-    """A device: `DeviceRef.CPU()` is the one there is. Using another raises `maxlinear.Error` (MXL_NO_DEVICE)."""
+    """A device: `DeviceRef.CPU()`, or for layers on several devices `DeviceRef.CPU(id)`. A layer on another raises `maxlinear.Error`
+    (MXL_NO_DEVICE).
+
+    Attributes:
+        device_type: "cpu" or "gpu".
+        id: its number, from 0.
+    """
 
     device_type: str
     id: int = 0

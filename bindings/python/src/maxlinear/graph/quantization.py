@@ -3,38 +3,31 @@
 from __future__ import annotations
 
 import ctypes
-import json
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from .._ffi import structs
+from .._ffi.info import info
 from .._ffi.library import library
-from ..errors import ArgumentError, check, integer, new_error
+from ..errors import check, integer, new_error
 
 
 @dataclass(frozen=True)
 class BlockParameters:
-    """The shape of a block: weights in it, and its bytes."""
+    """The shape of a block.
+
+    Attributes:
+        elements_per_block: weights in it.
+        block_size: its bytes.
+    """
 
     elements_per_block: int
     block_size: int
 
 
-@cache
-def _encodings() -> dict[str, Any]:
-    """The library's encodings by name."""
-    error = new_error()
-    length = ctypes.c_size_t()
-    check(library.mxl_info(None, 0, ctypes.byref(length), error), error)
-    text = ctypes.create_string_buffer(length.value + 1)
-    check(library.mxl_info(text, len(text), ctypes.byref(length), error), error)
-    return {encoding["name"]: encoding for encoding in json.loads(text.value)["encodings"]}
-
-
 @dataclass(frozen=True)
 class QuantizationEncoding:
-    """A block encoding by name: `QuantizationEncoding.Q4_K`, or `QuantizationEncoding("Q4_K")`."""
+    """A block encoding by name: `QuantizationEncoding.Q4_K`, or `QuantizationEncoding("Q4_K")`; a plugin's by its name alone."""
 
     name: str
 
@@ -43,24 +36,30 @@ class QuantizationEncoding:
     Q5_0: ClassVar[QuantizationEncoding]
     Q5_1: ClassVar[QuantizationEncoding]
     Q8_0: ClassVar[QuantizationEncoding]
+    Q2_K: ClassVar[QuantizationEncoding]
+    Q3_K: ClassVar[QuantizationEncoding]
     Q4_K: ClassVar[QuantizationEncoding]
     Q5_K: ClassVar[QuantizationEncoding]
     Q6_K: ClassVar[QuantizationEncoding]
     IQ4_NL: ClassVar[QuantizationEncoding]
+    IQ4_XS: ClassVar[QuantizationEncoding]
+    MXFP4: ClassVar[QuantizationEncoding]
     GPTQ: ClassVar[QuantizationEncoding]
+
+    @staticmethod
+    def all() -> list[QuantizationEncoding]:
+        """The encodings that store rows of blocks, which is all but GPTQ, in the order that the library registers them."""
+        blocks = [facts["name"] for facts in info()["encodings"] if facts["elements_per_block"] > 1]
+        return [encoding for encoding in map(QuantizationEncoding, blocks) if encoding.is_gguf]
 
     @property
     def block_parameters(self) -> BlockParameters:
         """Raises ValueError (`maxlinear.Error`) for a name that the library does not know."""
-        if self.name == "GPTQ":
-            return BlockParameters(8, 4)  # a word of qweight
-        encoding = _encodings().get(self.name)
-        if encoding is None:
-            known = ", ".join(_encodings())
-            raise ArgumentError(
-                "MXL_UNSUPPORTED", f"quantization_encoding: {self.name!r} is not known; known are {known}"
-            )
-        return BlockParameters(encoding["elements_per_block"], encoding["block_size"])
+        elements, size = ctypes.c_int64(), ctypes.c_int64()
+        error = new_error()
+        views = ctypes.byref(elements), ctypes.byref(size)
+        check(library.mxl_encoding_block(self.name.encode(), *views, error), error)
+        return BlockParameters(elements.value, size.value)
 
     @property
     def elements_per_block(self) -> int:
@@ -74,25 +73,26 @@ class QuantizationEncoding:
 
     @property
     def is_gguf(self) -> bool:
-        """Whether it is one of GGUF's formats."""
-        return not self.name.startswith("GPTQ")
+        """Whether it is one of GGUF's formats: neither GPTQ nor a plugin's."""
+        return self.name != "GPTQ" and isinstance(vars(QuantizationEncoding).get(self.name), QuantizationEncoding)
 
 
-for _name in ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "GPTQ"):
+for _name in ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS", "MXFP4", "GPTQ"):
     setattr(QuantizationEncoding, _name, QuantizationEncoding(_name))
 
 
 @dataclass(frozen=True)
 class QuantizationConfig:
-    """How a GPTQ checkpoint is quantized: the fields of its quantize_config.json.
+    """How a GPTQ or AWQ checkpoint is quantized: the fields of its quantize_config.json or quant_config.json.
 
     Attributes:
-        quant_method: "gptq".
-        bits: 4.
+        quant_method: "gptq" or "awq".
+        bits: 2, 3, 4 or 8; of AWQ 4.
         group_size: columns of x that share a scale; -1 for all of them.
         desc_act: groups are not of consecutive columns (act-order).
-        sym: all zeros are 8.
-        checkpoint_format: "gptq" (v1: qzeros hold zero - 1), "gptq_v2" (they hold zero), None for "gptq".
+        sym: all zeros are 2^(bits - 1). AWQ's are read as they are even so.
+        checkpoint_format: "gptq" (v1: qzeros hold zero - 1), "gptq_v2" (they hold zero), None for "gptq"; of AWQ its version,
+            "gemm" or None.
     """
 
     quant_method: str
@@ -101,6 +101,34 @@ class QuantizationConfig:
     desc_act: bool = False
     sym: bool = False
     checkpoint_format: str | None = None
+
+    def _run(self) -> tuple[int, int]:
+        """Codes that fill whole words, and these words."""
+        return (32, 3) if self.bits == 3 else (max(1, 32 // max(self.bits, 1)), 1)
+
+    def _words(self, codes: int) -> int:
+        """The words of so many codes side by side."""
+        together, words = self._run()
+        return -(-codes // together) * words
+
+    def _shape(self, in_dim: int, out_dim: int) -> tuple[int, int]:
+        """qweight's."""
+        return (in_dim, self._words(out_dim)) if self.quant_method == "awq" else (self._words(in_dim), out_dim)
+
+    def _dimensions(self, shape: tuple[int, ...], name: str) -> tuple[int, int]:
+        """in_dim and out_dim of a qweight's shape."""
+        together, words = self._run()
+        if len(shape) != 2:
+            message = f"{name}: shape is {list(shape)}, expected two dimensions"
+            raise ArgumentError("MXL_INVALID_SHAPE", message)
+        if self.quant_method == "awq":
+            return shape[0], shape[1] * together
+        if shape[0] % words:
+            message = (
+                f"{name}: shape is {list(shape)}, expected a multiple of 3 rows: 32 codes of 3 bits are three words"
+            )
+            raise ArgumentError("MXL_INVALID_SHAPE", message)
+        return shape[0] // words * together, shape[1]
 
     def _struct(self) -> structs.Quantization:
         return structs.Quantization(

@@ -15,7 +15,10 @@ class Weight:
 
     Attributes:
         name: the key in the state dict.
+        dtype: of the stored elements, `DType.uint8` of blocks.
         shape: (out_dim, in_dim), encoded or not; a bias is (out_dim,).
+        device: where the layer computes; weights stay in the memory of the host.
+        quantization_encoding: how it is stored; None for dense.
     """
 
     name: str

@@ -66,7 +66,10 @@ class WeightData:
     """A named tensor of a checkpoint.
 
     Attributes:
-        shape: as stored: encoded weights are (rows, row bytes) of uint8.
+        name: its whole name.
+        dtype: as stored: `DType.uint8` of encoded weights.
+        shape: as stored: encoded weights are (rows, row bytes).
+        quantization_encoding: None for dense.
     """
 
     name: str
@@ -86,7 +89,7 @@ class WeightData:
 
 
 class Weights:
-    """The tensors of a checkpoint whose names begin with a prefix; of all, when it is empty.
+    """The tensors of a checkpoint whose names begin with a prefix; of all, when it is empty. Made as `load_weights` returns it.
 
     `weights.model.layers[0].mlp` and `weights["model.layers.0.mlp"]` are paths into it. Nothing is read until it is used.
     Thread safe.
@@ -134,9 +137,14 @@ class Weights:
         return self.data().numpy()
 
     def allocate(self, dtype: DType | None = None, shape: Sequence[int] | None = None) -> WeightData:
-        """The tensor of this name, once dtype and shape are what they are expected to be; None accepts any.
+        """The tensor of this name, once it is what it is expected to be.
 
-        Raises TypeError or ValueError (`maxlinear.Error`) otherwise.
+        Args:
+            dtype: as stored, uint8 for encoded weights; None accepts any.
+            shape: as stored; None accepts any.
+
+        Raises:
+            maxlinear.Error: no such tensor (KeyError), another dtype (TypeError) or shape (ValueError).
         """
         data = self.data()
         if dtype is not None and data.dtype is not dtype:

@@ -13,13 +13,13 @@ from .._ffi import structs
 from .._ffi.library import library
 from .._ffi.tensors import as_array, rows_contiguous, tensor_of
 from ..dtype import DType
-from ..errors import check, integer, new_error
+from ..errors import ArgumentError, check, integer, new_error
 from ..graph.device import DeviceRef
 from ..graph.quantization import QuantizationConfig, QuantizationEncoding
 from ..graph.weights import Weights
-from .linear import GPTQLinearV2, LinearV2, linear_options
-from .mlp import MLP, MLPV2, device_array, new_handle
-from .module import Array, Module
+from .linear import GPTQLinearV2, LinearV2, linear_options, new_handle
+from .mlp import MLP, MLPV2, device_array
+from .module import Array, Module, Stored
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -123,7 +123,15 @@ class DistributedMLP(MLPV2):
         quantization_config: QuantizationConfig | None = None,
         reduce: bool = False,
     ) -> Self:
-        """`MLPV2.from_weights` on all of `devices`; reduce as in the constructor."""
+        """`MLPV2.from_weights` on all of `devices`.
+
+        Args:
+            devices, reduce: as in the constructor.
+            others: as in `MLPV2.from_weights`.
+
+        Raises:
+            maxlinear.Error: as `MLPV2.from_weights` and the constructor.
+        """
         distribution = {"distributed": 1, "reduce": int(reduce)}
         self = cls._from_weights(weights, layer, devices, activation_function, quantization_config, **distribution)
         self.reduce = reduce
@@ -133,6 +141,13 @@ class DistributedMLP(MLPV2):
         options = self._options(activation)
         options.reduce = int(self.reduce)
         self._own(new_handle(library.mxl_distributed_mlp_create, ctypes.byref(options)))
+
+    def _stored(self) -> list[Stored]:
+        stored = super()._stored()
+        if not self._is_uniform(stored):
+            message = "DistributedMLP: cannot be pickled, as its matrices are of several dtypes or some have no bias"
+            raise ArgumentError("MXL_UNSUPPORTED", message)
+        return stored
 
     @property
     def shards(self) -> list[range]:
@@ -145,9 +160,12 @@ class DistributedMLP(MLPV2):
         """ys = mlp(xs), one y a device.
 
         Args:
-            xs: the same x for each device.
+            xs: the same x (..., hidden_dim), float32, float16 or bfloat16, for each device.
             signal_buffers: accepted as in MAX; there is nothing to signal.
             threads: the most threads this call may use.
+
+        Returns:
+            For each device a new array (..., hidden_dim) of x's dtype.
 
         Raises:
             maxlinear.Error: not one x a device, xs that differ, what `MLPV2` raises.
@@ -162,7 +180,7 @@ class _Parallel(Module):
 
     def __init__(
         self,
-        create: Any,
+        create: str,
         in_dim: int,
         out_dim: int,
         dtype: DType,
@@ -174,31 +192,31 @@ class _Parallel(Module):
         quantization_config: QuantizationConfig | None,
         gather: bool,
     ) -> None:
-        linear = linear_options(
-            in_dim,
-            out_dim,
-            dtype,
-            DeviceRef.CPU(),
-            has_bias,
-            quantization_encoding,
-            name,
-            clip_weight,
-            quantization_config,
-        )
-        options = structs.ParallelOptions(
-            struct_size=ctypes.sizeof(structs.ParallelOptions),
-            gather=int(gather),
-            linear=ctypes.pointer(linear),
-            devices=device_array(devices),
-            device_count=len(devices),
-        )
-        self._own(new_handle(create, ctypes.byref(options)))
+        quantization = (quantization_encoding, name, clip_weight, quantization_config)
+        linear = (in_dim, out_dim, dtype, DeviceRef.CPU(), has_bias, *quantization)
+        self._made_of = (create, linear, tuple(devices), gather)
+        self._make_handle()
         self.in_dim = in_dim
         self.out_dim = out_dim
         self.dtype = dtype
         self.devices = tuple(devices) or (DeviceRef.CPU(),)
         self.quantization_encoding = quantization_encoding
         self.quantization_config = quantization_config
+
+    def _make_handle(self) -> None:
+        create, linear, devices, gather = self._made_of
+        options = structs.ParallelOptions(
+            struct_size=ctypes.sizeof(structs.ParallelOptions),
+            gather=int(gather),
+            linear=ctypes.pointer(linear_options(*linear)),
+            devices=device_array(devices),
+            device_count=len(devices),
+        )
+        self._own(new_handle(getattr(library, create), ctypes.byref(options)))
+
+    def _remake(self, stored: list[Stored]) -> None:
+        self._make_handle()
+        self._load_stored(stored)
 
     @property
     def _out_dim(self) -> int:
@@ -236,7 +254,7 @@ class ColumnParallelLinear(_Parallel):
         quantization_config: QuantizationConfig | None = None,
         gather: bool = True,
     ) -> None:
-        create = library.mxl_column_parallel_create
+        create = "mxl_column_parallel_create"
         quantization = (quantization_encoding, name, clip_weight, quantization_config)
         super().__init__(create, in_dim, out_dim, dtype, devices, has_bias, *quantization, gather)
         self.gather = gather
@@ -244,7 +262,20 @@ class ColumnParallelLinear(_Parallel):
     def __call__(  # type: ignore[override]
         self, xs: Sequence[Any], signal_buffers: Any = None, *, threads: int | None = None
     ) -> list[Array]:
-        """ys = layer(xs), the same x for each device. signal_buffers is accepted as in MAX."""
+        """ys = layer(xs), one y a device.
+
+        Args:
+            xs: the same x (..., in_dim), float32, float16 or bfloat16, for each device.
+            signal_buffers: accepted as in MAX; there is nothing to signal.
+            threads: the most threads this call may use.
+
+        Returns:
+            For each device a new array of x's dtype: (..., out_dim), or without `gather` its own outputs.
+
+        Raises:
+            maxlinear.Error: not one x a device, xs that differ, a shape (ValueError), a dtype (TypeError), no weights yet
+                (RuntimeError).
+        """
         self._ensure_prepared()
         widths = [self.out_dim] * len(self.devices) if self.gather else [len(shard) for shard in self.shards]
         return _forward(self, xs, widths, threads)
@@ -269,12 +300,24 @@ class RowParallelLinear(_Parallel):
         clip_weight: float | None = None,
         quantization_config: QuantizationConfig | None = None,
     ) -> None:
-        create = library.mxl_row_parallel_create
+        create = "mxl_row_parallel_create"
         quantization = (quantization_encoding, name, clip_weight, quantization_config)
         super().__init__(create, in_dim, out_dim, dtype, devices, has_bias, *quantization, False)
 
     def __call__(  # type: ignore[override]
         self, xs: Sequence[Any], signal_buffers: Any = None, *, threads: int | None = None
     ) -> list[Array]:
-        """ys = layer(xs), for each device its own columns of x. signal_buffers is accepted as in MAX."""
+        """ys = layer(xs), one y a device.
+
+        Args:
+            xs: for each device its own columns of x (`shards`), float32, float16 or bfloat16.
+            signal_buffers: accepted as in MAX; there is nothing to signal.
+            threads: the most threads this call may use.
+
+        Returns:
+            For each device a new array (..., out_dim) of x's dtype, the whole sum.
+
+        Raises:
+            maxlinear.Error: not one x a device, a shape (ValueError), a dtype (TypeError), no weights yet (RuntimeError).
+        """
         return _forward(self, xs, [self.out_dim] * len(self.devices), threads)

@@ -11,13 +11,14 @@ import numpy as np
 from .._ffi import structs
 from .._ffi.library import library
 from .._ffi.tensors import as_array
+from ..blocks import Blocks
 from ..dtype import DType
 from ..errors import ArgumentError, check, integer, new_error
 from ..graph.device import DeviceRef
 from ..graph.quantization import QuantizationConfig, QuantizationEncoding
 from ..graph.weight import Weight
 from ..graph.weights import WeightData, Weights, forget
-from .module import Module
+from .module import Module, Stored
 
 __all__ = ["GPTQLinear", "GPTQLinearV2", "Linear", "LinearV2", "QLinear"]
 
@@ -49,6 +50,14 @@ def linear_options(
     )
 
 
+def new_handle(create: Any, *arguments: Any) -> Any:
+    """The layer that a function of the library makes."""
+    handle = structs.LayerHandle()
+    error = new_error()
+    check(create(*arguments, ctypes.byref(handle), error), error)
+    return handle
+
+
 class LinearV2(Module):
     """y = x clamp(W, ±clip_weight)ᵀ + b, with W (out_dim, in_dim) and b (out_dim) from a state dict.
 
@@ -56,7 +65,9 @@ class LinearV2(Module):
 
     Args:
         in_dim, out_dim: each at least 1.
-        dtype: of weight and bias.
+        dtype: of weight and bias; with `DType.float8_e4m3fn` or `DType.float8_e5m2` the bias is of another float dtype, and there is a key
+            "weight_scale", which may be absent and then is 1: y = (x Wᵀ) · scale + b, one scale of the tensor ([] or [1]) or one for each
+            output ([out_dim] or [out_dim, 1]). W may then also be uint8.
         device: None or `DeviceRef.CPU()`.
         has_bias: whether there is a bias.
         quantization_encoding: of the weight; None for dense.
@@ -93,13 +104,9 @@ class LinearV2(Module):
         quantization_config: QuantizationConfig | None,
     ) -> None:
         device = device or DeviceRef.CPU()
-        options = linear_options(
-            in_dim, out_dim, dtype, device, has_bias, quantization_encoding, name, clip_weight, quantization_config
-        )
-        handle = structs.LayerHandle()
-        error = new_error()
-        check(library.mxl_linear_create(ctypes.byref(options), ctypes.byref(handle), error), error)
-        self._own(handle)
+        quantization = (quantization_encoding, name, clip_weight, quantization_config)
+        self._made_of = (in_dim, out_dim, dtype, device, has_bias, *quantization)
+        self._make_handle()
         self.in_dim = in_dim
         self.out_dim = out_dim
         self.dtype = dtype
@@ -108,7 +115,24 @@ class LinearV2(Module):
         self.clip_weight = clip_weight
         prefix = f"{name}." if name else ""
         self.weight = Weight(f"{prefix}weight", dtype, (out_dim, in_dim), device, quantization_encoding)
-        self.bias = Weight(f"{prefix}bias", dtype, (out_dim,), device) if has_bias else None
+        self.bias = (
+            Weight(f"{prefix}bias", DType.float32 if dtype._is_float8 else dtype, (out_dim,), device)
+            if has_bias
+            else None
+        )
+        self.weight_scale = (
+            Weight(f"{prefix}weight_scale", DType.float32, (out_dim,), device)
+            if dtype._is_float8 and quantization_encoding is None
+            else None
+        )
+
+    def _make_handle(self) -> None:
+        options = linear_options(*self._made_of)
+        self._own(new_handle(library.mxl_linear_create, ctypes.byref(options)))
+
+    def _remake(self, stored: list[Stored]) -> None:
+        self._make_handle()
+        self._load_stored(stored)
 
     @property
     def _out_dim(self) -> int:
@@ -121,13 +145,15 @@ class Linear(Module):
     Args:
         weight: (out_dim, in_dim): an array, a tensor of a checkpoint, or nested sequences.
         bias: (out_dim), or None.
+        weight_scale: of a float8 weight: one of the tensor ([] or [1]) or one for each output ([out_dim] or [out_dim, 1]), finite; None
+            takes the one that a checkpoint holds beside the weight, else 1. y = (x Wᵀ) · weight_scale + bias.
 
     Raises:
         maxlinear.Error: shapes (ValueError) or dtypes (TypeError) that do not fit.
     """
 
-    def __init__(self, weight: Any, bias: Any = None) -> None:
-        self._make(weight, bias, None, None, 0, 0)
+    def __init__(self, weight: Any, bias: Any = None, weight_scale: Any = None) -> None:
+        self._make(weight, bias, None, None, 0, 0, weight_scale=weight_scale)
 
     @classmethod
     def create(
@@ -143,7 +169,8 @@ class Linear(Module):
         """The layer for a stored weight.
 
         Args:
-            dtype: what the weight's dtype must be.
+            dtype: what a dense weight's dtype must be.
+            quantization_encoding: what the weight's encoding must be; None takes its own; `QuantizationEncoding.GPTQ` of GPTQ tensors.
             in_features, out_features: the stored weight's two dimensions, in either order; y = x Wᵀ follows the weight.
             weights: the weight, or the path of which it is ".weight".
             bias: the bias, or the path of which it is ".bias" or ".weight".
@@ -194,7 +221,11 @@ class Linear(Module):
         out_features: int,
         quantization_config: QuantizationConfig | None = None,
         perm_idx: Any = None,
+        weight_scale: Any = None,
     ) -> None:
+        if weight_scale is None and isinstance(weight, (Weights, WeightData)):
+            path = weight if isinstance(weight, Weights) else Weights(weight._checkpoint, weight.name)
+            weight_scale = _scale_beside(path)
         weight_entry, weight_kept = self._incoming(weight, "weight")
         weight_entry.name = b"weight"
         bias_entry, bias_kept = (None, None) if bias is None else self._incoming(bias, "bias")
@@ -203,6 +234,9 @@ class Linear(Module):
         order_entry, order_kept = (None, None) if perm_idx is None else self._incoming(perm_idx, "perm_idx", np.int32)
         if order_entry is not None:
             order_entry.name = b"perm_idx"
+        scale_entry, scale_kept = (None, None) if weight_scale is None else self._incoming(weight_scale, "weight_scale")
+        if scale_entry is not None:
+            scale_entry.name = b"weight_scale"
         config = None if quantization_config is None else quantization_config._struct()
         options = structs.LinearV1Options(
             struct_size=ctypes.sizeof(structs.LinearV1Options),
@@ -214,23 +248,32 @@ class Linear(Module):
             encoding=None if encoding is None else encoding.name.encode(),
             quantization=None if config is None else ctypes.pointer(config),
             perm_idx=None if order_entry is None else ctypes.pointer(order_entry),
+            weight_scale=None if scale_entry is None else ctypes.pointer(scale_entry),
         )
         handle = structs.LayerHandle()
         error = new_error()
         status = library.mxl_linear_v1_create(ctypes.byref(options), ctypes.byref(handle), error)
         if status != 0:
-            for entry in (weight_entry, bias_entry, order_entry):
+            for entry in (weight_entry, bias_entry, order_entry, scale_entry):
                 if entry is not None:
                     forget(entry)
         check(status, error)
         self._own(handle)
-        del weight_kept, bias_kept, order_kept
+        del weight_kept, bias_kept, order_kept, scale_kept
         if config is not None:
             return
-        weights = [self._weight(entry) for entry in self._entries()]
-        self.weight = weights[0]
-        self.bias = weights[1] if len(weights) > 1 else None
+        weights = {weight.name: weight for weight in self.weights}
+        self.weight = weights["weight"]
+        self.bias = weights.get("bias")
+        self.weight_scale = weights.get("weight_scale")
         self._rows = self.weight.shape[0]
+
+    def _remake(self, stored: list[Stored]) -> None:
+        kept = dict(self.__dict__)
+        (_, encoding, weight), *rest = stored
+        kind = None if encoding is None else QuantizationEncoding(encoding)
+        self._make(weight, rest[0][2] if rest else None, None, kind, 0, 0)
+        self.__dict__.update(kept)
 
     @property
     def _out_dim(self) -> int:
@@ -255,19 +298,24 @@ class QLinear(Linear):
         own = weight.data() if isinstance(weight, Weights) else weight
         if quantization_encoding is None and getattr(own, "quantization_encoding", None) is None:
             raise ArgumentError("MXL_INVALID_ARGUMENT", "quantization_encoding: is None, and the weight brings none")
+        if quantization_encoding is None and isinstance(own, Blocks):
+            quantization_encoding = own.quantization_encoding
         self._make(own, bias, None, quantization_encoding, 0, 0)
 
 
 class GPTQLinearV2(LinearV2):
-    """y = x Wᵀ + b from a GPTQ checkpoint's tensors, w = scale · (code - zero), from a state dict.
+    """y = x Wᵀ + b from a GPTQ or AWQ checkpoint's tensors, w = scale · (code - zero), from a state dict.
 
-    Keys: "qweight", int32 (in_dim / 8, out_dim); "scales" (groups, out_dim), float16, bfloat16 or float32; "qzeros", int32 (groups,
-    out_dim / 8 rounded up), which may be absent with sym; "g_idx" or "perm_idx", int32 (in_dim), which may be absent without desc_act;
-    "bias". Groups that are no multiple of 32 columns compute in float32.
+    Keys: "qweight", int32 (bits in_dim / 32, out_dim), of AWQ (in_dim, out_dim / 8); "scales" (groups, out_dim), float16, bfloat16 or
+    float32; "qzeros", int32 (groups, bits out_dim / 32 rounded up), which may be absent with sym; "g_idx" or "perm_idx", int32
+    (in_dim), which may be absent without desc_act; "bias". Groups that are no multiple of 32 columns compute in float32.
 
     Args:
-        in_dim: a multiple of 8.
+        in_dim: whole words of qweight: of 4 bits a multiple of 8, of 2 16, of 3 32, of 8 4. AWQ takes any, and out_dim a multiple of 8.
+        out_dim: at least 1.
         dtype: of the bias; `DType.uint8` leaves it float32.
+        device: None or `DeviceRef.CPU()`.
+        has_bias: whether there is a bias.
         quantization_encoding: None or `QuantizationEncoding.GPTQ`.
         quantization_config: how the checkpoint is quantized.
 
@@ -325,7 +373,7 @@ class GPTQLinear(QLinear):
         else:
             self._make(weight, bias, None, None, 0, 0, quantization_config, perm_idx)
             shapes = {entry.name: entry.shape for entry in self.weights}
-            self._describe(shapes["qweight"])
+            self._describe(quantization_config, shapes["qweight"])
 
     def _from_checkpoint(self, weights: Weights, bias: Any, config: QuantizationConfig) -> None:
         tensors = {key: weights[key] for key in ("qweight", "scales", "qzeros", "g_idx", "perm_idx", "bias")}
@@ -333,26 +381,48 @@ class GPTQLinear(QLinear):
         if bias is not None:
             state["bias"] = bias
         shape = weights["qweight"].data().shape
-        if len(shape) != 2:
-            message = f"{weights.name}.qweight: shape is {list(shape)}, expected two dimensions"
-            raise ArgumentError("MXL_INVALID_SHAPE", message)
+        config._dimensions(shape, f"{weights.name}.qweight")
         dtype = DType.uint8
         if "bias" in state:
             kind = bias.data() if isinstance(bias, Weights) else state["bias"]
             kind = kind.data() if isinstance(kind, Weights) else kind
             dtype = kind.dtype if isinstance(kind, WeightData) else DType.from_numpy(as_array(kind, "bias").dtype)
-        layer = GPTQLinearV2(8 * shape[0], shape[1], dtype, None, "bias" in state, None, config)
+        self._take(state, shape, dtype, config)
+        self._describe(config, shape)
+
+    def _take(self, state: dict[str, Any], qweight: tuple[int, ...], dtype: DType, config: QuantizationConfig) -> None:
+        in_dim, out_dim = config._dimensions(qweight, "qweight")
+        layer = GPTQLinearV2(in_dim, out_dim, dtype, None, "bias" in state, None, config)
         layer.load_state_dict(state)
         self._handle, self._owner = layer._handle, layer
         self._calls = threading.local()
-        self._describe(shape)
 
-    def _describe(self, qweight: tuple[int, ...]) -> None:
-        self._rows = qweight[1]
+    def _remake(self, stored: list[Stored]) -> None:
+        state = {key: array for key, _, array in stored}
+        dtype = DType.from_numpy(state["bias"].dtype) if "bias" in state else DType.uint8
+        self._take(state, state["qweight"].shape, dtype, self.quantization_config)
+
+    def _describe(self, config: QuantizationConfig, qweight: tuple[int, ...]) -> None:
+        in_dim, self._rows = config._dimensions(qweight, "qweight")
         self.weight = Weight(
-            "weight", DType.uint8, (qweight[1], 8 * qweight[0]), quantization_encoding=QuantizationEncoding.GPTQ
+            "weight", DType.uint8, (self._rows, in_dim), quantization_encoding=QuantizationEncoding.GPTQ
         )
         self.bias = next((weight for weight in self.weights if weight.name == "bias"), None)
+
+
+def _scale_beside(weight: Weights) -> Weights | None:
+    """The scale of a float8 weight of a checkpoint."""
+    if not weight.exists() or not weight.data().dtype._is_float8:
+        return None
+    blocks = Weights(weight._checkpoint, f"{weight.name}_scale_inv")
+    if blocks.exists():
+        message = (
+            f"{blocks.name}: shape is {list(blocks.data().shape)}: scales of blocks of weights are not supported, expected "
+            f"{weight.name}_scale, one of the whole tensor or one a row of it"
+        )
+        raise ArgumentError("MXL_UNSUPPORTED", message)
+    scale = Weights(weight._checkpoint, f"{weight.name}_scale")
+    return scale if scale.exists() else None
 
 
 def _check_gptq(encoding: QuantizationEncoding | None) -> None:

@@ -17,8 +17,8 @@ from ..graph.device import DeviceRef
 from ..graph.quantization import QuantizationConfig, QuantizationEncoding
 from ..graph.weight import Weight
 from ..graph.weights import Weights
-from .linear import Linear, LinearV2
-from .module import Array, Module
+from .linear import GPTQLinearV2, Linear, LinearV2, new_handle
+from .module import Array, Module, Stored
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -46,7 +46,14 @@ def _activation(name: str) -> int:
 
 
 def gate(activation_function: str, gate: Array, up: Array) -> Array:
-    """activation(gate) · up, element by element: float32 arrays of one shape.
+    """activation(gate) · up, element by element.
+
+    Args:
+        activation_function: "silu", "gelu", "gelu_tanh", "relu", "tanh" or "sigmoid".
+        gate, up: float32, of one shape.
+
+    Returns:
+        A new float32 array of that shape.
 
     Raises:
         maxlinear.Error: shapes or strides that do not fit (ValueError), another dtype (TypeError).
@@ -57,14 +64,6 @@ def gate(activation_function: str, gate: Array, up: Array) -> Array:
     number = _activation(activation_function)
     check(library.mxl_gate(number, *(ctypes.byref(view) for view in views), error), error)
     return hidden
-
-
-def new_handle(create: Any, *arguments: Any) -> Any:
-    """The layer that a function of the library makes."""
-    handle = structs.LayerHandle()
-    error = new_error()
-    check(create(*arguments, ctypes.byref(handle), error), error)
-    return handle
 
 
 def device_array(devices: Sequence[DeviceRef]) -> Any:
@@ -94,6 +93,9 @@ class _Linears:
         self.linears = tuple(linears)
         self.activation_function = activation_function
         self._latest: tuple[Any, _Fused] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_latest": None}
 
     def _fused(self) -> _Fused | None:
         if any(type(linear).__call__ is not Module.__call__ for linear in self.linears):
@@ -157,6 +159,9 @@ class MLP:
 
     The hidden vector is float32. The bits are those of `MLPV2` on the same weights. Library layers run fused, gate and up in one pass
     over x; where one overrides `__call__`, it is called.
+
+    Raises:
+        maxlinear.Error: when called: shapes that do not fit together (ValueError), layers without weights (RuntimeError).
     """
 
     def __init__(self, gate_proj: Linear, down_proj: Linear, up_proj: Linear) -> None:
@@ -168,7 +173,16 @@ class MLP:
     def __call__(
         self, x: Any, out: Array | None = None, *, accumulate: bool = False, threads: int | None = None
     ) -> Array:
-        """y = mlp(x); x is (..., hidden_dim), float32, float16 or bfloat16, y has its dtype.
+        """y = mlp(x).
+
+        Args:
+            x: (..., hidden_dim), float32, float16 or bfloat16: an array, or anything with `__dlpack__` or the buffer protocol.
+            out: (..., hidden_dim), written in place; a new array of x's dtype when None.
+            accumulate: add to out instead of writing it.
+            threads: the most threads this call may use.
+
+        Returns:
+            out, or the new array.
 
         Raises:
             maxlinear.Error: shapes that do not fit (ValueError), a dtype (TypeError).
@@ -177,6 +191,28 @@ class MLP:
         if self._linears.linears != linears:
             self._linears = _Linears(linears, "silu")
         return self._linears(x, out, accumulate, threads)
+
+
+def _part(part: str, stored: list[Stored], config: QuantizationConfig | None) -> LinearV2:
+    """One of the three linears, of what was loaded."""
+    prefix = f"{part}."
+    own = [(key[len(prefix) :], encoding, array) for key, encoding, array in stored if key.startswith(prefix)]
+    arrays = {key: array for key, _, array in own}
+    encodings = {key: encoding for key, encoding, _ in own}
+    has_bias = "bias" in arrays
+    if "qweight" in arrays:
+        words, out_dim = arrays["qweight"].shape
+        dtype = DType.from_numpy(arrays["bias"].dtype) if has_bias else DType.uint8
+        linear: LinearV2 = GPTQLinearV2(8 * words, out_dim, dtype, None, has_bias, None, config)
+    else:
+        out_dim, width = arrays["weight"].shape
+        name = encodings["weight"]
+        encoding = None if name is None else QuantizationEncoding(name)
+        in_dim = width if encoding is None else width // encoding.block_size * encoding.elements_per_block
+        kind = arrays["bias"] if has_bias and encoding is not None else arrays["weight"]
+        linear = LinearV2(in_dim, out_dim, DType.from_numpy(kind.dtype), None, has_bias, encoding)
+    linear._load_stored(own)
+    return linear
 
 
 class MLPV2(Module):
@@ -191,8 +227,9 @@ class MLPV2(Module):
         linear_cls: makes the three linears, called by keyword. Where it is `LinearV2` itself, the MLP runs fused: gate and up in
             one pass over x, with the bits of the three linears called one by one.
         devices: the first is used; none means the CPU.
+        has_bias: whether each of the three has a bias.
         activation_function: "silu", "gelu", "gelu_tanh", "relu", "tanh" or "sigmoid".
-        quantization_config: of GPTQ weights, with `QuantizationEncoding.GPTQ` and `LinearV2`.
+        quantization_config: of GPTQ or AWQ weights, with `QuantizationEncoding.GPTQ` and `LinearV2`.
 
     Raises:
         maxlinear.Error: an argument that does not fit (ValueError).
@@ -260,7 +297,9 @@ class MLPV2(Module):
         Args:
             weights: the whole checkpoint.
             layer: its number.
-            quantization_config: of GPTQ tensors; None for what quantize_config.json or config.json in the checkpoint's folder says.
+            devices, activation_function: as in the constructor.
+            quantization_config: of GPTQ or AWQ tensors; None for what quantize_config.json, quant_config.json or config.json in the
+                checkpoint's folder says.
 
         Raises:
             maxlinear.Error: no such layer (KeyError), shapes or encodings that do not fit (ValueError).
@@ -295,8 +334,9 @@ class MLPV2(Module):
         named = {weight.name: weight for weight in self.weights}
         if "gate_proj.qweight" in named:
             self.dtype, self.quantization_encoding = DType.uint8, QuantizationEncoding.GPTQ
-            words, self.feed_forward_length = named["gate_proj.qweight"].shape
-            self.hidden_dim = 8 * words
+            self.feed_forward_length = named["gate_proj.scales"].shape[1]
+            down = named.get("down_proj.scales")
+            self.hidden_dim = named["down_proj.weight"].shape[0] if down is None else down.shape[1]
         else:
             gate_weight = named["gate_proj.weight"]
             self.dtype = gate_weight.dtype
@@ -306,6 +346,42 @@ class MLPV2(Module):
         self.quantization_config = quantization_config
         self.activation_function = activation_function
         return self
+
+    def _stored(self) -> list[Stored]:
+        stored = super()._stored()
+        if any(key.endswith(".qweight") for key, _, _ in stored) and self.quantization_config is None:
+            message = (
+                "quantization_config: is the checkpoint folder's; give it to from_weights for a layer to be pickled"
+            )
+            raise ArgumentError("MXL_INVALID_ARGUMENT", message)
+        return stored
+
+    def _remake(self, stored: list[Stored]) -> None:
+        if self._linears is not None:
+            return
+        if not self._is_uniform(stored):
+            self._join(stored)
+            return
+        self._make(_activation(self.activation_function))
+        self._load_stored(stored)
+
+    def _is_uniform(self, stored: list[Stored]) -> bool:
+        """Whether options say it all: weights of one kind, all biases or none. Blocks bring their own encodings."""
+        if any(key.endswith(".qweight") for key, _, _ in stored):
+            kinds = {"uint8"}
+        else:
+            kinds = {array.dtype.name for key, _, array in stored if key.endswith(".weight")}
+        biases = [array.dtype.name for key, _, array in stored if key.endswith(".bias")]
+        bias = "float32" if self.dtype is DType.uint8 else self.dtype.name
+        all_or_none = len(biases) == (3 if self.has_bias else 0) or not stored
+        return kinds <= {self.dtype.name} and set(biases) <= {bias} and all_or_none
+
+    def _join(self, stored: list[Stored]) -> None:
+        """Makes the handle of three linears, each of its own kind."""
+        linears = [_part(part, stored, self.quantization_config) for part in _PARTS]
+        handles = (linear._handle for linear in linears)
+        number = _activation(self.activation_function)
+        self._own(new_handle(library.mxl_mlp_create_from, *handles, number))
 
     def _device_array(self) -> Any:
         return device_array(self.devices)
@@ -338,12 +414,14 @@ class MLPV2(Module):
         return super().weights if self._linears is None else self._linears.weights()
 
     def load_state_dict(self, state_dict: Mapping[str, Any], *, strict: bool = True, **options: Any) -> None:
+        """As `Module.load_state_dict`, with its options; of layers that `linear_cls` made, each gets its own."""
         if self._linears is None:
             super().load_state_dict(state_dict, strict=strict, **options)
         else:
             self._linears.load_state_dict(state_dict, strict, **options)
 
     def state_dict(self, auto_initialize: bool = True) -> dict[str, Array]:
+        """As `Module.state_dict`."""
         if self._linears is None:
             return super().state_dict(auto_initialize)
         return self._linears.state_dict(auto_initialize)
@@ -351,6 +429,7 @@ class MLPV2(Module):
     def __call__(
         self, x: Any, out: Array | None = None, *, accumulate: bool = False, threads: int | None = None
     ) -> Array:
+        """y = mlp(x): x (..., hidden_dim), y (..., hidden_dim) of x's dtype; otherwise as `Module.__call__`."""
         if self._linears is None:
             return super().__call__(x, out, accumulate=accumulate, threads=threads)
         return self._linears(x, out, accumulate, threads)

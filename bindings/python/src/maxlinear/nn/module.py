@@ -20,6 +20,11 @@ from ..graph.weight import Weight
 from ..graph.weights import WeightData, Weights, entry_of, forget
 
 Array = np.ndarray[Any, Any]
+#: A weight as it was loaded: its key, its encoding, its elements or blocks.
+Stored = tuple[str, "str | None", Array]
+
+#: Attributes of a layer that mean nothing in another process.
+_OF_THIS_PROCESS = ("_handle", "_calls", "_owner", "_changes", "_prepared_at")
 
 _COMPUTE = {
     None: constants.MXL_COMPUTE_DEFAULT,
@@ -77,13 +82,15 @@ class Module:
     """A layer with a state dict and a call.
 
     Filling and preparing are serialized by the library; any number of threads may call the layer at once, also while its
-    weights are replaced.
+    weights are replaced. A layer may be pickled and copied: its weights go with it, and it is prepared where it was.
     """
 
     _handle: Any
     #: Counts what changes the weights or what is prepared of them.
     _changes = 0
     _prepared_at = -1
+    #: compute and pack of the last prepare.
+    _prepared_with: tuple[str | None, str | None] | None = None
 
     def _own(self, handle: Any) -> None:
         """Takes over a handle."""
@@ -91,9 +98,45 @@ class Module:
         self._calls = threading.local()
         weakref.finalize(self, library.mxl_layer_destroy, handle)
 
-    @property
-    def _in_dim(self) -> int:
+    def __getstate__(self) -> dict[str, Any]:
+        """Attributes, the state dict as it was loaded, and how the layer was prepared: the same bits in another process."""
+        attributes = {key: value for key, value in self.__dict__.items() if key not in _OF_THIS_PROCESS}
+        return {"attributes": attributes, "stored": self._stored() if hasattr(self, "_handle") else []}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state["attributes"])
+        self._remake(state["stored"])
+        if self._prepared_with is not None and hasattr(self, "_handle"):
+            compute, pack = self._prepared_with
+            self.prepare(compute=compute, pack=pack)
+
+    def _stored(self) -> list[Stored]:
+        """What was loaded."""
+        stored = []
+        for entry in self._entries():
+            owner = _EntryOwner(entry)
+            if entry.tensor.data is not None:
+                encoding = entry.encoding.decode() if entry.encoding else None
+                stored.append((entry.name.decode(), encoding, array_of(entry.tensor, owner)))
+        return stored
+
+    def _remake(self, stored: list[Stored]) -> None:
+        """Makes the handle of a layer that is unpickled, of its attributes and of what was loaded."""
         raise NotImplementedError
+
+    def _load_stored(self, stored: list[Stored]) -> None:
+        """Fills a layer that is unpickled; encodings are those that were loaded."""
+        if not stored:
+            return
+        entries = (structs.Entry * len(stored))()
+        for entry, (name, encoding, array) in zip(entries, stored, strict=True):
+            entry.name = name.encode()
+            entry.encoding = None if encoding is None else encoding.encode()
+            entry.tensor = tensor_of(array)
+            entry.storage = constants.MXL_STORAGE_COPY
+        error = new_error()
+        flags = _load_flags(strict=True, replace=False, override_encoding=True)
+        check(library.mxl_layer_load(self._handle, entries, len(stored), flags, error), error)
 
     @property
     def _out_dim(self) -> int:
@@ -178,7 +221,13 @@ class Module:
     ) -> None:
         """Fills the layer from a checkpoint's tensors named prefix + key, mapped, without a copy.
 
-        Raises as `load_state_dict`.
+        Args:
+            weights: the checkpoint, or a path into it.
+            prefix: what precedes the layer's keys below that path, such as "blk.0.ffn_up.".
+            override_quantization_encoding, strict, replace: as in `load_state_dict`.
+
+        Raises:
+            maxlinear.Error: as `load_state_dict`.
         """
         path = f"{weights.name}.{prefix}" if weights.name else prefix
         flags = _load_flags(strict, replace, override_quantization_encoding)
@@ -206,7 +255,7 @@ class Module:
             if entry.tensor.data is None and loaded:
                 continue
             if entry.tensor.data is None and auto_initialize:
-                zeros = np.zeros(shape_of(entry.tensor), DType(entry.tensor.dtype).to_numpy())
+                zeros = np.zeros(shape_of(entry.tensor), DType(entry.tensor.dtype)._to_array_dtype())
                 zeros.flags.writeable = False
                 state[key] = zeros
                 continue
@@ -222,6 +271,10 @@ class Module:
             compute: "float32" or "int8"; None for int8 where weights are encoded, float32 where they are dense.
             pack: "always" (None means it) or "never", which reads the source in place.
             threads: the most threads packing may use.
+
+        Raises:
+            maxlinear.Error: no weights yet, or prepared in another way (RuntimeError), an option that does not fit the weights
+                (ValueError).
         """
         options = structs.PrepareOptions(
             struct_size=ctypes.sizeof(structs.PrepareOptions),
@@ -232,6 +285,7 @@ class Module:
         error = new_error()
         self._changes += 1
         check(library.mxl_layer_prepare(self._handle, ctypes.byref(options), error), error)
+        self._prepared_with = (compute, pack)
 
     @property
     def kernel(self) -> str:
@@ -254,7 +308,7 @@ class Module:
         """y = layer(x).
 
         Args:
-            x: (..., in_dim) of any rank from 1, float32: a numpy array or anything with `__dlpack__` or the buffer protocol,
+            x: (..., in_dim) of any rank from 1, float32, float16 or bfloat16: a numpy array or anything with `__dlpack__` or the buffer protocol,
                 taken without a copy when the elements of its last dimension are adjacent.
             out: (..., out_dim), written in place; a new array when None.
             accumulate: add to out instead of writing it.

@@ -1,0 +1,250 @@
+"""Layers go through pickle with their weights, as they were prepared, and give the same bits; so do errors."""
+
+import copy
+import functools
+import multiprocessing
+import pickle
+
+import gguf
+import ml_dtypes
+import numpy as np
+import pytest
+from conftest import write_safetensors
+
+import maxlinear
+from maxlinear.dtype import DType
+from maxlinear.graph import DeviceRef
+from maxlinear.graph.quantization import QuantizationConfig, QuantizationEncoding
+from maxlinear.graph.weights import load_weights
+from maxlinear.nn import (
+    MLP,
+    MLPV2,
+    ColumnParallelLinear,
+    DistributedMLP,
+    GPTQLinear,
+    GPTQLinearV2,
+    Linear,
+    LinearV2,
+    QLinear,
+    RowParallelLinear,
+)
+
+K, N = 256, 64
+SYM = QuantizationConfig("gptq", 4, 64, sym=True)
+ASYM = QuantizationConfig("gptq", 4, 48, sym=False, checkpoint_format="gptq_v2")
+CPUS = [DeviceRef.CPU(0), DeviceRef.CPU(1)]
+Q4_K = QuantizationEncoding.Q4_K
+
+
+def values(*shape, seed=3):
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def loaded(layer, state):
+    layer.load_state_dict(state)
+    return layer
+
+
+def mlp_state(encode=lambda array: array, bias=False):
+    state = {
+        "gate_proj.weight": encode(values(512, K, seed=1)),
+        "down_proj.weight": encode(values(K, 512, seed=2)),
+        "up_proj.weight": encode(values(512, K, seed=3)),
+    }
+    if bias:
+        state |= {f"{part}_proj.bias": values(512 if part != "down" else K) for part in ("gate", "down", "up")}
+    return state
+
+
+def gptq_mlp_state():
+    parts = {"gate": (512, K), "down": (K, 512), "up": (512, K)}
+    return {
+        f"{part}_proj.{key}": value
+        for part, shape in parts.items()
+        for key, value in maxlinear.quantize_gptq(values(*shape), SYM).items()
+    }
+
+
+def max_gptq():
+    """GPTQ as MAX builds it: the bytes of qweight, then of the scales, with an order of columns."""
+    state = maxlinear.quantize_gptq(values(N, K), SYM)
+    words = np.ascontiguousarray(state["qweight"]).view(np.uint8).reshape(K // 2, N)
+    scales = np.ascontiguousarray(state["scales"]).view(np.uint8).reshape(-1, N)
+    order = np.random.default_rng(5).permutation(K).astype(np.int32)
+    return GPTQLinear(np.concatenate([words, scales]), values(N), quantization_config=SYM, perm_idx=order)
+
+
+LAYERS = {
+    "LinearV2": lambda: loaded(
+        LinearV2(K, N, DType.float32, has_bias=True, name="lin"), {"lin.weight": values(N, K), "lin.bias": values(N)}
+    ),
+    "LinearV2-clip": lambda: loaded(LinearV2(K, N, DType.float32, clip_weight=0.5), {"weight": values(N, K)}),
+    "LinearV2-bfloat16": lambda: loaded(
+        LinearV2(K, N, DType.bfloat16), {"weight": values(N, K).astype(ml_dtypes.bfloat16)}
+    ),
+    "LinearV2-Q4_K": lambda: loaded(
+        LinearV2(K, N, DType.uint8, quantization_encoding=Q4_K), {"weight": maxlinear.quantize(values(N, K), Q4_K)}
+    ),
+    "Linear": lambda: Linear(values(N, K), values(N)),
+    "QLinear": lambda: QLinear(maxlinear.quantize(values(N, K), "Q6_K"), values(N), QuantizationEncoding.Q6_K),
+    "GPTQLinear": max_gptq,
+    "GPTQLinearV2": lambda: loaded(
+        GPTQLinearV2(K, N, DType.uint8, quantization_config=ASYM), maxlinear.quantize_gptq(values(N, K), ASYM)
+    ),
+    "MLP": lambda: MLP(Linear(values(512, K)), Linear(values(K, 512)), QLinear(*blocks_of_up())),
+    "MLPV2": lambda: loaded(
+        MLPV2(DType.float32, None, K, 512, has_bias=True, activation_function="gelu"), mlp_state(bias=True)
+    ),
+    "MLPV2-Q4_K": lambda: loaded(
+        MLPV2(DType.uint8, Q4_K, K, 512), mlp_state(lambda array: maxlinear.quantize(array, Q4_K))
+    ),
+    "MLPV2-GPTQ": lambda: loaded(
+        MLPV2(DType.uint8, QuantizationEncoding.GPTQ, K, 512, quantization_config=SYM), gptq_mlp_state()
+    ),
+    "MLPV2-linear_cls": lambda: loaded(
+        MLPV2(DType.uint8, None, K, 512, functools.partial(GPTQLinearV2, quantization_config=SYM)), gptq_mlp_state()
+    ),
+}
+
+
+def blocks_of_up():
+    return maxlinear.quantize(values(512, K), "Q8_0"), None, QuantizationEncoding.Q8_0
+
+
+def same(layer, other, xs):
+    for x in xs:
+        y, z = layer(x), other(x)
+        assert y.dtype == z.dtype and y.tobytes() == z.tobytes()
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_same_bits(name):
+    layer = LAYERS[name]()
+    xs = [values(1, K), values(3, 5, K)]
+    same(layer, pickle.loads(pickle.dumps(layer)), xs)  # the second call: now both are prepared
+    other = pickle.loads(pickle.dumps(layer))
+    same(layer, other, xs)
+    same(layer, copy.deepcopy(other), xs)
+    if hasattr(layer, "state_dict"):
+        ours, theirs = layer.state_dict(), other.state_dict()
+        assert list(ours) == list(theirs)
+        assert all(ours[key].tobytes() == theirs[key].tobytes() for key in ours)
+    assert type(other) is type(layer)
+
+
+@pytest.mark.parametrize(
+    "prepared", [{"compute": "float32"}, {"pack": "never"}, {"compute": "float32", "pack": "never"}, {}]
+)
+@pytest.mark.parametrize("name", ["LinearV2-Q4_K", "QLinear", "MLPV2-Q4_K"])
+def test_prepared_as_it_was(name, prepared):
+    layer = LAYERS[name]()
+    layer.prepare(**prepared)
+    other = pickle.loads(pickle.dumps(layer))
+    assert other.kernel == layer.kernel and other.memory() == layer.memory()
+    same(layer, other, [values(4, K)])
+
+
+def test_not_prepared_and_not_loaded():
+    layer = LAYERS["LinearV2-Q4_K"]()
+    other = pickle.loads(pickle.dumps(layer))
+    for each in (layer, other):
+        with pytest.raises(maxlinear.Error) as raised:
+            _ = each.kernel
+        assert raised.value.status == "MXL_NOT_PREPARED"
+    empty = pickle.loads(pickle.dumps(LinearV2(K, N, DType.float32, has_bias=True)))
+    with pytest.raises(maxlinear.Error):
+        empty(values(1, K))
+    same(loaded(empty, {"weight": values(N, K), "bias": values(N)}), Linear(values(N, K), values(N)), [values(2, K)])
+
+
+def test_a_replaced_encoding():
+    layer = LAYERS["LinearV2-Q4_K"]()
+    layer.prepare()
+    layer.load_state_dict({"weight": maxlinear.quantize(values(N, K, seed=9), "Q4_K")}, replace=True)
+    same(layer, pickle.loads(pickle.dumps(layer)), [values(2, K)])
+
+
+class Doubled(LinearV2):
+    """A user's layer, with an attribute of its own."""
+
+    factor = 1.0
+
+    def __call__(self, x, out=None, **options):
+        return self.factor * super().__call__(x, out, **options)
+
+
+def test_a_users_class():
+    layer = loaded(Doubled(K, N, DType.float32), {"weight": values(N, K)})
+    layer.factor = 2.0
+    other = pickle.loads(pickle.dumps(layer))
+    assert type(other) is Doubled
+    same(layer, other, [values(2, K)])
+
+
+@pytest.mark.parametrize("make", [DistributedMLP, ColumnParallelLinear, RowParallelLinear])
+@pytest.mark.parametrize("encoding", [None, Q4_K])
+def test_devices(make, encoding):
+    encode = (lambda array: array) if encoding is None else (lambda array: maxlinear.quantize(array, encoding))
+    dtype = DType.float32 if encoding is None else DType.uint8
+    if make is DistributedMLP:
+        layer = loaded(make(dtype, encoding, K, 512, devices=CPUS), mlp_state(encode))
+    else:
+        layer = loaded(make(512, N, dtype, CPUS, quantization_encoding=encoding), {"weight": encode(values(N, 512))})
+    xs = [values(2, 256)] * 2 if make is not ColumnParallelLinear else [values(2, 512)] * 2
+    other = pickle.loads(pickle.dumps(layer))
+    assert [y.tobytes() for y in other(xs)] == [y.tobytes() for y in layer(xs)]
+    assert other.shards == layer.shards and other.devices == layer.devices
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """A checkpoint whose three matrices are in two block encodings."""
+    writer = gguf.GGUFWriter(tmp_path / "mixed.gguf", "llama")
+    kinds = {"gate": ("Q4_K", (512, K)), "up": ("Q4_K", (512, K)), "down": ("Q6_K", (K, 512))}
+    for part, (encoding, shape) in kinds.items():
+        blocks = maxlinear.quantize(values(*shape), encoding)
+        kind = gguf.GGMLQuantizationType[encoding]
+        writer.add_tensor(f"blk.0.ffn_{part}.weight", blocks, raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return load_weights(tmp_path / "mixed.gguf")
+
+
+def test_a_checkpoints_mlp(mixed):
+    x = values(3, K)
+    layer = MLPV2.from_weights(mixed, 0)
+    same(layer, pickle.loads(pickle.dumps(layer)), [x])
+    divided = DistributedMLP.from_weights(mixed, 0, devices=CPUS)
+    ys = pickle.loads(pickle.dumps(divided))([x, x])
+    assert all(y.tobytes() == layer(x).tobytes() for y in ys)
+
+
+def test_a_checkpoints_mlp_with_one_bias(tmp_path):
+    names = {"gate_proj": (512, K), "up_proj": (512, K), "down_proj": (K, 512)}
+    tensors = {f"model.layers.0.mlp.{name}.weight": values(*shape) for name, shape in names.items()}
+    tensors["model.layers.0.mlp.down_proj.bias"] = values(K)
+    weights = load_weights(write_safetensors(tmp_path / "one.safetensors", tensors))
+    layer = MLPV2.from_weights(weights, 0)
+    same(layer, pickle.loads(pickle.dumps(layer)), [values(3, K)])
+    with pytest.raises(maxlinear.Error, match="cannot be pickled"):
+        pickle.dumps(DistributedMLP.from_weights(weights, 0, devices=CPUS))
+
+
+def test_mapped_weights_go_along(mixed, tmp_path):
+    layer = QLinear(mixed.blk[0].ffn_gate.weight)
+    text = pickle.dumps(layer)
+    (tmp_path / "mixed.gguf").unlink()
+    same(layer, pickle.loads(text), [values(3, K)])
+
+
+def test_another_process():
+    layer = LAYERS["QLinear"]()
+    x = values(3, K)
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        y = pool.apply(layer, (x,))
+        assert y.tobytes() == layer(x).tobytes()
+        with pytest.raises(maxlinear.Error, match="last dimension") as raised:
+            pool.apply(layer, (x[:, :3],))
+    assert raised.value.status == "MXL_INVALID_SHAPE" and isinstance(raised.value, ValueError)

@@ -1,0 +1,435 @@
+/* The layers and functions of maxlinear.hpp, which includes this; see there. */
+#ifndef MAXLINEAR_LAYERS_HPP
+#define MAXLINEAR_LAYERS_HPP
+
+#include "../maxlinear.hpp"
+
+namespace maxlinear {
+
+/* mxl_layer: filled with load, prepared, called with forward by any number of threads at once. Copies are one layer. */
+class layer {
+ public:
+  /* Takes over one ownership of a handle. */
+  explicit layer(mxl_layer *handle) noexcept : handle_(handle) {}
+  layer(const layer &other) noexcept : handle_(other.handle_) { mxl_layer_retain(handle_); }
+  layer(layer &&other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+  layer &operator=(layer other) noexcept {
+    std::swap(handle_, other.handle_);
+    return *this;
+  }
+  ~layer() { mxl_layer_destroy(handle_); }
+
+  /* mxl_layer_load; flags are MXL_LOAD_*. */
+  void load(const std::vector<entry> &state, std::uint32_t flags = MXL_LOAD_STRICT) {
+    using owner = std::shared_ptr<const void>;
+    std::vector<std::unique_ptr<owner>> owners;
+    std::vector<mxl_entry> entries;
+    owners.reserve(state.size());
+    for (const entry &from : state) {
+      mxl_entry made{};
+      made.name = from.name.c_str();
+      made.encoding = detail::text_or_null(from.encoding);
+      made.tensor = from.value.c();
+      made.storage = from.storage;
+      if (from.storage != MXL_STORAGE_COPY && from.owner) {
+        owners.push_back(std::make_unique<owner>(from.owner));
+        made.owner = owners.back().get();
+        made.release = [](void *kept) { delete static_cast<owner *>(kept); };
+      }
+      entries.push_back(made);
+    }
+    detail::call(mxl_layer_load, handle_, entries.data(), entries.size(), flags);
+    for (auto &kept : owners) static_cast<void>(kept.release());
+  }
+
+  /* mxl_layer_load_weights: the tensors named prefix + key. */
+  void load(const weights &from, const std::string &prefix, std::uint32_t flags = 0) {
+    detail::call(mxl_layer_load_weights, handle_, from.c(), prefix.c_str(), flags);
+  }
+
+  /* The state dict, for reading; the entries keep what they show. data() is null before a load. */
+  std::vector<entry> state() const {
+    std::size_t count = 0;
+    detail::call(mxl_layer_entry_count, handle_, &count);
+    std::vector<entry> made;
+    for (std::size_t index = 0; index < count; index++) {
+      mxl_entry found{};
+      detail::call(mxl_layer_entry, handle_, index, &found);
+      std::shared_ptr<const void> owner;
+      if (found.release != nullptr) owner = std::shared_ptr<void>(found.owner, found.release);
+      made.push_back(detail::entry_of(found, std::move(owner)));
+    }
+    return made;
+  }
+
+  void prepare(const prepare_options &how = {}) {
+    auto options = detail::sized<mxl_prepare_options>();
+    options.compute = how.compute;
+    options.pack = how.pack;
+    options.threads = how.threads;
+    detail::call(mxl_layer_prepare, handle_, &options);
+  }
+
+  /* y = layer(x); x (..., in_dim), y (..., out_dim). */
+  void forward(const const_tensor &x, const tensor &y, const run_options &how = {}) const {
+    const mxl_run_options options = how.c();
+    const mxl_tensor in = x.c();
+    mxl_tensor out = y.c();
+    detail::call(mxl_layer_forward, handle_, &options, &in, &out);
+  }
+
+  std::string kernel() const {
+    const char *name = nullptr;
+    detail::call(mxl_layer_kernel, handle_, &name);
+    return name;
+  }
+
+  mxl_memory memory() const {
+    auto held = detail::sized<mxl_memory>();
+    detail::call(mxl_layer_memory, handle_, &held);
+    return held;
+  }
+
+  mxl_layer *c() const noexcept { return handle_; }
+
+ protected:
+  /* The layer that a function of the C header makes. */
+  template <class Function, class... Arguments>
+  static mxl_layer *make(Function create, Arguments... arguments) {
+    mxl_layer *made = nullptr;
+    detail::call(create, arguments..., &made);
+    return made;
+  }
+
+ private:
+  mxl_layer *handle_;
+};
+
+/* mxl_linear_options; text that is empty is none. */
+struct linear_options {
+  dtype type = dtype::float32;
+  bool has_bias = false;
+  std::string encoding = {};
+  std::string name = {};
+  std::optional<float> clip_weight = {};
+  std::optional<quantization> gptq = {};
+  mxl_device device = {};
+};
+
+namespace detail {
+
+/* The C options of a linear layer, with what they point to. */
+struct linear_settings {
+  linear_settings(std::int64_t in_dim, std::int64_t out_dim, const linear_options &from) {
+    options.in_dim = in_dim;
+    options.out_dim = out_dim;
+    options.dtype = static_cast<std::int32_t>(from.type);
+    options.has_bias = from.has_bias;
+    options.device = from.device;
+    options.encoding = text_or_null(from.encoding);
+    options.name = text_or_null(from.name);
+    options.clip_weight = from.clip_weight ? &*from.clip_weight : nullptr;
+    if (from.gptq) {
+      gptq = from.gptq->c();
+      options.quantization = &gptq;
+      if (from.encoding.empty()) options.encoding = "GPTQ";
+    }
+  }
+  linear_settings(const linear_settings &) = delete;
+  const mxl_linear_options *c() const noexcept { return &options; }
+
+  mxl_linear_options options = sized<mxl_linear_options>();
+  mxl_quantization gptq = {};
+};
+
+}  // namespace detail
+
+/* LinearV2; with options.gptq, GPTQLinearV2. Filled with load. */
+class linear : public layer {
+ public:
+  linear(std::int64_t in_dim, std::int64_t out_dim, const linear_options &options = {})
+      : layer(make(mxl_linear_create, detail::linear_settings(in_dim, out_dim, options).c())) {}
+};
+
+/* GPTQLinearV2: keys qweight, scales, qzeros, g_idx or perm_idx, bias. */
+class gptq_linear : public linear {
+ public:
+  gptq_linear(std::int64_t in_dim, std::int64_t out_dim, const quantization &how, linear_options options = {})
+      : linear(in_dim, out_dim, with(how, std::move(options))) {}
+
+ private:
+  static linear_options with(const quantization &how, linear_options options) {
+    options.gptq = how;
+    return options;
+  }
+};
+
+/* Linear: of a weight (out_dim, in_dim) and a bias (out_dim) at hand, copied; loaded when made. */
+class linear_v1 : public layer {
+ public:
+  explicit linear_v1(const const_tensor &weight, const std::optional<const_tensor> &bias = {})
+      : layer(of(weight, nullptr, bias)) {}
+
+ protected:
+  linear_v1(const const_tensor &weight, const char *encoding, const std::optional<const_tensor> &bias)
+      : layer(of(weight, encoding, bias)) {}
+
+ private:
+  static mxl_layer *of(const const_tensor &weight, const char *encoding, const std::optional<const_tensor> &bias) {
+    mxl_entry stored{}, added{};
+    stored.name = "weight";
+    stored.encoding = encoding;
+    stored.tensor = weight.c();
+    added.name = "bias";
+    if (bias) added.tensor = bias->c();
+    auto options = detail::sized<mxl_linear_v1_options>();
+    options.weight = &stored;
+    options.bias = bias ? &added : nullptr;
+    return make(mxl_linear_v1_create, &options);
+  }
+};
+
+/* QLinear: of encoded blocks (out_dim, row bytes) at hand. */
+class qlinear : public linear_v1 {
+ public:
+  qlinear(const const_tensor &blocks, const std::string &encoding, const std::optional<const_tensor> &bias = {})
+      : linear_v1(blocks, encoding.c_str(), bias) {}
+};
+
+/* mxl_mlp_options. gptq of an MLP from weights: none for what the checkpoint's folder says. */
+struct mlp_options {
+  dtype type = dtype::float32;
+  bool has_bias = false;
+  std::string encoding = {};
+  mxl_activation activation = MXL_ACTIVATION_SILU;
+  std::optional<quantization> gptq = {};
+  std::vector<mxl_device> devices = {};
+  bool reduce = false;
+};
+
+namespace detail {
+
+/* The C options of an MLP of dimensions or of a checkpoint, with what they point to. */
+struct mlp_settings {
+  explicit mlp_settings(const mlp_options &from, std::int64_t hidden_dim = 0, std::int64_t feed_forward_length = 0)
+      : gptq(from.gptq ? from.gptq->c() : mxl_quantization{}) {
+    options.hidden_dim = hidden_dim;
+    options.feed_forward_length = feed_forward_length;
+    options.dtype = static_cast<std::int32_t>(from.type);
+    options.has_bias = from.has_bias;
+    options.encoding = from.encoding.empty() && from.gptq ? "GPTQ" : text_or_null(from.encoding);
+    options.activation = stored.activation = from.activation;
+    options.devices = stored.devices = from.devices.data();
+    options.device_count = stored.device_count = from.devices.size();
+    options.quantization = stored.quantization = from.gptq ? &gptq : nullptr;
+    options.reduce = stored.reduce = from.reduce;
+  }
+  mlp_settings(const mlp_settings &) = delete;
+  const mxl_mlp_options *c() const noexcept { return &options; }
+  const mxl_mlp_weights_options *of_weights(bool distributed) noexcept {
+    stored.distributed = distributed;
+    return &stored;
+  }
+
+  mxl_quantization gptq;
+  mxl_mlp_options options = sized<mxl_mlp_options>();
+  mxl_mlp_weights_options stored = sized<mxl_mlp_weights_options>();
+};
+
+}  // namespace detail
+
+/* MLPV2: y = down(activation(gate x) * (up x)). */
+class mlp : public layer {
+ public:
+  mlp(std::int64_t hidden_dim, std::int64_t feed_forward_length, const mlp_options &options = {})
+      : layer(make(mxl_mlp_create, detail::mlp_settings(options, hidden_dim, feed_forward_length).c())) {}
+
+  /* MLP: of three linear layers at hand, whose weights it shares. */
+  mlp(const layer &gate, const layer &down, const layer &up, mxl_activation activation = MXL_ACTIVATION_SILU)
+      : layer(make(mxl_mlp_create_from, gate.c(), down.c(), up.c(), static_cast<std::int32_t>(activation))) {}
+
+  /* The MLP of a checkpoint's layer of that number, mapped. */
+  mlp(const weights &from, std::int64_t number, const mlp_options &options = {})
+      : layer(make(mxl_mlp_create_from_weights, from.c(), number, detail::mlp_settings(options).of_weights(false))) {}
+};
+
+/* What layers on several devices have: one x and one y a device. */
+class distributed_layer : public layer {
+ public:
+  using layer::layer;
+
+  void forward(const std::vector<const_tensor> &xs, const std::vector<tensor> &ys, const run_options &how = {}) const {
+    if (xs.size() != ys.size())
+      throw error(MXL_INVALID_ARGUMENT, "ys: there are " + std::to_string(ys.size()) + ", expected one for each of " +
+                                            std::to_string(xs.size()) + " xs");
+    const mxl_run_options options = how.c();
+    std::vector<mxl_tensor> in, out;
+    for (const const_tensor &x : xs) in.push_back(x.c());
+    for (const tensor &y : ys) out.push_back(y.c());
+    detail::call(mxl_layer_forward_devices, c(), &options, in.data(), out.data(), in.size());
+  }
+
+  /* mxl_layer_shard: [first, second) of each device, once the layer is prepared. */
+  std::vector<std::pair<std::int64_t, std::int64_t>> shards() const {
+    std::size_t count = 0;
+    detail::call(mxl_layer_shard, c(), std::size_t{0}, &count, nullptr, nullptr);
+    std::vector<std::pair<std::int64_t, std::int64_t>> made(count);
+    for (std::size_t index = 0; index < count; index++)
+      detail::call(mxl_layer_shard, c(), index, nullptr, &made[index].first, &made[index].second);
+    return made;
+  }
+};
+
+/* DistributedMLP, on options.devices. */
+class distributed_mlp : public distributed_layer {
+ public:
+  distributed_mlp(std::int64_t hidden_dim, std::int64_t feed_forward_length, const mlp_options &options)
+      : distributed_layer(
+            make(mxl_distributed_mlp_create, detail::mlp_settings(options, hidden_dim, feed_forward_length).c())) {}
+  distributed_mlp(const weights &from, std::int64_t number, const mlp_options &options)
+      : distributed_layer(
+            make(mxl_mlp_create_from_weights, from.c(), number, detail::mlp_settings(options).of_weights(true))) {}
+};
+
+namespace detail {
+
+/* The C options of a parallel layer, with what they point to. */
+struct parallel_settings {
+  parallel_settings(std::int64_t in_dim, std::int64_t out_dim, const std::vector<mxl_device> &devices, bool gather,
+                    const linear_options &from)
+      : undivided(in_dim, out_dim, from) {
+    options.linear = undivided.c();
+    options.devices = devices.data();
+    options.device_count = devices.size();
+    options.gather = gather;
+  }
+  const mxl_parallel_options *c() const noexcept { return &options; }
+
+  linear_settings undivided;
+  mxl_parallel_options options = sized<mxl_parallel_options>();
+};
+
+}  // namespace detail
+
+/* ColumnParallelLinear: split by outputs; gather gives each device the whole y. */
+class column_parallel_linear : public distributed_layer {
+ public:
+  column_parallel_linear(std::int64_t in_dim, std::int64_t out_dim, const std::vector<mxl_device> &devices,
+                         bool gather = true, const linear_options &options = {})
+      : distributed_layer(make(mxl_column_parallel_create,
+                               detail::parallel_settings(in_dim, out_dim, devices, gather, options).c())) {}
+};
+
+/* RowParallelLinear: split by inputs. */
+class row_parallel_linear : public distributed_layer {
+ public:
+  row_parallel_linear(std::int64_t in_dim, std::int64_t out_dim, const std::vector<mxl_device> &devices,
+                      const linear_options &options = {})
+      : distributed_layer(
+            make(mxl_row_parallel_create, detail::parallel_settings(in_dim, out_dim, devices, false, options).c())) {}
+};
+
+/* A block of an encoding: its weights and its bytes. */
+struct block {
+  std::int64_t elements = 0;
+  std::int64_t bytes = 0;
+};
+inline block block_of(const std::string &encoding) {
+  block made;
+  detail::call(mxl_encoding_block, encoding.c_str(), &made.elements, &made.bytes);
+  return made;
+}
+
+namespace detail {
+
+/* The shape whose last dimension has `wanted` where this one has `given`. */
+inline dimensions other_shape(const dimensions &shape, std::int64_t given, std::int64_t wanted, const char *argument) {
+  const std::int64_t last = shape.rank() == 0 ? -1 : shape[shape.rank() - 1];
+  if (last < 0 || last % given != 0 || last / given > INT64_MAX / wanted)
+    throw error(MXL_INVALID_SHAPE,
+                std::string(argument) + ": expected a last dimension that is a multiple of " + std::to_string(given));
+  return shape.with_last(last / given * wanted);
+}
+
+template <class Element>
+std::vector<Element> elements_of(const dimensions &shape) {
+  const std::int64_t count = shape.count();
+  if (count < 0) throw error(MXL_INVALID_SHAPE, "shape: has too many elements");
+  return std::vector<Element>(static_cast<std::size_t>(count));
+}
+
+inline mxl_quantize_options quantize_settings(std::int32_t threads, const mxl_tensor *importance) {
+  auto options = sized<mxl_quantize_options>();
+  options.threads = threads;
+  options.importance = importance;
+  return options;
+}
+
+}  // namespace detail
+
+/* mxl_quantize: the blocks (..., row bytes) of values (..., K). importance: float32 (K), or none. */
+inline std::vector<std::uint8_t> quantize(const std::string &encoding, const const_tensor &values,
+                                          const std::optional<const_tensor> &importance = {},
+                                          std::int32_t threads = 0) {
+  const block size = block_of(encoding);
+  const dimensions shape = detail::other_shape(values.shape(), size.elements, size.bytes, "values");
+  auto blocks = detail::elements_of<std::uint8_t>(shape);
+  const mxl_tensor in = values.c(), weight = importance ? importance->c() : mxl_tensor{};
+  const mxl_quantize_options options = detail::quantize_settings(threads, importance ? &weight : nullptr);
+  const tensor made(blocks, shape);
+  mxl_tensor out = made.c();
+  detail::call(mxl_quantize, encoding.c_str(), &options, &in, &out);
+  return blocks;
+}
+
+/* mxl_dequantize: the values (..., K) of blocks (..., row bytes). */
+inline std::vector<float> dequantize(const std::string &encoding, const const_tensor &blocks) {
+  const block size = block_of(encoding);
+  const dimensions shape = detail::other_shape(blocks.shape(), size.bytes, size.elements, "blocks");
+  auto values = detail::elements_of<float>(shape);
+  const mxl_tensor in = blocks.c();
+  const tensor made(values, shape);
+  mxl_tensor out = made.c();
+  detail::call(mxl_dequantize, encoding.c_str(), &in, &out);
+  return values;
+}
+
+/* mxl_quantize_gptq, into tensors of the caller's. */
+inline void quantize_gptq(const quantization &how, const const_tensor &values, const tensor &qweight,
+                          const tensor &qzeros, const tensor &scales, std::int32_t threads = 0) {
+  const mxl_quantization config = how.c();
+  const mxl_quantize_options options = detail::quantize_settings(threads, nullptr);
+  const mxl_tensor in = values.c();
+  mxl_tensor codes = qweight.c(), zeros = qzeros.c(), factors = scales.c();
+  detail::call(mxl_quantize_gptq, &config, &options, &in, &codes, &zeros, &factors);
+}
+
+/* mxl_gate: hidden = activation(gate) * up. */
+inline void gate(mxl_activation activation, const const_tensor &gate, const const_tensor &up, const tensor &hidden) {
+  const mxl_tensor left = gate.c(), right = up.c();
+  mxl_tensor out = hidden.c();
+  detail::call(mxl_gate, static_cast<std::int32_t>(activation), &left, &right, &out);
+}
+
+inline std::int32_t threads() noexcept { return mxl_threads(); }
+inline void set_threads(std::int32_t threads) { detail::call(mxl_set_threads, threads); }
+
+/* mxl_info: the machine and its kernels, as JSON. */
+inline std::string info() {
+  std::size_t length = 0;
+  detail::call(mxl_info, nullptr, std::size_t{0}, &length);
+  std::string text(length + 1, '\0');
+  detail::call(mxl_info, text.data(), text.size(), &length);
+  text.resize(length);
+  return text;
+}
+
+/* The version of the library that is running, such as "0.1.0". */
+inline std::string version() {
+  const std::uint32_t packed = mxl_version();
+  return std::to_string(packed >> 16) + '.' + std::to_string(packed >> 8 & 255) + '.' + std::to_string(packed & 255);
+}
+
+}  // namespace maxlinear
+
+#endif
