@@ -1,7 +1,8 @@
 /* The gated MLP: y = down(activation(gate x) * (up x)).
  *
  * Rows are taken in chunks whose h fits HIDDEN_BYTES. A chunk is two jobs of linear.c: gate and up in one pass over x, the activation
- * and the product in its epilogue where one kernel row runs both, h in float32; then down. All scratch is taken before the first, so that nothing fails half-way. */
+ * and the product in its epilogue where one kernel row runs both, h in float32; then down. All scratch is taken before the first, so that
+ * nothing fails half-way. */
 #include "activation/gate.h"
 #include "activation/rows.h"
 #include "contract.h"

@@ -2,8 +2,8 @@
 
 #include <stdatomic.h>
 
-/* Femtoseconds a product, one number for each kernel row or mixture of them, number of threads, power of two of x's rows, and power of four of the weights, which lie
- * in a nearer or farther memory. Those that meet in one place spoil each other's and nothing else. */
+/* Femtoseconds a product, one number for each kernel row or mixture of them, number of threads, power of two of x's rows, and power of four
+ * of the weights, which lie in a nearer or farther memory. Those that meet in one place spoil each other's and nothing else. */
 #define PLACES 512
 #define SIZES 8
 static _Atomic int32_t paces[PLACES][SIZES];

@@ -66,6 +66,18 @@ struct LinearViews {
     }
   }
 
+  /// Whether two checked views of one shape but for the last dimension may share memory.
+  static func meet(_ first: mxl_tensor, _ second: mxl_tensor) throws(MaxLinearError) -> Bool {
+    let views = LinearViews(x: first, y: second)
+    let width = { (view: mxl_tensor) in Int(view.shape[Int(view.rank) - 1]) * views.bytes(view) }
+    let firstExtent = try first.checkedExtent(bits: 8 * views.bytes(first), "ys")
+    let secondExtent = try second.checkedExtent(bits: 8 * views.bytes(second), "ys")
+    guard firstExtent.count > 0, secondExtent.count > 0, first.overlaps(second, firstExtent, secondExtent) else {
+      return false
+    }
+    return !views.rowsInterleave(xBytes: width(first), yBytes: width(second))
+  }
+
   /// Whether rows of x and y provably never meet although their ranges do, as when both are columns of one array: all
   /// addresses of x, and all of y, are the same modulo the greatest common divisor of the row strides, and the rows fit
   /// beside one another in it.

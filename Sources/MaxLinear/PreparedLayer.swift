@@ -90,7 +90,7 @@ public final class PreparedLayer: Sendable {
   }
 
   /// The views of all tensors during the call.
-  private static func withViews(
+  static func withViews(
     _ tensors: [Tensor], _ views: [mxl_tensor] = [], _ body: ([mxl_tensor]) throws -> Void
   ) throws {
     guard let first = tensors.first else { return try body(views) }

@@ -120,12 +120,19 @@ final class PreparedLinear: PreparedComputation, @unchecked Sendable {
     return (0..<Int(x.rank) - 1).map { Int(x.shape[$0]) } + [outDim]
   }
 
-  func run(_ x: mxl_tensor, into y: mxl_tensor, accumulate: Bool, threads: Int32) throws(MaxLinearError) {
-    let views = LinearViews(x: x, y: y)
-    try views.check(inDim: inDim, outDim: outDim)
+  /// What the kernels are to do with checked views. Points into this object.
+  @inline(__always)
+  func job(_ views: LinearViews, accumulate: Bool, threads: Int32) -> mxlk_linear_job {
     var job = mxlk_linear_job(views, accumulate: accumulate, threads: threads)
     job.weights = pointer
     job.shard_count = shardCount
+    return job
+  }
+
+  func run(_ x: mxl_tensor, into y: mxl_tensor, accumulate: Bool, threads: Int32) throws(MaxLinearError) {
+    let views = LinearViews(x: x, y: y)
+    try views.check(inDim: inDim, outDim: outDim)
+    var job = job(views, accumulate: accumulate, threads: threads)
     let status = mxlk_linear_run(&job)
     if status != MXL_OK {
       throw MaxLinearError(.outOfMemory, "forward: cannot allocate scratch for x of shape \(x.shapeText)")

@@ -54,6 +54,9 @@ public struct QuantizationEncoding: Hashable, Sendable, CustomStringConvertible 
   /// Whether GGUF files store it; neither GPTQ nor a plugin's own.
   public var isGGUF: Bool { GGUF.hasBlocks(name) }
 
+  /// Whether a tensor of it is rows of blocks: all but GPTQ, whose names a plugin cannot have.
+  var storesRows: Bool { !name.hasPrefix(Self.gptq.name) }
+
   public var description: String { name }
 
   /// Whether rows of so many values are whole blocks.
@@ -71,7 +74,7 @@ public struct QuantizationEncoding: Hashable, Sendable, CustomStringConvertible 
     rowsOf columns: Int, fallback: QuantizationEncoding?
   ) throws(MaxLinearError) -> QuantizationEncoding {
     let encodings = [self] + (fallback.map { [$0] } ?? [])
-    if let other = encodings.first(where: { !$0.isGGUF }) {
+    if let other = encodings.first(where: { !$0.storesRows }) {
       throw MaxLinearError(.unsupported, "encoding: \(other.name) does not store rows of blocks")
     }
     if let fitting = encodings.first(where: { $0.holds(columns: columns) }) { return fitting }
@@ -82,7 +85,7 @@ public struct QuantizationEncoding: Hashable, Sendable, CustomStringConvertible 
 
   /// Who holds rows of so many values, as the end of a message.
   static func holders(columns: Int) -> String {
-    let names = all.filter { $0.isGGUF && $0.holds(columns: columns) }.map(\.name)
+    let names = all.filter { $0.storesRows && $0.holds(columns: columns) }.map(\.name)
     return "\(names.isEmpty ? "no block encoding" : names.joined(separator: ", ")) can hold such rows"
   }
 

@@ -204,6 +204,33 @@ public func mxl_layer_forward(
   }
 }
 
+@_cdecl("mxl_layers_forward") @implementation
+public func mxl_layers_forward(
+  _ layers: UnsafePointer<UnsafePointer<mxl_layer>?>!, _ count: Int, _ options: UnsafePointer<mxl_run_options>!,
+  _ x: UnsafePointer<mxl_tensor>!, _ ys: UnsafeMutablePointer<mxl_tensor>!, _ error: UnsafeMutablePointer<mxl_error>!
+) -> mxl_status {
+  reporting(to: error) { () throws(MaxLinearError) in
+    guard count > 0, count <= 1024 else {
+      throw MaxLinearError(.invalidArgument, "count: is \(UInt(bitPattern: count)), expected 1 to 64 layers")
+    }
+    let layers = try required(layers, "layers")
+    var prepared: [PreparedLayer] = []
+    for index in 0..<count {
+      do throws(MaxLinearError) {
+        prepared.append(try LayerHandle.preparedLayer(layers[index]))
+      } catch {
+        throw MaxLinearError(error.status, "layers[\(index)]\(error.message.dropFirst("layer".count))")
+      }
+    }
+    let x = try required(x, "x")
+    let ys = try required(ys, "ys")
+    let options = options == nil ? mxl_run_options() : try copied(options, "options")
+    try PreparedLayer.forwardTogether(
+      prepared, x.pointee, into: Array(UnsafeBufferPointer(start: ys, count: count)),
+      accumulate: flag(options.accumulate, "accumulate"), threads: Int(options.threads))
+  }
+}
+
 @_cdecl("mxl_layer_memory") @implementation
 public func mxl_layer_memory(
   _ layer: UnsafePointer<mxl_layer>!, _ memory: UnsafeMutablePointer<mxl_memory>!,

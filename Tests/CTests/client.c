@@ -85,14 +85,20 @@ static void check_forward(const mxl_layer *layer, int has_bias) {
   for (int i = 0; i < ROWS * OUT; i++) CHECK(y[i] == 2 * (expected[i] - (has_bias ? 0 : bias[i % OUT])));
 }
 
+/* A layer twice, into the columns of one array. */
+static void together(const mxl_layer *layer) {
+  static const int64_t strides[] = {2 * OUT, 1};
+  float both[ROWS * 2 * OUT];
+  const mxl_layer *layers[] = {layer, layer};
+  mxl_tensor in = tensor(x, 2, x_shape), out[] = {tensor(both, 2, y_shape), tensor(both + OUT, 2, y_shape)};
+  out[0].strides = out[1].strides = strides;
+  CALL(mxl_layers_forward(layers, 2, NULL, &in, out, &failure));
+  for (int i = 0; i < ROWS * 2 * OUT; i++) CHECK(both[i] == expected[i / (2 * OUT) * OUT + i % OUT]);
+}
+
 static void linear(void) {
-  mxl_linear_options options = {0};
-  options.struct_size = sizeof options;
-  options.dtype = MXL_FLOAT32;
-  options.in_dim = IN;
-  options.out_dim = OUT;
-  options.has_bias = 1;
-  options.name = "lin";
+  mxl_linear_options options = {sizeof options, MXL_FLOAT32,   .in_dim = IN,
+                                .out_dim = OUT, .has_bias = 1, .name = "lin"};
   mxl_layer *layer = NULL;
   CALL(mxl_linear_create(&options, &layer, &failure));
 
@@ -114,6 +120,7 @@ static void linear(void) {
   CALL(mxl_layer_prepare(layer, &preparing, &failure));
   CHECK(released == 1);
   check_forward(layer, 1);
+  together(layer);
 
   const char *kernel = NULL;
   CALL(mxl_layer_kernel(layer, &kernel, &failure));

@@ -187,6 +187,10 @@ void mlps() {
   shared.prepare();
   std::vector<float> first(y.size()), second(y.size());
   const maxlinear::dimensions shape{3, hidden};
+  std::vector<float> once(3 * wide), twice(3 * wide);
+  maxlinear::forward_together({&parts[0], &parts[2]}, {x, shape}, {{once, {3, wide}}, {twice, {3, wide}}});
+  EXPECT(once == run(parts[0], x, 3, wide) && twice == run(parts[2], x, 3, wide));
+  REFUSES(MXL_INVALID_HANDLE, "layers[0]", maxlinear::forward_together({nullptr}, {x, shape}, {{once, {3, wide}}}));
   shared.forward({{x, shape}, {x, shape}}, {{first, shape}, {second, shape}});
   EXPECT(first == y && second == y && shared.shards().size() == 2 && shared.shards()[1].second == wide);
   REFUSES(MXL_INVALID_ARGUMENT, "ys", shared.forward({{x, shape}, {x, shape}}, {{first, shape}}));

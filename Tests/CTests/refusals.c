@@ -397,6 +397,7 @@ int main(int argc, char **argv) {
   refuse_encodings();
   refuse_float8();
   refuse_distributed();
+  refuse_together();
   load();
   load_weights(argv[1]);
   inspect();

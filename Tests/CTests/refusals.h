@@ -48,5 +48,6 @@ void refuse_mlps(const char *path);
 void refuse_encodings(void);
 void refuse_float8(void);
 void refuse_distributed(void);
+void refuse_together(void);
 
 #endif

@@ -31,7 +31,7 @@ struct QuantizeTests {
 
   /// The end of a message, by the registry.
   private static func holders(of columns: Int) -> String {
-    encodings.filter { $0.isGGUF && columns % $0.elementsPerBlock == 0 }.map(\.name).joined(separator: ", ")
+    encodings.filter { $0.storesRows && columns % $0.elementsPerBlock == 0 }.map(\.name).joined(separator: ", ")
       + " can hold such rows"
   }
 

@@ -269,6 +269,13 @@ mxl_status mxl_layer_kernel(const mxl_layer *layer, const char **name, mxl_error
 mxl_status mxl_layer_forward(const mxl_layer *layer, const mxl_run_options *options, const mxl_tensor *x, mxl_tensor *y,
                              mxl_error *error);
 
+/* ys[i] = layers[i](x) for 1 to 64 prepared linear layers of one in_dim, of any encodings, out_dims and biases: Q, K and V. x is read and
+ * quantized once, and all run in one parallel region; the bits are those of mxl_layer_forward for each. options, x and each y as there. No y may
+ * share memory with another; columns of one array do not. All ys are untouched when the call fails. Errors also: MXL_INVALID_HANDLE (layers[i]),
+ * MXL_UNSUPPORTED (layers[i] is an MLP or split among devices), MXL_INVALID_SHAPE (in_dims that differ), MXL_INVALID_ARGUMENT (count). */
+mxl_status mxl_layers_forward(const mxl_layer *const *layers, size_t count, const mxl_run_options *options,
+                              const mxl_tensor *x, mxl_tensor *ys, mxl_error *error);
+
 /* y = layer(x) with one x and one y for each of the layer's `count` devices, otherwise as mxl_layer_forward. The xs of an MLP and of a
  * column-parallel layer hold the same values. No y may share memory with another y or with an x. Errors also: MXL_INVALID_ARGUMENT
  * (count, xs that differ). */

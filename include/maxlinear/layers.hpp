@@ -411,6 +411,19 @@ inline void gate(mxl_activation activation, const const_tensor &gate, const cons
   detail::call(mxl_gate, static_cast<std::int32_t>(activation), &left, &right, &out);
 }
 
+/* ys[i] = layers[i](x): mxl_layers_forward. */
+inline void forward_together(const std::vector<const layer *> &layers, const const_tensor &x,
+                             const std::vector<tensor> &ys, const run_options &how = {}) {
+  if (layers.size() != ys.size()) throw std::invalid_argument("ys: expected one for each layer");
+  std::vector<const mxl_layer *> handles;
+  std::vector<mxl_tensor> out;
+  for (const layer *one : layers) handles.push_back(one == nullptr ? nullptr : one->c());
+  for (const tensor &y : ys) out.push_back(y.c());
+  const mxl_run_options options = how.c();
+  const mxl_tensor in = x.c();
+  detail::call(mxl_layers_forward, handles.data(), handles.size(), &options, &in, out.data());
+}
+
 inline std::int32_t threads() noexcept { return mxl_threads(); }
 inline void set_threads(std::int32_t threads) { detail::call(mxl_set_threads, threads); }
 

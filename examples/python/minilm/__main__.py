@@ -44,7 +44,7 @@ class Found:
     def least_good(self) -> float:
         """What the cosine should be: by the bits of a weight, which is what an encoding can be expected to keep."""
         bits = int("".join(filter(str.isdigit, self.encoding.removeprefix("B").split("_")[0])))
-        return {32: 1, 16: 0.9999, 8: 0.994, 6: 0.999, 5: 0.99, 4: 0.95, 3: 0.9, 2: 0.7}[bits]
+        return {32: LEAST_COSINE, 16: 0.9999, 8: 0.98, 6: 0.998, 5: 0.98, 4: 0.94, 3: 0.9, 2: 0.8}[bits]
 
     @property
     def is_good(self) -> bool:
@@ -62,7 +62,9 @@ def arguments() -> argparse.Namespace:
         default=3,
         help="how many sentences to show for each query (default 3)",
     )
-    parser.add_argument("--plot", type=Path, default=PLOT, help=f"where the plot of the encodings goes (default {PLOT.name} in build/)")
+    parser.add_argument(
+        "--plot", type=Path, default=PLOT, help=f"where the plot of the encodings goes (default {PLOT.name} in build/)"
+    )
     return parser.parse_args()
 
 
@@ -174,7 +176,9 @@ def compare_encodings(folder: Path, texts: list[str], whole: Array) -> list[Foun
         found.append(one)
         verdict = "" if one.is_good else f" < {one.least_good}"
         milliseconds = seconds / len(texts) * 1e3
-        print(f"{one.encoding:<10} {one.layers:<12} {one.megabytes:6.1f}  {one.cosine:12.6f}   {milliseconds:8.2f}{verdict}")
+        print(
+            f"{one.encoding:<10} {one.layers:<12} {one.megabytes:6.1f}  {one.cosine:12.6f}   {milliseconds:8.2f}{verdict}"
+        )
     if any("+" in one.layers for one in found):
         print(f"Where a block is 256 weights of a row, rows of 384 are no whole number of blocks: they are {FALLBACK}.")
     return found

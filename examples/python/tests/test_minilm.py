@@ -26,6 +26,16 @@ def run(*arguments, **environment):
     )
 
 
+@pytest.fixture
+def demo(monkeypatch):
+    """The demo's main module."""
+    specification = importlib.util.spec_from_file_location("demo", DEMO / "__main__.py")
+    module = importlib.util.module_from_spec(specification)
+    monkeypatch.setitem(sys.modules, "demo", module)
+    specification.loader.exec_module(module)
+    return module
+
+
 def nearest(output, query):
     """The sentences that the demo prints below a query."""
     block = output.split(f"\n{query}\n")[1].split("\n\n")[0]
@@ -53,14 +63,11 @@ def test_the_demo_finds_what_is_meant(tmp_path):
     assert printed and float(printed[1]) >= 0.999999
 
 
-def test_embeddings_that_are_off_fail(monkeypatch, capsys):
+def test_embeddings_that_are_off_fail(demo, monkeypatch, capsys):
     """A part in two hundred in one embedding, which is 1e-5 in its cosine, or one that is not a number."""
     import reference
 
     original = reference.Reference.embed
-    specification = importlib.util.spec_from_file_location("demo", DEMO / "__main__.py")
-    demo = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(demo)
     monkeypatch.setattr(sys, "argv", ["minilm"])
     for wrong in (0.005, np.nan):
 
@@ -74,12 +81,13 @@ def test_embeddings_that_are_off_fail(monkeypatch, capsys):
         assert " < 0.999999" in capsys.readouterr().out
 
 
-def test_an_encoding_that_is_too_far_off_is_said():
-    specification = importlib.util.spec_from_file_location("demo", DEMO / "__main__.py")
-    demo = importlib.util.module_from_spec(specification)
-    sys.modules["demo"] = demo
-    specification.loader.exec_module(demo)
-    for encoding, good, bad in [("Q4_K", 0.96, 0.94), ("BF16", 0.99995, 0.999), ("F8_E5M2", 0.995, 0.98), ("MXFP4", 0.96, np.nan)]:
+def test_an_encoding_that_is_too_far_off_is_said(demo):
+    for encoding, good, bad in [
+        ("Q4_K", 0.96, 0.93),
+        ("BF16", 0.99995, 0.999),
+        ("F8_E5M2", 0.995, 0.97),
+        ("MXFP4", 0.96, np.nan),
+    ]:
         assert demo.Found(encoding, "36", 1, good).is_good
         assert not demo.Found(encoding, "36", 1, bad).is_good
 

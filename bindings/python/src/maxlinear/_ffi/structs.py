@@ -234,6 +234,10 @@ PROTOTYPES = {
     "mxl_layer_prepare": (_status, [LayerHandle, POINTER(PrepareOptions), _error]),
     "mxl_layer_kernel": (_status, [LayerHandle, POINTER(c_char_p), _error]),
     "mxl_layer_forward": (_status, [LayerHandle, POINTER(RunOptions), POINTER(Tensor), POINTER(Tensor), _error]),
+    "mxl_layers_forward": (
+        _status,
+        [POINTER(LayerHandle), c_size_t, POINTER(RunOptions), POINTER(Tensor), POINTER(Tensor), _error],
+    ),
     "mxl_layer_forward_devices": (
         _status,
         [LayerHandle, POINTER(RunOptions), POINTER(Tensor), POINTER(Tensor), c_size_t, _error],

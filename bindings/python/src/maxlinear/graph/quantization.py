@@ -9,7 +9,7 @@ from typing import ClassVar
 from .._ffi import structs
 from .._ffi.info import info
 from .._ffi.library import library
-from ..errors import check, integer, new_error
+from ..errors import ArgumentError, check, integer, new_error
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class QuantizationEncoding:
     def all() -> list[QuantizationEncoding]:
         """The encodings that store rows of blocks, which is all but GPTQ, in the order that the library registers them."""
         blocks = [facts["name"] for facts in info()["encodings"] if facts["elements_per_block"] > 1]
-        return [encoding for encoding in map(QuantizationEncoding, blocks) if encoding.is_gguf]
+        return [QuantizationEncoding(name) for name in blocks if not name.startswith("GPTQ")]
 
     @property
     def block_parameters(self) -> BlockParameters:
@@ -77,7 +77,22 @@ class QuantizationEncoding:
         return self.name != "GPTQ" and isinstance(vars(QuantizationEncoding).get(self.name), QuantizationEncoding)
 
 
-for _name in ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS", "MXFP4", "GPTQ"):
+for _name in (
+    "Q4_0",
+    "Q4_1",
+    "Q5_0",
+    "Q5_1",
+    "Q8_0",
+    "Q2_K",
+    "Q3_K",
+    "Q4_K",
+    "Q5_K",
+    "Q6_K",
+    "IQ4_NL",
+    "IQ4_XS",
+    "MXFP4",
+    "GPTQ",
+):
     setattr(QuantizationEncoding, _name, QuantizationEncoding(_name))
 
 

@@ -3,6 +3,7 @@
 from .distributed import ColumnParallelLinear, DistributedMLP, RowParallelLinear
 from .linear import GPTQLinear, GPTQLinearV2, Linear, LinearV2, QLinear
 from .mlp import MLP, MLPV2
+from .together import forward_together
 
 __all__ = [
     "MLP",
@@ -15,4 +16,5 @@ __all__ = [
     "LinearV2",
     "QLinear",
     "RowParallelLinear",
+    "forward_together",
 ]
