@@ -409,8 +409,7 @@ static void gptq(void) {
   static const int64_t across[] = {8, 1}, awq_words[] = {1, 1}, awq_scales[] = {1, 8};
   float sevenths[8], awq_scale[8];
   for (int n = 0; n < 8; n++) sevenths[n] = (float)(n + 1);
-  from_values.data = sevenths;
-  from_values.shape = across;
+  from_values = tensor(sevenths, 2, across);
   words.shape = awq_words;
   words.data = &word;
   mxl_tensor scales_across = tensor(awq_scale, 2, awq_scales);
