@@ -1,6 +1,10 @@
 """Bad input: the class, the status and the message, and that a failed call changes nothing."""
 
 import contextlib
+import os
+import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -173,3 +177,20 @@ def test_files(tmp_path):
         load_weights(tmp_path / "junk.safetensors")
     with raises(ValueError, "MXL_INVALID_ARGUMENT"):
         load_weights([])
+
+
+def test_a_library_without_a_function_is_named(tmp_path):
+    """As one of an older version is."""
+    source = tmp_path / "old.c"
+    source.write_text("int mxl_version(void) { return 1; }\n")
+    old = tmp_path / "libmaxlinear.so"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", old, source], check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", "import maxlinear"],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "MAXLINEAR_LIBRARY": str(old)},
+    )
+    assert result.returncode == 1
+    assert re.search(r"ImportError: .*libmaxlinear.so has no mxl_\w+: it is of an older version", result.stderr)

@@ -73,7 +73,9 @@ def _load() -> ctypes.CDLL:
             tried.append(f"  {candidate}: {error}")
             continue
         for name, (result, arguments) in structs.PROTOTYPES.items():
-            function = getattr(library, name)
+            function = getattr(library, name, None)
+            if function is None:
+                raise ImportError(f"{candidate} has no {name}: it is of an older version than these bindings")
             function.restype = result
             function.argtypes = arguments
         version = library.mxl_abi_version()
