@@ -1,13 +1,4 @@
 #include "panel/rows.h"
 
-const mxl_kernel_row mxlk_rows_iq4_nl[MXLK_BLOCK_ROWS] = {
-    MXLK_INT8_SCALAR("mxlk_linear_iq4_nl_int8_4x16__scalar", "IQ4_NL", &mxlk_format_iq4_nl),
-    MXLK_FLOAT32_SCALAR("mxlk_linear_iq4_nl_f32_4x16__scalar", "IQ4_NL", &mxlk_format_iq4_nl),
-#ifdef __x86_64__
-    MXLK_INT8_AVX2("mxlk_linear_iq4_nl_int8_4x16__avx2", "IQ4_NL", &mxlk_format_iq4_nl),
-    MXLK_FLOAT32_AVX2("mxlk_linear_iq4_nl_f32_6x16__avx2", "IQ4_NL", &mxlk_format_iq4_nl),
-    MXLK_INT8_AVXVNNI("mxlk_linear_iq4_nl_int8_6x16__avxvnni", "IQ4_NL", &mxlk_format_iq4_nl),
-    MXLK_INT8_AVX512VNNI("mxlk_linear_iq4_nl_int8_6x32__avx512vnni", "IQ4_NL", &mxlk_format_iq4_nl),
-    MXLK_FLOAT32_AVX512("mxlk_linear_iq4_nl_f32_14x32__avx512", "IQ4_NL", &mxlk_format_iq4_nl),
-#endif
-};
+const mxl_kernel_row mxlk_rows_iq4_nl[MXLK_BLOCK_ROWS] =
+    MXLK_BLOCK_ENCODING_ROWS("iq4_nl", "IQ4_NL", &mxlk_format_iq4_nl);

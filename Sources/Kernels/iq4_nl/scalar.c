@@ -3,14 +3,6 @@
 
 #include <string.h>
 
-static void dequantize(const void *blocks, int64_t elements, float *values) {
-  mxlk_block_dequantize(&mxlk_format_iq4_nl, blocks, elements, values);
-}
-
-static void quantize(const float *values, const float *importance, int64_t elements, void *blocks) {
-  mxlk_block_quantize(&mxlk_format_iq4_nl, values, importance, elements, blocks);
-}
-
 static void column_from_blocks(const mxlk_block_format *format, const uint8_t *blocks, int64_t k, mxlk_column *column) {
   (void)format;
   for (int64_t b = 0; b < k / 32; b++) {
@@ -33,16 +25,7 @@ static void blocks_from_column(const mxlk_block_format *format, const mxlk_colum
 /* -127 -104 -83 -65 -49 -35 -22 -10 1 13 25 38 53 69 89 113, each with 128 more. */
 const uint8_t mxlk_table_iq4_nl[16] = {1, 24, 45, 63, 79, 93, 106, 118, 129, 141, 153, 166, 181, 197, 217, 241};
 
-const mxl_encoding mxlk_encoding_iq4_nl = {
-    .struct_size = sizeof(mxl_encoding),
-    .dtype = MXL_UINT8,
-    .name = "IQ4_NL",
-    .elements_per_block = 32,
-    .block_size = sizeof(mxlk_iq4_nl_block),
-    .dequantize = dequantize,
-    .quantize = quantize,
-    .largest = 113 * 65504.0f,
-};
+MXLK_BLOCK_ENCODING(iq4_nl, "IQ4_NL", 32, mxlk_iq4_nl_block, 113 * 65504.0f);
 
 const mxlk_block_format mxlk_format_iq4_nl = {
     .encoding = &mxlk_encoding_iq4_nl,

@@ -3,14 +3,6 @@
 
 #include <string.h>
 
-static void dequantize(const void *blocks, int64_t elements, float *values) {
-  mxlk_block_dequantize(&mxlk_format_iq4_xs, blocks, elements, values);
-}
-
-static void quantize(const float *values, const float *importance, int64_t elements, void *blocks) {
-  mxlk_block_quantize(&mxlk_format_iq4_xs, values, importance, elements, blocks);
-}
-
 static void column_from_blocks(const mxlk_block_format *format, const uint8_t *blocks, int64_t k, mxlk_column *column) {
   (void)format;
   mxlk_iq4_xs_block block;
@@ -32,16 +24,7 @@ static void blocks_from_column(const mxlk_block_format *format, const mxlk_colum
   memcpy(blocks, &block, sizeof block);
 }
 
-const mxl_encoding mxlk_encoding_iq4_xs = {
-    .struct_size = sizeof(mxl_encoding),
-    .dtype = MXL_UINT8,
-    .name = "IQ4_XS",
-    .elements_per_block = MXL_SUPERBLOCK,
-    .block_size = sizeof(mxlk_iq4_xs_block),
-    .dequantize = dequantize,
-    .quantize = quantize,
-    .largest = 32 * 127 * 65504.0f,
-};
+MXLK_BLOCK_ENCODING(iq4_xs, "IQ4_XS", MXL_SUPERBLOCK, mxlk_iq4_xs_block, 32 * 127 * 65504.0f);
 
 const mxlk_block_format mxlk_format_iq4_xs = {
     .encoding = &mxlk_encoding_iq4_xs,

@@ -3,14 +3,6 @@
 
 #include <string.h>
 
-static void dequantize(const void *blocks, int64_t elements, float *values) {
-  mxlk_block_dequantize(&mxlk_format_mxfp4, blocks, elements, values);
-}
-
-static void quantize(const float *values, const float *importance, int64_t elements, void *blocks) {
-  mxlk_block_quantize(&mxlk_format_mxfp4, values, importance, elements, blocks);
-}
-
 static void column_from_blocks(const mxlk_block_format *format, const uint8_t *blocks, int64_t k, mxlk_column *column) {
   (void)format;
   for (int64_t b = 0; b < k / 32; b++) {
@@ -33,16 +25,7 @@ static void blocks_from_column(const mxlk_block_format *format, const mxlk_colum
 /* 0 1 2 3 4 6 8 12 and their negatives, each with 12 more. */
 static const uint8_t values[16] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0};
 
-const mxl_encoding mxlk_encoding_mxfp4 = {
-    .struct_size = sizeof(mxl_encoding),
-    .dtype = MXL_UINT8,
-    .name = "MXFP4",
-    .elements_per_block = 32,
-    .block_size = sizeof(mxlk_mxfp4_block),
-    .dequantize = dequantize,
-    .quantize = quantize,
-    .largest = 0x1.8p127f,
-};
+MXLK_BLOCK_ENCODING(mxfp4, "MXFP4", 32, mxlk_mxfp4_block, 0x1.8p127f);
 
 const mxlk_block_format mxlk_format_mxfp4 = {
     .encoding = &mxlk_encoding_mxfp4,

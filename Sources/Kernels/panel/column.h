@@ -61,6 +61,24 @@ void mxlk_block_dequantize(const mxlk_block_format *format, const uint8_t *block
 void mxlk_block_quantize(const mxlk_block_format *format, const float *values, const float *importance,
                          int64_t elements, uint8_t *blocks);
 
+/* mxlk_encoding_<stem> of a block format mxlk_format_<stem>: its name, the elements and the struct of a block, and the largest value that
+ * quantize takes. */
+#define MXLK_BLOCK_ENCODING(stem, spelled, elements, block, most)                                   \
+  static void dequantize(const void *blocks, int64_t count, float *values) {                        \
+    mxlk_block_dequantize(&mxlk_format_##stem, blocks, count, values);                              \
+  }                                                                                                 \
+  static void quantize(const float *values, const float *importance, int64_t count, void *blocks) { \
+    mxlk_block_quantize(&mxlk_format_##stem, values, importance, count, blocks);                    \
+  }                                                                                                 \
+  const mxl_encoding mxlk_encoding_##stem = {.struct_size = sizeof(mxl_encoding),                   \
+                                             .dtype = MXL_UINT8,                                    \
+                                             .name = spelled,                                       \
+                                             .elements_per_block = elements,                        \
+                                             .block_size = sizeof(block),                           \
+                                             .dequantize = dequantize,                              \
+                                             .quantize = quantize,                                  \
+                                             .largest = most}
+
 /* Whether weights are a product and something beside it, not a product alone. */
 static inline int mxlk_has_offsets(mxlk_scheme scheme) {
   return scheme == MXLK_SCHEME_BLOCK32_MIN || scheme == MXLK_SCHEME_SUPER32 || scheme == MXLK_SCHEME_SUPER16_MIN;

@@ -1,5 +1,5 @@
-/* Rows of block encodings. What a row of a scheme is differs by CPU variant only; an encoding lists its rows with these, its name and
- * format written out. All share pack and unpack; compute float32 expands to the lines of dense/layout.h and runs the dense tiles. */
+/* Rows of block encodings. What a row of a scheme is differs by CPU variant only.
+ * All share pack and unpack; compute float32 expands to the lines of dense/layout.h and runs the dense tiles. */
 #ifndef MXLK_PANEL_ROWS_H
 #define MXLK_PANEL_ROWS_H
 
@@ -64,5 +64,23 @@ extern const mxl_kernel_row mxlk_rows_gptq8[MXLK_GPTQ_FORMATS][MXLK_BLOCK_ROWS];
 #define MXLK_FLOAT32_AVX512(name, encoding, format)                                                      \
   MXLK_BLOCK_ROW(name, encoding, format, MXL_COMPUTE_FLOAT32, 20, MXL_CPU_AVX2 | MXL_CPU_AVX512, 14, 32, \
                  mxlk_expand_float32_32__avx512, MXL_SUPERBLOCK * 32 * 4, mxlk_linear_f32_f32_14x32__avx512, NULL)
+
+/* All rows of a format; stem is its part of their names. */
+#define MXLK_SCALAR_ROWS(stem, encoding, format)                                \
+  MXLK_INT8_SCALAR("mxlk_linear_" stem "_int8_4x16__scalar", encoding, format), \
+      MXLK_FLOAT32_SCALAR("mxlk_linear_" stem "_f32_4x16__scalar", encoding, format)
+#ifdef __x86_64__
+#define MXLK_BLOCK_ENCODING_ROWS(stem, encoding, format)                                    \
+  {                                                                                         \
+      MXLK_SCALAR_ROWS(stem, encoding, format),                                             \
+      MXLK_INT8_AVX2("mxlk_linear_" stem "_int8_4x16__avx2", encoding, format),             \
+      MXLK_FLOAT32_AVX2("mxlk_linear_" stem "_f32_6x16__avx2", encoding, format),           \
+      MXLK_INT8_AVXVNNI("mxlk_linear_" stem "_int8_6x16__avxvnni", encoding, format),       \
+      MXLK_INT8_AVX512VNNI("mxlk_linear_" stem "_int8_6x32__avx512vnni", encoding, format), \
+      MXLK_FLOAT32_AVX512("mxlk_linear_" stem "_f32_14x32__avx512", encoding, format),      \
+  }
+#else
+#define MXLK_BLOCK_ENCODING_ROWS(stem, encoding, format) {MXLK_SCALAR_ROWS(stem, encoding, format)}
+#endif
 
 #endif

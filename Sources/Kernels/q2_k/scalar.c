@@ -23,24 +23,7 @@ static void blocks_from_column(const mxlk_block_format *format, const mxlk_colum
   memcpy(blocks, &block, sizeof block);
 }
 
-static void dequantize(const void *blocks, int64_t elements, float *values) {
-  mxlk_block_dequantize(&mxlk_format_q2_k, blocks, elements, values);
-}
-
-static void quantize(const float *values, const float *importance, int64_t elements, void *blocks) {
-  mxlk_block_quantize(&mxlk_format_q2_k, values, importance, elements, blocks);
-}
-
-const mxl_encoding mxlk_encoding_q2_k = {
-    .struct_size = sizeof(mxl_encoding),
-    .dtype = MXL_UINT8,
-    .name = "Q2_K",
-    .elements_per_block = MXL_SUPERBLOCK,
-    .block_size = sizeof(mxlk_q2_k_block),
-    .dequantize = dequantize,
-    .quantize = quantize,
-    .largest = 15 * 65504.0f,
-};
+MXLK_BLOCK_ENCODING(q2_k, "Q2_K", MXL_SUPERBLOCK, mxlk_q2_k_block, 15 * 65504.0f);
 
 const mxlk_block_format mxlk_format_q2_k = {
     .encoding = &mxlk_encoding_q2_k,

@@ -3,14 +3,6 @@
 
 #include <string.h>
 
-static void dequantize(const void *blocks, int64_t elements, float *values) {
-  mxlk_block_dequantize(&mxlk_format_q4_1, blocks, elements, values);
-}
-
-static void quantize(const float *values, const float *importance, int64_t elements, void *blocks) {
-  mxlk_block_quantize(&mxlk_format_q4_1, values, importance, elements, blocks);
-}
-
 static void column_from_blocks(const mxlk_block_format *format, const uint8_t *blocks, int64_t k, mxlk_column *column) {
   (void)format;
   for (int64_t b = 0; b < k / 32; b++) {
@@ -31,16 +23,7 @@ static void blocks_from_column(const mxlk_block_format *format, const mxlk_colum
   }
 }
 
-const mxl_encoding mxlk_encoding_q4_1 = {
-    .struct_size = sizeof(mxl_encoding),
-    .dtype = MXL_UINT8,
-    .name = "Q4_1",
-    .elements_per_block = 32,
-    .block_size = sizeof(mxlk_q4_1_block),
-    .dequantize = dequantize,
-    .quantize = quantize,
-    .largest = 65504.0f,
-};
+MXLK_BLOCK_ENCODING(q4_1, "Q4_1", 32, mxlk_q4_1_block, 65504.0f);
 
 const mxlk_block_format mxlk_format_q4_1 = {
     .encoding = &mxlk_encoding_q4_1,

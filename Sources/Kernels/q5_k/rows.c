@@ -1,13 +1,3 @@
 #include "panel/rows.h"
 
-const mxl_kernel_row mxlk_rows_q5_k[MXLK_BLOCK_ROWS] = {
-    MXLK_INT8_SCALAR("mxlk_linear_q5_k_int8_4x16__scalar", "Q5_K", &mxlk_format_q5_k),
-    MXLK_FLOAT32_SCALAR("mxlk_linear_q5_k_f32_4x16__scalar", "Q5_K", &mxlk_format_q5_k),
-#ifdef __x86_64__
-    MXLK_INT8_AVX2("mxlk_linear_q5_k_int8_4x16__avx2", "Q5_K", &mxlk_format_q5_k),
-    MXLK_FLOAT32_AVX2("mxlk_linear_q5_k_f32_6x16__avx2", "Q5_K", &mxlk_format_q5_k),
-    MXLK_INT8_AVXVNNI("mxlk_linear_q5_k_int8_6x16__avxvnni", "Q5_K", &mxlk_format_q5_k),
-    MXLK_INT8_AVX512VNNI("mxlk_linear_q5_k_int8_6x32__avx512vnni", "Q5_K", &mxlk_format_q5_k),
-    MXLK_FLOAT32_AVX512("mxlk_linear_q5_k_f32_14x32__avx512", "Q5_K", &mxlk_format_q5_k),
-#endif
-};
+const mxl_kernel_row mxlk_rows_q5_k[MXLK_BLOCK_ROWS] = MXLK_BLOCK_ENCODING_ROWS("q5_k", "Q5_K", &mxlk_format_q5_k);

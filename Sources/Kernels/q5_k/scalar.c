@@ -34,24 +34,7 @@ static void blocks_from_column(const mxlk_block_format *format, const mxlk_colum
   memcpy(blocks, &block, sizeof block);
 }
 
-static void dequantize(const void *blocks, int64_t elements, float *values) {
-  mxlk_block_dequantize(&mxlk_format_q5_k, blocks, elements, values);
-}
-
-static void quantize(const float *values, const float *importance, int64_t elements, void *blocks) {
-  mxlk_block_quantize(&mxlk_format_q5_k, values, importance, elements, blocks);
-}
-
-const mxl_encoding mxlk_encoding_q5_k = {
-    .struct_size = sizeof(mxl_encoding),
-    .dtype = MXL_UINT8,
-    .name = "Q5_K",
-    .elements_per_block = MXL_SUPERBLOCK,
-    .block_size = sizeof(mxlk_q5_k_block),
-    .dequantize = dequantize,
-    .quantize = quantize,
-    .largest = 63 * 65504.0f,
-};
+MXLK_BLOCK_ENCODING(q5_k, "Q5_K", MXL_SUPERBLOCK, mxlk_q5_k_block, 63 * 65504.0f);
 
 const mxlk_block_format mxlk_format_q5_k = {
     .encoding = &mxlk_encoding_q5_k,

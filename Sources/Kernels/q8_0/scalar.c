@@ -3,14 +3,6 @@
 
 #include <string.h>
 
-static void dequantize(const void *blocks, int64_t elements, float *values) {
-  mxlk_block_dequantize(&mxlk_format_q8_0, blocks, elements, values);
-}
-
-static void quantize(const float *values, const float *importance, int64_t elements, void *blocks) {
-  mxlk_block_quantize(&mxlk_format_q8_0, values, importance, elements, blocks);
-}
-
 /* Codes are made unsigned by adding 128, which is their zero. */
 static void column_from_blocks(const mxlk_block_format *format, const uint8_t *blocks, int64_t k, mxlk_column *column) {
   (void)format;
@@ -31,16 +23,7 @@ static void blocks_from_column(const mxlk_block_format *format, const mxlk_colum
   }
 }
 
-const mxl_encoding mxlk_encoding_q8_0 = {
-    .struct_size = sizeof(mxl_encoding),
-    .dtype = MXL_UINT8,
-    .name = "Q8_0",
-    .elements_per_block = 32,
-    .block_size = sizeof(mxlk_q8_0_block),
-    .dequantize = dequantize,
-    .quantize = quantize,
-    .largest = 127 * 65504.0f,
-};
+MXLK_BLOCK_ENCODING(q8_0, "Q8_0", 32, mxlk_q8_0_block, 127 * 65504.0f);
 
 const mxlk_block_format mxlk_format_q8_0 = {
     .encoding = &mxlk_encoding_q8_0,
