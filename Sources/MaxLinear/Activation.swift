@@ -5,16 +5,17 @@ import Kernels
 ///
 /// exp, tanh and erf are the library's own, so that the bits are the same on every CPU (docs/NUMERICS.md).
 public enum Activation: Int32, Sendable, CaseIterable {
-  /// v / (1 + e^-v)
+  /// silu(v) = v / (1 + e^-v)
   case silu = 0
   /// v (1 + erf(v / √2)) / 2
   case gelu = 1
   /// v (1 + tanh(√(2/π) (v + 0.044715 v³))) / 2
   case geluTanh = 2
-  /// max(v, 0)
+  /// relu(v) = max(v, 0)
   case relu = 3
+  /// The hyperbolic tangent.
   case tanh = 4
-  /// 1 / (1 + e^-v)
+  /// sigmoid(v) = 1 / (1 + e^-v)
   case sigmoid = 5
 
   /// The name as MAX spells it, such as "gelu_tanh".

@@ -4,11 +4,15 @@ import CMaxLinear
 public struct DeviceRef: Hashable, Sendable, CustomStringConvertible {
   /// The kinds of device, with DLPack's numbers.
   public enum Kind: Int32, Sendable {
+    /// CPU devices of this process.
     case cpu = 1
+    /// GPUs, of which there are none: layers refuse them with `.noDevice`.
     case gpu = 2
   }
 
+  /// What kind of device it is.
   public let kind: Kind
+  /// Its number among those of its kind, from 0.
   public let id: Int
 
   /// The CPU. Only id 0 exists without a device plugin.
@@ -17,6 +21,7 @@ public struct DeviceRef: Hashable, Sendable, CustomStringConvertible {
   /// A GPU. Needs a device plugin.
   public static func gpu(id: Int = 0) -> DeviceRef { DeviceRef(kind: .gpu, id: id) }
 
+  /// The kind and the number, such as "cpu:0".
   public var description: String { "\(kind == .cpu ? "cpu" : "gpu"):\(id)" }
 
   /// Throws `.noDevice`, naming the device plugin that is missing, unless this is the CPU with id 0.

@@ -13,12 +13,20 @@
 /// With `reduce`, down is split by its inputs instead and the devices' results are summed in their order, in float32: y is the same from run to run, and its
 /// bits depend on the number of devices.
 open class DistributedMLP: MLPV2 {
+  /// Whether down is split by its inputs, and the devices' results are summed.
   public final let reduce: Bool
 
   /// - Parameters:
+  ///   - dtype: as in ``MLPV2``.
+  ///   - quantizationEncoding: as in ``MLPV2``.
+  ///   - hiddenDim: as in ``MLPV2``.
+  ///   - feedForwardLength: as in ``MLPV2``.
+  ///   - linearClass: as in ``MLPV2``.
   ///   - devices: CPU devices with different ids; none means one.
+  ///   - hasBias: as in ``MLPV2``.
+  ///   - activationFunction: as in ``MLPV2``.
+  ///   - quantizationConfig: as in ``MLPV2``.
   ///   - reduce: split down by its inputs.
-  ///   - others: as in `MLPV2`.
   /// - Throws: as `MLPV2.init`; `.invalidArgument` for more devices than units of work or a device that comes twice, `.noDevice` for a GPU.
   public init(
     dtype: DType, quantizationEncoding: QuantizationEncoding? = nil, hiddenDim: Int, feedForwardLength: Int,
@@ -36,7 +44,7 @@ open class DistributedMLP: MLPV2 {
     try divide()
   }
 
-  /// `MLPV2.fromWeights`, on all of `devices`.
+  /// `MLPV2.fromWeights`, on all of `devices`. Errors as those of `MLPV2.fromWeights` and `init`.
   open override class func fromWeights(
     _ weights: Weights, layer: Int = 0, devices: [DeviceRef] = [], activationFunction: Activation = .silu,
     quantizationConfig: QuantizationConfig? = nil
@@ -46,7 +54,7 @@ open class DistributedMLP: MLPV2 {
       quantizationConfig: quantizationConfig, reduce: false)
   }
 
-  /// `MLPV2.fromWeights`, on all of `devices`; `reduce` as in `init`.
+  /// `MLPV2.fromWeights`, on all of `devices`; `reduce` as in `init`. Errors as those of both.
   public static func fromWeights(
     _ weights: Weights, layer: Int = 0, devices: [DeviceRef] = [], activationFunction: Activation = .silu,
     quantizationConfig: QuantizationConfig? = nil, reduce: Bool

@@ -5,6 +5,7 @@
 /// The weight is a checkpoint's prefix of "qweight", "scales", "qzeros" and "g_idx", or one uint8 tensor as MAX builds it of 4 bits: [inDim / 2 +
 /// 2 groups, outDim], qweight's bytes, then those of float16 scales, with zeros of 8. Everything else is as in ``GPTQLinearV2``.
 open class GPTQLinear: QLinear {
+  /// How the tensors are quantized.
   public final let quantizationConfig: QuantizationConfig
   final let tensors: GPTQWeights
 
@@ -13,6 +14,8 @@ open class GPTQLinear: QLinear {
   /// - Parameters:
   ///   - weight: uint8 [inDim / 2 + 2 groups, outDim].
   ///   - bias: (outDim), or nil.
+  ///   - quantizationEncoding: nil or `.gptq`.
+  ///   - quantizationConfig: how the tensor is quantized: GPTQ of 4 bits.
   ///   - permIdx: int32 (inDim): the columns in the order of their groups; nil where that is the order they are in.
   /// - Throws: `.invalidShape`, `.invalidDType`, `.invalidArgument`, `.unsupported`.
   public init(
@@ -114,6 +117,7 @@ open class GPTQLinear: QLinear {
     ])
   }
 
+  /// The state dict's order: "qweight", "scales", "qzeros", "g_idx", "perm_idx", and "bias" where there is one.
   open override var weights: [Weight] { tensors.all + (bias.map { [$0] } ?? []) }
 
   override func checkContents() throws(MaxLinearError) {

@@ -5,13 +5,22 @@
 ///     try layer.load(weights, prefix: "model.layers.0.mlp.up_proj.")
 ///     let y = try layer(x)
 ///
-/// Keys: "qweight", "scales", "qzeros" (may be absent where sym), "g_idx" or "perm_idx" (may be absent without act-order), "bias" where there is
-/// one. Their shapes and dtypes are in ``GPTQWeights``'s documentation and docs/NUMERICS.md; 2, 3, 4 or 8 bits, any group size that is at
-/// least 1, ragged last groups, -1 for one group. A `quantizationConfig` of quantMethod "awq" makes it AWQ's, of 4 bits.
+/// Keys, with groups = inDim / groupSize, rounded up:
+///
+/// - "qweight", int32 [bits inDim / 32, outDim], codes packed along K, least significant first; of AWQ [inDim, outDim / 8].
+/// - "scales", float16, bfloat16 or float32 [groups, outDim].
+/// - "qzeros", int32 [groups, bits outDim / 32, rounded up], packed along N; may be absent where sym.
+/// - "g_idx", int32 [inDim], each column's group, or "perm_idx", int32 [inDim], the columns in the order of their groups; both may be absent
+///   without act-order.
+/// - "bias", (outDim), where there is one.
+///
+/// 2, 3, 4 or 8 bits, any group size that is at least 1, ragged last groups, -1 for one group. A `quantizationConfig` of quantMethod "awq" makes
+/// it AWQ's, of 4 bits.
 ///
 /// Activations are quantized to 8 bits on the way; prepare with compute `.float32` to keep them in float32. Groups that are no multiple of 32
 /// columns always compute in float32. Everything else is as in ``LinearV2``.
 open class GPTQLinearV2: LinearV2 {
+  /// How the tensors are quantized.
   public final let quantizationConfig: QuantizationConfig
   final let tensors: GPTQWeights
 
@@ -19,7 +28,10 @@ open class GPTQLinearV2: LinearV2 {
   ///
   /// - Parameters:
   ///   - inDim: K: whole words of qweight, a multiple of 8 for 4 bits, 16 for 2, 32 for 3 and 4 for 8; AWQ takes any, and outDim a multiple of 8.
+  ///   - outDim: N, at least 1.
   ///   - dtype: of the bias: float32, float16 or bfloat16; uint8 leaves it float32. The tensors have dtypes of their own.
+  ///   - device: nil for the CPU.
+  ///   - hasBias: whether there is a b.
   ///   - quantizationEncoding: nil or `.gptq`.
   ///   - quantizationConfig: how the checkpoint is quantized.
   /// - Throws: `.invalidArgument`, `.invalidShape`, `.unsupported` (bits, quant_method, checkpoint_format), `.noDevice`.
@@ -55,6 +67,7 @@ open class GPTQLinearV2: LinearV2 {
 
   override var shardUnit: Int { GPTQShapes(quantizationConfig).shardUnit }
 
+  /// The state dict's order: "qweight", "scales", "qzeros", "g_idx", "perm_idx", and "bias" where there is one.
   open override var weights: [Weight] { tensors.all + (bias.map { [$0] } ?? []) }
 
   override func checkContents() throws(MaxLinearError) {

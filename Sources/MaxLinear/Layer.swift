@@ -103,7 +103,14 @@ open class Layer: Module {
   /// `PreparedLayer`.
   open func callAsFunction(_ x: Tensor) throws -> Tensor { try prepared(preparedOptions)(x) }
 
-  /// y = layer(x), or y += layer(x), in place. Prepares on first use. See `PreparedLayer.forward`.
+  /// y = layer(x), or y += layer(x), in place. Prepares on first use.
+  ///
+  /// - Parameters:
+  ///   - x: (..., in_dim) of any rank from 1, float32, float16 or bfloat16.
+  ///   - y: x's leading dimensions, then out_dim; see `PreparedLayer.forward`.
+  ///   - accumulate: adds to what y holds.
+  ///   - threads: the most this call may use, 1 to 1024; 0 for `Threads.count`.
+  /// - Throws: as `prepared(_:)` and `PreparedLayer.forward`; y is untouched then.
   open func forward(_ x: Tensor, into y: Tensor, accumulate: Bool = false, threads: Int = 0) throws {
     try prepared(preparedOptions).forward(x, into: y, accumulate: accumulate, threads: threads)
   }

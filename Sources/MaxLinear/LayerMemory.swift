@@ -7,6 +7,7 @@ public struct LayerMemory: Equatable, Sendable {
   /// File-mapped source weights that the layer refers to; resident only where touched.
   public var mapped: Int
 
+  /// Figures in bytes.
   public init(packed: Int = 0, source: Int = 0, mapped: Int = 0) {
     self.packed = packed
     self.source = source

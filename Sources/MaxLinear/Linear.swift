@@ -50,6 +50,7 @@ open class Linear: Layer {
   ///   - quantizationEncoding: what the weight's encoding must be; nil takes the weight's own.
   ///   - inFeatures: with `outFeatures`, the stored weight's two dimensions in either order: y = x Wᵀ follows the
   ///     stored weight.
+  ///   - outFeatures: see `inFeatures`.
   ///   - weights: as in `init`; a path may also be that of a prefix of ".weight".
   ///   - bias: as in `init`; a path may also be that of a prefix of ".bias" or ".weight".
   ///   - quantizationConfig: of GPTQ tensors.
@@ -83,11 +84,12 @@ open class Linear: Layer {
     return layer
   }
 
-  /// K.
+  /// K, the inputs: the last dimension of x.
   public final var inDim: Int { weight.shape.last ?? 0 }
-  /// N.
+  /// N, the outputs: the last dimension of y.
   public final var outDim: Int { weight.shape.first ?? 0 }
 
+  /// "weight", then "bias" and "weight_scale" where there are such.
   open override var weights: [Weight] {
     [weight] + (bias.map { [$0] } ?? []) + (weightScale.map { [$0] } ?? [])
   }
@@ -129,26 +131,29 @@ open class Linear: Layer {
 
 /// What a layer's constructor takes as a weight or a bias.
 public protocol WeightConvertible {
-  /// The weight. `name` is its key, "weight" or "bias", where it does not bring one.
+  /// The weight. `name` is its key, "weight" or "bias", where it does not bring one. Throws what keeps it from being one.
   func makeWeight(named name: String) throws -> Weight
 }
 
 extension Weight: WeightConvertible {
+  /// The weight itself, under its own name.
   public func makeWeight(named name: String) -> Weight { self }
 }
 
 extension WeightData: WeightConvertible {
+  /// A weight of the data, under this name. Errors as those of `Weight.init`.
   public func makeWeight(named name: String) throws -> Weight { try Weight(self, name: name) }
 }
 
 extension Tensor: WeightConvertible {
+  /// A dense weight that copies the tensor, under this name. Errors as those of `Weight.init`.
   public func makeWeight(named name: String) throws -> Weight {
     try Weight(WeightData(name: name, tensor: self))
   }
 }
 
 extension WeightsPath: WeightConvertible {
-  /// The tensor of this path, or the one below it: ".weight", for a bias ".bias" first.
+  /// The tensor of this path, or the one below it: ".weight", for a bias ".bias" first. Throws `.missingKey` where there is none.
   public func makeWeight(named name: String) throws -> Weight {
     let below = [self, path(name), path("weight")].first { $0.exists() }
     return try Weight(try (below ?? self).data(), name: name)

@@ -25,6 +25,7 @@ open class LinearV2: Layer {
   public final var weightScale: Weight? { didSet { parametersChanged() } }
   /// Weights are clamped to ±this by compare and select; nil leaves them as they are. Must be finite and above 0.
   public final var clipWeight: Float? { didSet { parametersChanged() } }
+  /// The CPU: layers on several devices are ``ColumnParallelLinear`` and ``RowParallelLinear``.
   public final let device: DeviceRef
   /// The outputs of each device, where several share the layer.
   final var outputShards: [Range<Int>]? { didSet { parametersChanged() } }
@@ -97,11 +98,12 @@ open class LinearV2: Layer {
       prepared: currentPreparedLayer)
   }
 
-  /// K.
+  /// K, the inputs: the last dimension of x.
   public final var inDim: Int { weight.shape.last ?? 0 }
-  /// N.
+  /// N, the outputs: the last dimension of y.
   public final var outDim: Int { weight.shape.first ?? 0 }
 
+  /// "weight", then "bias" and "weight_scale" where there are such.
   open override var weights: [Weight] {
     [weight] + (bias.map { [$0] } ?? []) + (weightScale.map { [$0] } ?? [])
   }

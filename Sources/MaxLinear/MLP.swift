@@ -8,9 +8,13 @@
 ///
 /// See also: ``MLPV2``, which makes its linears and is filled from a state dict.
 open class MLP: Layer {
+  /// (feedForwardLength, hiddenDim): its outputs go through the activation function.
   public final let gateProjection: Layer
+  /// (hiddenDim, feedForwardLength): from h to y.
   public final let downProjection: Layer
+  /// (feedForwardLength, hiddenDim): its outputs are multiplied with the activated ones.
   public final let upProjection: Layer
+  /// What gate's outputs go through; silu unless an ``MLPV2`` says otherwise.
   public final let activationFunction: Activation
 
   /// That the shapes do not fit is found when the layer is prepared (`.invalidShape`).
@@ -49,6 +53,7 @@ open class MLP: Layer {
     return MLP(gate: shared[0], down: shared[1], up: shared[2], activation: activation)
   }
 
+  /// The three linears: "gate_proj", "down_proj", "up_proj".
   open override var modules: [(name: String, module: Module)] {
     [("gate_proj", gateProjection), ("down_proj", downProjection), ("up_proj", upProjection)]
   }
@@ -101,7 +106,10 @@ open class MLP: Layer {
     return known.contains { $0 == type(of: layer) }
   }
 
-  /// y = layer(x), in a new tensor of x's dtype. Prepares on first use.
+  /// y = down(activation(gate x) · (up x)), in a new tensor of x's dtype. Prepares on first use.
+  ///
+  /// x is (..., hiddenDim) of any rank from 1, float32, float16 or bfloat16, y has its shape. Errors are those of `prepared(_:)` and of
+  /// `PreparedLayer`.
   open override func callAsFunction(_ x: Tensor) throws -> Tensor {
     guard !isOfLibraryLayers else { return try super.callAsFunction(x) }
     let wide = x.dtype == .float32 ? x : try x.converted(to: DType.float32, purpose: "x")

@@ -13,8 +13,11 @@ open class MLPV2: MLP {
     _ hasBias: Bool
   ) throws -> LinearV2
 
+  /// The last dimension of x and y.
   public final let hiddenDim: Int
+  /// The last dimension of h, between the linears.
   public final let feedForwardLength: Int
+  /// The devices; of an `MLPV2` the first is used, of a ``DistributedMLP`` all.
   public final internal(set) var devices: [DeviceRef]
 
   /// A layer without contents.
@@ -22,9 +25,12 @@ open class MLPV2: MLP {
   /// - Parameters:
   ///   - dtype: of weights and biases; see `LinearV2.init`.
   ///   - quantizationEncoding: of the three weights; nil for dense.
+  ///   - hiddenDim: the last dimension of x and y, at least 1.
+  ///   - feedForwardLength: the last dimension of h, at least 1.
   ///   - linearClass: called for gate, down and up, in that order; nil for `LinearV2`, or with encoding `.gptq` `GPTQLinearV2`.
   ///   - devices: the first is used; none means the CPU.
   ///   - hasBias: whether the three have biases.
+  ///   - activationFunction: what gate's outputs go through.
   ///   - quantizationConfig: of GPTQ weights.
   /// - Throws: as `LinearV2.init`.
   public init(
@@ -60,8 +66,10 @@ open class MLPV2: MLP {
   /// (blk.0.ffn_gate.weight) behind any prefix; dense, encoded or GPTQ, each of the three in its own encoding, with the biases it has.
   ///
   /// - Parameters:
+  ///   - weights: the whole checkpoint.
   ///   - layer: its number.
   ///   - devices: the first is used; none means the CPU.
+  ///   - activationFunction: what gate's outputs go through; checkpoints do not say.
   ///   - quantizationConfig: of GPTQ tensors; nil for what the checkpoint's folder says.
   /// - Throws: `.missingKey`; `.invalidArgument` when several prefixes have that layer, or for GPTQ tensors without a config;
   ///   `.invalidShape`; `.unsupported` for an encoding without a kernel.

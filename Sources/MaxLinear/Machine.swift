@@ -8,22 +8,29 @@ public let version = "\(MXL_VERSION_MAJOR).\(MXL_VERSION_MINOR).\(MXL_VERSION_PA
 public struct Machine: Sendable {
   /// The rows of an encoding.
   public struct Encoding: Sendable {
+    /// Such as "Q4_K", "BF16" or a plugin's.
     public let name: String
+    /// Weights a block; 1 for dense encodings.
     public let elementsPerBlock: Int
-    /// Bytes a block.
+    /// Bytes of a block.
     public let blockSize: Int
+    /// What layers of this encoding would run, a row for each kind of compute.
     public let rows: [Row]
   }
 
   /// The row that a layer prepared now would run.
   public struct Row: Sendable {
+    /// What the row computes, such as "linear".
     public let operation: String
+    /// The arithmetic: "float32", "int8" or "bfloat16".
     public let compute: String
+    /// Its name, such as "mxlk_linear_f32_f32_14x32__avx512".
     public let kernel: String
   }
 
   /// A CPU variant that MAXLINEAR_ISA can name.
   public struct ISA: Sendable {
+    /// What MAXLINEAR_ISA calls it, such as "avx2".
     public let name: String
     /// Whether this CPU has what it adds to the weaker ones.
     public let isAvailable: Bool
@@ -31,15 +38,21 @@ public struct Machine: Sendable {
     public let isAllowed: Bool
   }
 
+  /// The library's version, such as "0.1.0".
   public let version: String
   /// "" where the CPU does not say.
   public let cpuModel: String
+  /// The CPU's features that kernels ask for, and the operating system allows.
   public let features: [String]
   /// What MAXLINEAR_ISA leaves of `features`.
   public let allowedFeatures: [String]
+  /// The CPU variants, from weakest to strongest.
   public let isas: [ISA]
+  /// The budget of this moment: `Threads.count`.
   public let threads: Int
+  /// What the budget is unless it is set.
   public let defaultThreads: Int
+  /// The encodings there are, built in or of plugins, dense ones too.
   public let encodings: [Encoding]
   /// Plugin zero, which is built in, and those loaded since.
   public let plugins: [Plugin]

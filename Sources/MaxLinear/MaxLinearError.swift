@@ -37,13 +37,17 @@ public struct MaxLinearError: Error, Equatable, Sendable, CustomStringConvertibl
     case `internal` = 900
   }
 
+  /// What kind of failure it was, with the numbers of `mxl_status`.
   public let status: Status
+  /// The argument, what came, and what was expected.
   public let message: String
 
+  /// An error of a module or linear of one's own, reported as the library reports its own.
   public init(_ status: Status, _ message: String) {
     self.status = status
     self.message = message
   }
 
+  /// The message.
   public var description: String { message }
 }

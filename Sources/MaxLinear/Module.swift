@@ -5,6 +5,7 @@
 ///
 /// Not Sendable: one thread at a time. `Layer.prepared()` gives what several may call.
 open class Module {
+  /// A module without weights; subclasses say what is inside.
   public init() {}
 
   /// The module's own weights, in the state dict's order.
@@ -59,7 +60,7 @@ open class Module {
     _ = try loadKeepingRetired(state, options)
   }
 
-  /// Fills all weights from copies of named tensors, as the other `loadStateDict`.
+  /// Fills all weights from copies of named tensors, with the errors of the other `loadStateDict`.
   public final func loadStateDict(_ state: [String: Tensor], strict: Bool = false, replace: Bool = false) throws {
     try loadStateDict(StateDict(state), strict: strict, replace: replace)
   }

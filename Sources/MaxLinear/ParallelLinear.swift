@@ -3,8 +3,11 @@
 /// Where it gathers, each device gets the whole y, with the bits of the undivided layer; else its own outputs, `shards`. Keys "weight" and "bias", or those of
 /// ``GPTQLinearV2``: the undivided ones. Devices are those of ``DistributedMLP``.
 open class ColumnParallelLinear: Layer {
+  /// The undivided layer, which holds the weights.
   public final let linear: LinearV2
+  /// The devices that share the layer, in the order of their shards.
   public final let devices: [DeviceRef]
+  /// Whether each device gets the whole y, and not its own outputs alone.
   public final let gather: Bool
   /// The outputs of each device.
   public final let shards: [Range<Int>]
@@ -27,6 +30,7 @@ open class ColumnParallelLinear: Layer {
     super.init()
   }
 
+  /// Those of the undivided layer.
   open override var weights: [Weight] { linear.weights }
   override func checkContents() throws(MaxLinearError) { try linear.checkContents() }
 
@@ -39,7 +43,7 @@ open class ColumnParallelLinear: Layer {
     return Preparation(layer: PreparedLayer(whole), contents: part.contents)
   }
 
-  /// One y a device. Prepares on first use.
+  /// One y a device: (..., outDim), or without `gather` its own outputs. Prepares on first use. Errors as `PreparedLayer`'s.
   open func callAsFunction(_ xs: [Tensor]) throws -> [Tensor] { try prepared()(devices: xs) }
 }
 
@@ -49,7 +53,9 @@ open class ColumnParallelLinear: Layer {
 /// The devices' results are summed in their order, in float32, b with the first: y is the same from run to run, and its bits depend on the number of devices.
 /// Keys as in ``ColumnParallelLinear``.
 open class RowParallelLinear: Layer {
+  /// The undivided layer, which holds the weights.
   public final let linear: LinearV2
+  /// The devices that share the layer, in the order of their shards.
   public final let devices: [DeviceRef]
   /// The inputs of each device: multiples of 256 but for the last end.
   public final let shards: [Range<Int>]
@@ -71,11 +77,12 @@ open class RowParallelLinear: Layer {
     super.init()
   }
 
+  /// Those of the undivided layer.
   open override var weights: [Weight] { linear.weights }
   override func checkContents() throws(MaxLinearError) { try linear.checkContents() }
   override func prepare(_ options: PrepareOptions) throws(MaxLinearError) -> Preparation { try linear.prepare(options) }
 
-  /// One y a device, each the whole sum. Prepares on first use.
+  /// One y (..., outDim) a device, each the whole sum. Prepares on first use. Errors as `PreparedLayer`'s.
   open func callAsFunction(_ xs: [Tensor]) throws -> [Tensor] { try prepared()(devices: xs) }
 }
 

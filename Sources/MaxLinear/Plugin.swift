@@ -12,23 +12,29 @@ public struct Plugin: Sendable {
   public struct Message: Sendable {
     /// "error", "warning" or "info".
     public let level: String
+    /// What the plugin said.
     public let text: String
   }
 
   /// A path of `MAXLINEAR_PLUGIN_PATH` that could not be loaded.
   public struct Failure: Sendable {
+    /// What the variable names.
     public let path: String
+    /// Why it could not be loaded.
     public let reason: String
   }
 
+  /// What the plugin calls itself.
   public let name: String
   /// "" for plugin zero, which is built in.
   public let path: String
   /// The version of the plugin interface that it was compiled with, such as "1.0".
   public let abiVersion: String
+  /// The names of the encodings it brings.
   public let encodings: [String]
   /// The kernel rows, with those that the library adds to the plugin's encodings.
   public let kernels: [String]
+  /// The names of the kinds of communicators it brings.
   public let communicators: [String]
   /// The last few messages, oldest first.
   public let messages: [Message]

@@ -11,7 +11,7 @@ public enum Compute: Int32, Sendable {
 
 /// Whether preparing reorders the weights for the kernels.
 public enum Packing: Int32, Sendable {
-  /// As `always`.
+  /// The library's choice, which is `always`.
   case automatic = 0
   /// A packed copy; the source is given back.
   case always = 1
@@ -21,11 +21,14 @@ public enum Packing: Int32, Sendable {
 
 /// How a layer is prepared.
 public struct PrepareOptions: Sendable {
+  /// The kind of arithmetic; `.automatic` is int8 for encoded weights, float32 for dense ones.
   public var compute: Compute
+  /// Whether weights are reordered for the kernels.
   public var packing: Packing
   /// The most threads packing may use, 1 to 1024; 0 for `Threads.count`.
   public var threads: Int
 
+  /// Options; those that are left out are what a layer's first call would take.
   public init(compute: Compute = .automatic, packing: Packing = .automatic, threads: Int = 0) {
     self.compute = compute
     self.packing = packing

@@ -69,7 +69,9 @@ public final class PreparedLayer: Sendable {
     return ys
   }
 
-  /// One y a device, in place. See `forward`.
+  /// One y a device, in place: as `forward`, with one x and one y for each of `deviceCount` devices.
+  ///
+  /// - Throws: as `forward`; `.invalidArgument` for another number of tensors, or xs that differ where all devices take the same.
   public func forward(
     devices xs: [Tensor], into ys: [Tensor], accumulate: Bool = false, threads: Int = 0
   ) throws {

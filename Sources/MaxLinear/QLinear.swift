@@ -33,5 +33,6 @@ open class QLinear: Linear {
 
   override init(unchecked weight: Weight, bias: Weight?) throws { try super.init(unchecked: weight, bias: bias) }
 
+  /// How the weight is encoded.
   public final var quantizationEncoding: QuantizationEncoding? { weight.quantizationEncoding }
 }

@@ -7,14 +7,15 @@ import Kernels
 public struct QuantizationEncoding: Hashable, Sendable, CustomStringConvertible {
   /// The shape of one block.
   public struct BlockParameters: Hashable, Sendable {
-    /// Weights a block.
+    /// Weights of a block.
     public let elementsPerBlock: Int
-    /// Bytes a block.
+    /// Bytes of a block.
     public let blockSize: Int
   }
 
-  /// "Q4_K", "Q8_0", ...
+  /// Such as "Q4_K", "Q8_0", or that of a plugin's encoding.
   public let name: String
+  /// The shape of a block.
   public let blockParameters: BlockParameters
 
   /// A GPTQ checkpoint's: several tensors, in which eight codes are a word of qweight.
@@ -48,7 +49,9 @@ public struct QuantizationEncoding: Hashable, Sendable, CustomStringConvertible 
     (0..<mxlk_encoding_count()).compactMap { mxlk_encoding_at($0) }.compactMap { QuantizationEncoding($0.pointee) }
   }
 
+  /// Weights of a block.
   public var elementsPerBlock: Int { blockParameters.elementsPerBlock }
+  /// Bytes of a block.
   public var blockSize: Int { blockParameters.blockSize }
 
   /// Whether GGUF files store it; neither GPTQ nor a plugin's own.
@@ -57,6 +60,7 @@ public struct QuantizationEncoding: Hashable, Sendable, CustomStringConvertible 
   /// Whether a tensor of it is rows of blocks: all but GPTQ, whose names a plugin cannot have.
   var storesRows: Bool { !name.hasPrefix(Self.gptq.name) }
 
+  /// The name of the encoding.
   public var description: String { name }
 
   /// Whether rows of so many values are whole blocks.

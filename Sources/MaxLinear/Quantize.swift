@@ -40,7 +40,9 @@ extension QuantizationEncoding {
 
   /// The values of blocks, with the bits of the gguf package's dequantize.
   ///
-  /// - Parameter blocks: uint8 (..., row bytes), any rank from 1, whole blocks.
+  /// - Parameters:
+  ///   - blocks: uint8 (..., row bytes), any rank from 1, whole blocks.
+  ///   - dtype: of the result.
   /// - Returns: (..., K) of `dtype`: float32, or rounded to float16 or bfloat16.
   /// - Throws: `.invalidShape`, `.invalidDType`, `.outOfMemory`.
   public func dequantize(_ blocks: Tensor, dtype: DType = .float32) throws -> Tensor {

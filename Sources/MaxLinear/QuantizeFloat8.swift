@@ -18,6 +18,7 @@ public struct Float8Tensors: Sendable {
   /// float32: [1], or one a row; nil for 1.
   public var weightScale: Tensor?
 
+  /// Of a weight and a scale at hand. Layers check them when they are loaded.
   public init(weight: Tensor, weightScale: Tensor? = nil) {
     self.weight = weight
     self.weightScale = weightScale
@@ -31,6 +32,7 @@ public struct Float8Tensors: Sendable {
   /// - Parameters:
   ///   - values: (..., K), float32, float16 or bfloat16, any rank from 1.
   ///   - dtype: `.float8E4M3` or `.float8E5M2`.
+  ///   - scaling: what values are divided by.
   ///   - threads: the most this call may use, 1 to 1024; 0 for `Threads.count`.
   /// - Throws: `.invalidDType`, `.invalidShape`; `.invalidArgument` for a value that is not finite where there is a scale; `.outOfMemory`.
   public init(

@@ -3,8 +3,10 @@
 ///     try layer.loadStateDict(["weight": weight, "bias": bias])
 ///     let weight = try layer.stateDict()["weight"]?.tensor
 public struct StateDict: Sendable, RandomAccessCollection, ExpressibleByDictionaryLiteral {
+  /// The named tensors, in their order.
   public var entries: [WeightData]
 
+  /// A state dict of these entries, in this order.
   public init(_ entries: [WeightData] = []) {
     self.entries = entries
   }
@@ -14,6 +16,7 @@ public struct StateDict: Sendable, RandomAccessCollection, ExpressibleByDictiona
     entries = tensors.sorted { $0.key < $1.key }.map { WeightData(name: $0.key, tensor: $0.value) }
   }
 
+  /// Tensors that the layer copies, in the order they are written.
   public init(dictionaryLiteral elements: (String, Tensor)...) {
     entries = elements.map { WeightData(name: $0.0, tensor: $0.1) }
   }
@@ -24,9 +27,13 @@ public struct StateDict: Sendable, RandomAccessCollection, ExpressibleByDictiona
     return entries.first { ByteExactString($0.name) == wanted }
   }
 
+  /// The position of the first entry: 0.
   public var startIndex: Int { entries.startIndex }
+  /// The position behind the last entry: the number of entries.
   public var endIndex: Int { entries.endIndex }
+  /// The entry at a position from 0, which must be below `endIndex`.
   public subscript(position: Int) -> WeightData { entries[position] }
+  /// The names of the entries, in their order.
   public var keys: [String] { entries.map(\.name) }
 }
 

@@ -4,12 +4,14 @@ import CMaxLinear
 ///
 /// A tensor never owns kernels or devices; `owner` keeps its memory alive. Copies of a tensor view the same memory.
 ///
-/// Sendable because the view itself never changes. The memory is another matter, as with every pointer: whoever writes
+/// Unchecked: the view itself never changes, so it is Sendable. The memory is another matter, as with every pointer: whoever writes
 /// to it while another thread reads or writes orders the two.
 public struct Tensor: @unchecked Sendable {
   /// The first element; nil only when there are no elements.
   public let pointer: UnsafeMutableRawPointer?
+  /// The type of the elements.
   public let dtype: DType
+  /// The dimensions, the last one varying fastest in C order; empty for a scalar.
   public let shape: [Int]
   /// In elements, one a dimension. The sub-byte dtypes are always contiguous.
   public let strides: [Int]
@@ -20,12 +22,15 @@ public struct Tensor: @unchecked Sendable {
   /// The number of elements: the product of the shape.
   public let count: Int
 
-  /// The largest rank.
+  /// The largest rank: 16.
   public static let maximumRank = Int(MXL_MAX_RANK)
 
   /// A view of memory that may be written.
   ///
   /// - Parameters:
+  ///   - pointer: the first element, of any alignment; nil only where there are no elements.
+  ///   - dtype: of the elements.
+  ///   - shape: the dimensions, each at least 0; [] for a scalar.
   ///   - strides: in elements; nil for C order, the last dimension contiguous. May be 0 or negative.
   ///   - owner: kept as long as the tensor; pass nil when the memory is known to outlive it.
   /// - Throws: `.invalidShape` for a rank above 16, a negative dimension, or a size or address that overflows;
@@ -37,7 +42,7 @@ public struct Tensor: @unchecked Sendable {
     try self.init(pointer, dtype, shape, strides, owner, isReadOnly: false, "tensor")
   }
 
-  /// A view of memory that may only be read.
+  /// A view of memory that may only be read. Parameters and errors as those of the other.
   @_disfavoredOverload
   public init(
     pointer: UnsafeRawPointer?, dtype: DType, shape: [Int], strides: [Int]? = nil,
@@ -114,12 +119,13 @@ public struct Tensor: @unchecked Sendable {
   /// The bytes that the elements take when they lie without gaps.
   public var byteCount: Int { (count * dtype.bits + 7) / 8 }
 
+  /// The number of dimensions.
   public var rank: Int { shape.count }
 
   /// Whether the elements lie in C order without gaps.
   public var isContiguous: Bool { withCTensor { $0.isContiguous } }
 
-  /// The view as a C struct, valid during the call. The tensor and its owner stay alive that long.
+  /// The view as a C struct, valid during the call. The tensor and its owner stay alive that long. Throws what `body` throws.
   public func withCTensor<Result, Failure: Error>(
     _ body: (mxl_tensor) throws(Failure) -> Result
   ) throws(Failure) -> Result {

@@ -1,5 +1,6 @@
 /// A Swift type whose values are the elements of a dtype.
 public protocol TensorElement: BitwiseCopyable, Sendable {
+  /// The dtype that tensors of such elements have.
   static var dtype: DType { get }
 }
 

@@ -7,7 +7,7 @@ public enum Threads {
   /// At first MAXLINEAR_NUM_THREADS, else the CPUs of the affinity mask, at most the cgroup's CPU limit rounded up.
   public static var count: Int { Int(mxlk_threads()) }
 
-  /// Sets `count`, 1 to 1024. Holds for calls that begin afterwards; any thread.
+  /// Sets `count`, 1 to 1024. Holds for calls that begin afterwards; any thread. Throws `.invalidArgument` for another number.
   public static func set(_ count: Int) throws {
     guard (1...maximum).contains(count) else {
       throw MaxLinearError(.invalidArgument, "threads: is \(count), expected 1 to \(maximum)")

@@ -96,9 +96,13 @@ extension PreparedLayer {
   /// ys[i] = layers[i](x), or ys[i] += layers[i](x), in place; otherwise as `callTogether`.
   ///
   /// - Parameters:
+  ///   - layers: as in `callTogether`.
+  ///   - x: as in `callTogether`.
   ///   - ys: one a layer, of any of the float dtypes, as `forward` takes it. None may share memory with x or another; columns of one array
   ///     are fine. All are untouched when the call fails.
   ///   - accumulate: adds to what they hold.
+  ///   - threads: the most this call may use, 1 to 1024; 0 for `Threads.count`.
+  /// - Throws: as `callTogether`; `.invalidArgument` unless there is one y for each layer.
   public static func forwardTogether(
     _ layers: [PreparedLayer], _ x: Tensor, into ys: [Tensor], accumulate: Bool = false, threads: Int = 0
   ) throws {

@@ -8,7 +8,9 @@ public final class Weight {
   public private(set) var dtype: DType
   /// (out_dim, in_dim) for a matrix, whether it is encoded or not.
   public private(set) var shape: [Int]
+  /// Where the weight is: the CPU.
   public let device: DeviceRef
+  /// How it is stored; nil for dense.
   public private(set) var quantizationEncoding: QuantizationEncoding?
 
   var contents = WeightContents.empty

@@ -10,13 +10,16 @@ public enum WeightStorage: Int32, Sendable {
 
 /// A named tensor with its encoding: an entry of a state dict or of a checkpoint.
 public struct WeightData: Sendable {
+  /// The key in a state dict, or the whole name in a checkpoint.
   public var name: String
   /// The elements, or for encoded weights the bytes: `.uint8` of shape [rows, row bytes].
   public var tensor: Tensor
   /// The name of the encoding, such as "Q4_K"; nil when the tensor is dense.
   public var encoding: String?
+  /// How a layer that is filled with it keeps its memory.
   public var storage: WeightStorage
 
+  /// A named tensor. Nothing is checked here: what loads it does that.
   public init(name: String, tensor: Tensor, encoding: String? = nil, storage: WeightStorage = .copy) {
     self.name = name
     self.tensor = tensor
@@ -24,6 +27,8 @@ public struct WeightData: Sendable {
     self.storage = storage
   }
 
+  /// The tensor's dtype: `.uint8` of encoded weights.
   public var dtype: DType { tensor.dtype }
+  /// The tensor's shape: [rows, row bytes] of encoded weights.
   public var shape: [Int] { tensor.shape }
 }

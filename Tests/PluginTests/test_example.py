@@ -1,15 +1,13 @@
-"""plugins/example-encoding and docs/ADD_PLUGIN.md: the page's code is the files', its commands build it, and both variants have the same bits."""
+"""plugins/example-encoding: both variants have the same bits. ExampleTests/test_pages.py holds docs/ADD_PLUGIN.md to it."""
 
 import json
 import platform
 import re
-import subprocess
 import sys
 
 import pytest
 from plugin_support import EXAMPLE, HERE, LIBRARY, ROOT, WARNINGS, build, python, run
 
-PAGE = (ROOT / "docs" / "ADD_PLUGIN.md").read_text()
 needs_x86 = pytest.mark.skipif(platform.machine() != "x86_64", reason="log6_avx2.c is for x86-64")
 
 
@@ -119,29 +117,3 @@ def test_c_client(plugins, tmp_path):
     # 64 weights of -1, 0, 1 in turn, from another one on in each row; 1 is 1 to within the 8 bits of the scale.
     assert [round(float(word)) for word in words[0][3:]] == [-1, 0, 1]
     assert all(each[3:] == words[0][3:] for each in words)
-
-
-def blocks_of(language):
-    return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
-
-
-def test_page_shows_the_files_code():
-    sources = [path.read_text() for path in sorted(EXAMPLE.iterdir())]
-    found = blocks_of("c")
-    assert len(found) == 5
-    for block in found:
-        assert any(block in source for source in sources), block
-
-
-@needs_x86
-def test_page_works_as_it_says(tmp_path):
-    """Its commands, in their order, where include/ and plugins/ are; then its Python."""
-    for name in ("include", "plugins"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    for command in blocks_of("sh"):
-        subprocess.run(["sh", "-ec", command], cwd=tmp_path, check=True, timeout=300)
-    (program,) = blocks_of("python")
-    # The path is relative, as on the page.
-    program = f"import os\nos.chdir({str(tmp_path)!r})\n{program}\nprint(len(y))\n"
-    assert python(program) == 512
-    assert (tmp_path / "log6_fast.so").exists()

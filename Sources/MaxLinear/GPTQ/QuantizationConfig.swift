@@ -1,7 +1,7 @@
 /// How a GPTQ or AWQ checkpoint is quantized: the fields of its quantize_config.json or quant_config.json, or of config.json's
 /// "quantization_config".
 public struct QuantizationConfig: Equatable, Sendable {
-  /// "gptq" or "awq".
+  /// The format: "gptq" or "awq".
   public var quantMethod: String
   /// Bits of a code: 2, 3, 4 or 8; of AWQ 4.
   public var bits: Int
@@ -14,6 +14,7 @@ public struct QuantizationConfig: Equatable, Sendable {
   /// "gptq" (v1: qzeros hold zero - 1), "gptq_v2" (they hold zero), or nil for "gptq". Of AWQ its version, "gemm", or nil for it.
   public var checkpointFormat: String?
 
+  /// A config of these fields. What is not served is refused by the layer that gets it, with `.unsupported`.
   public init(
     quantMethod: String = "gptq", bits: Int, groupSize: Int, descAct: Bool = false, sym: Bool = false,
     checkpointFormat: String? = nil

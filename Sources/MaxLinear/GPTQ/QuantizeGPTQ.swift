@@ -7,7 +7,7 @@ public struct GPTQTensors: Sendable {
   public var qweight: Tensor
   /// int32 (groups, bits outDim / 32, rounded up to whole words, of 3 bits to whole threes).
   public var qzeros: Tensor
-  /// (groups, outDim).
+  /// float16, bfloat16 or float32, (groups, outDim).
   public var scales: Tensor
   /// int32 (inDim): the group of each column.
   public var gIdx: Tensor

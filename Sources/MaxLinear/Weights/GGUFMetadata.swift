@@ -1,8 +1,11 @@
 /// One entry of a GGUF file's metadata.
 public struct GGUFMetadata: Sendable {
+  /// Such as "general.architecture".
   public let key: String
+  /// The value and its type.
   public let value: GGUFValue
 
+  /// An entry of this key and value.
   public init(_ key: String, _ value: GGUFValue) {
     self.key = key
     self.value = value
@@ -14,18 +17,31 @@ public struct GGUFMetadata: Sendable {
 public struct GGUFValue: Sendable {
   /// The types, with the format's numbers.
   public enum Kind: UInt32, Sendable, CaseIterable {
+    /// Unsigned, 8 bits.
     case uint8 = 0
+    /// Signed, 8 bits.
     case int8 = 1
+    /// Unsigned, 16 bits.
     case uint16 = 2
+    /// Signed, 16 bits.
     case int16 = 3
+    /// Unsigned, 32 bits.
     case uint32 = 4
+    /// Signed, 32 bits.
     case int32 = 5
+    /// IEEE binary32.
     case float32 = 6
+    /// A byte, 0 or 1.
     case bool = 7
+    /// A length of 64 bits, then UTF-8.
     case string = 8
+    /// A type, a length of 64 bits, then values of that type.
     case array = 9
+    /// Unsigned, 64 bits.
     case uint64 = 10
+    /// Signed, 64 bits.
     case int64 = 11
+    /// IEEE binary64.
     case float64 = 12
   }
 
@@ -34,6 +50,7 @@ public struct GGUFValue: Sendable {
     case mapped(FileMapping, Range<Int>)
   }
 
+  /// The type of the value.
   public let kind: Kind
   private let storage: Storage
 
@@ -48,18 +65,30 @@ public struct GGUFValue: Sendable {
     storage = .mapped(file, range)
   }
 
+  /// A value of this type.
   public static func uint8(_ value: UInt8) -> GGUFValue { GGUFValue(.uint8, [value]) }
+  /// A value of this type.
   public static func int8(_ value: Int8) -> GGUFValue { GGUFValue(.int8, value.littleEndianBytes) }
+  /// A value of this type.
   public static func uint16(_ value: UInt16) -> GGUFValue { GGUFValue(.uint16, value.littleEndianBytes) }
+  /// A value of this type.
   public static func int16(_ value: Int16) -> GGUFValue { GGUFValue(.int16, value.littleEndianBytes) }
+  /// A value of this type.
   public static func uint32(_ value: UInt32) -> GGUFValue { GGUFValue(.uint32, value.littleEndianBytes) }
+  /// A value of this type.
   public static func int32(_ value: Int32) -> GGUFValue { GGUFValue(.int32, value.littleEndianBytes) }
+  /// A value of this type.
   public static func uint64(_ value: UInt64) -> GGUFValue { GGUFValue(.uint64, value.littleEndianBytes) }
+  /// A value of this type.
   public static func int64(_ value: Int64) -> GGUFValue { GGUFValue(.int64, value.littleEndianBytes) }
+  /// A value of this type.
   public static func float32(_ value: Float) -> GGUFValue { GGUFValue(.float32, value.bitPattern.littleEndianBytes) }
+  /// A value of this type.
   public static func float64(_ value: Double) -> GGUFValue { GGUFValue(.float64, value.bitPattern.littleEndianBytes) }
+  /// A value of this type.
   public static func bool(_ value: Bool) -> GGUFValue { GGUFValue(.bool, [value ? 1 : 0]) }
 
+  /// A value of this type.
   public static func string(_ value: String) -> GGUFValue {
     GGUFValue(.string, UInt64(value.utf8.count).littleEndianBytes + Array(value.utf8))
   }

@@ -10,12 +10,16 @@
 public final class GGUFWriter {
   /// What the header says of a tensor, in the terms of `WeightData`: blocks are uint8 (rows, row bytes).
   public struct TensorInfo: Sendable {
+    /// The tensor's name, unique in the file.
     public let name: String
+    /// The dtype of the elements; `.uint8` of blocks.
     public let dtype: DType
+    /// The shape in numpy's order, of blocks [rows, row bytes]; GGUF stores it reversed.
     public let shape: [Int]
     /// The name of the encoding of blocks; nil for dense tensors.
     public let encoding: String?
 
+    /// What the file says of a tensor; the writer checks it.
     public init(name: String, dtype: DType, shape: [Int], encoding: String? = nil) {
       self.name = name
       self.dtype = dtype
@@ -33,6 +37,7 @@ public final class GGUFWriter {
     let byteCount: Int
   }
 
+  /// The file that appears when the writer has finished.
   public let path: String
   private let alignment: Int
   private let places: [Place]

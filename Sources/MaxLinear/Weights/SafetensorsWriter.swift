@@ -9,10 +9,14 @@
 public final class SafetensorsWriter {
   /// What the header says of a tensor.
   public struct TensorInfo: Sendable {
+    /// The tensor's name, unique in the file.
     public let name: String
+    /// The dtype of the elements.
     public let dtype: DType
+    /// The dimensions, in C order.
     public let shape: [Int]
 
+    /// What the file says of a tensor; the writer checks it.
     public init(name: String, dtype: DType, shape: [Int]) {
       self.name = name
       self.dtype = dtype
@@ -33,7 +37,10 @@ public final class SafetensorsWriter {
 
   /// Begins the file and writes its header.
   ///
-  /// - Parameter metadata: the file's strings, in this order.
+  /// - Parameters:
+  ///   - path: the file, which appears once it is whole.
+  ///   - metadata: the file's strings, in this order.
+  ///   - tensors: what the file will hold.
   /// - Throws: `.invalidArgument` for a name or key that comes twice, a name with a NUL byte or "__metadata__", or a path that is no place
   ///   for a file; `.invalidShape` or `.invalidDType` for a tensor that the format cannot hold; `.io` when the file cannot be made.
   public init(path: String, metadata: [(key: String, value: String)] = [], tensors: [TensorInfo]) throws {

@@ -2,7 +2,9 @@
 /// "model.layers.0.mlp". A path need not lead anywhere; `exists()` and `data()` tell.
 @dynamicMemberLookup
 public struct WeightsPath: Sendable {
+  /// The checkpoint that the path is in.
   public let weights: Weights
+  /// The parts joined by dots: a tensor's whole name, where the path leads to one.
   public let name: String
 
   /// The path with another part of the name.
