@@ -267,7 +267,7 @@ extension mxlk_linear_job {
 
 extension mxl_source {
   /// Stored rows of these outputs as the kernels see them; without data when `data` is nil.
-  fileprivate init(_ data: WeightData?, inDim: Int, outputs: Range<Int>, clip: Float?) {
+  init(_ data: WeightData?, inDim: Int, outputs: Range<Int>, clip: Float?) {
     self.init()
     struct_size = UInt32(MemoryLayout<mxl_source>.size)
     self.clip = clip ?? .infinity

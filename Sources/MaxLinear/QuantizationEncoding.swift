@@ -55,7 +55,7 @@ public struct QuantizationEncoding: Hashable, Sendable, CustomStringConvertible 
   public var blockSize: Int { blockParameters.blockSize }
 
   /// Whether GGUF files store it; neither GPTQ nor a plugin's own.
-  public var isGGUF: Bool { GGUF.hasBlocks(name) }
+  public var isGGUF: Bool { GGUF.block(of: name) != nil }
 
   /// Whether a tensor of it is rows of blocks: all but GPTQ, whose names a plugin cannot have.
   var storesRows: Bool { !name.hasPrefix(Self.gptq.name) }

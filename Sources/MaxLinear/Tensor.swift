@@ -116,6 +116,11 @@ public struct Tensor: @unchecked Sendable {
     try Tensor(pointer.map { $0 + offset }, dtype, shape, strides, owner, isReadOnly: isReadOnly, "view")
   }
 
+  /// Elements of this contiguous tensor from so many bytes on, in another shape.
+  func contiguousView(offset: Int, shape: [Int]) throws(MaxLinearError) -> Tensor {
+    try Tensor(pointer.map { $0 + offset }, dtype, shape, nil, owner, isReadOnly: isReadOnly, "view")
+  }
+
   /// The bytes that the elements take when they lie without gaps.
   public var byteCount: Int { (count * dtype.bits + 7) / 8 }
 

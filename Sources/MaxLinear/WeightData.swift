@@ -31,4 +31,11 @@ public struct WeightData: Sendable {
   public var dtype: DType { tensor.dtype }
   /// The tensor's shape: [rows, row bytes] of encoded weights.
   public var shape: [Int] { tensor.shape }
+
+  /// The shape of the values: of a checkpoint's blocks, columns in place of bytes.
+  package var valuesShape: [Int] {
+    guard let encoding, let bytes = shape.last, let block = GGUF.block(of: encoding) else { return shape }
+    // A reader has checked that rows are whole blocks.
+    return shape.dropLast() + [bytes / block.bytes * block.elements]
+  }
 }

@@ -6,6 +6,12 @@
   import Darwin
 #endif
 
+/// Makes a file that grows beyond a limit, or a reader of our lines that went away, an error like others.
+func ignoreFailedWrites() {
+  signal(SIGXFSZ, SIG_IGN)
+  signal(SIGPIPE, SIG_IGN)
+}
+
 /// The signals that ask a process to end, held back so that work can be undone first: they are asked for between steps.
 ///
 /// Blocked and looked at, not handled: a handler may do next to nothing. Threads that are made afterwards block them too.

@@ -35,10 +35,10 @@ struct InfoCommand: ParsableCommand {
     lines.append("")
     let width = machine.encodings.map(\.name.count).max() ?? 0
     for encoding in machine.encodings {
-      let name = encoding.name.padding(to: max(width, 13))
+      let name = encoding.name.padded(to: max(width, 13))
       if encoding.rows.isEmpty { lines.append("\(name)  no kernel") }
       for row in encoding.rows {
-        lines.append("\(name)  \(row.operation)  \(row.compute.padding(to: 7))  \(row.kernel)")
+        lines.append("\(name)  \(row.operation)  \(row.compute.padded(to: 7))  \(row.kernel)")
       }
     }
     for plugin in machine.plugins.dropFirst() {
@@ -47,11 +47,5 @@ struct InfoCommand: ParsableCommand {
     }
     for failure in machine.pluginFailures { lines.append("no plugin      \(failure.path): \(failure.reason)") }
     return lines.joined(separator: "\n")
-  }
-}
-
-extension String {
-  fileprivate func padding(to width: Int) -> String {
-    self + String(repeating: " ", count: max(0, width - count))
   }
 }

@@ -7,6 +7,13 @@ struct MaxLinearCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "maxlinear",
     abstract: "Linear layers for CPU inference.",
+    discussion: """
+      The exit code is 0 where all is done, 1 for a failure, whose message goes to standard error, 2 where compare finds an error above \
+      --limit, 64 for arguments that do not fit, and that of the signal for a command that one has ended.
+      """,
     version: MaxLinear.version,
-    subcommands: [BenchCommand.self, InfoCommand.self, QuantizeCommand.self])
+    subcommands: [
+      BenchCommand.self, CompareCommand.self, InfoCommand.self, InspectCommand.self, QuantizeCommand.self,
+      RunCommand.self,
+    ])
 }

@@ -10,10 +10,24 @@
 extension String {
   /// With spaces behind it, up to so many characters.
   func padded(to width: Int) -> String { self + String(repeating: " ", count: max(0, width - count)) }
+
+  /// Without control characters, which a terminal would obey: names come from files.
+  var printable: String {
+    String(String.UnicodeScalarView(unicodeScalars.map { $0.properties.generalCategory == .control ? "\u{fffd}" : $0 }))
+  }
+
+  /// Whether a shell's pattern fits: *, ? and [].
+  func matches(_ glob: String) -> Bool { fnmatch(glob, self, 0) == 0 }
 }
 
 /// Whoever reads from a pipe waits for the line.
 func flushOutput() { fflush(nil) }
+
+/// A line on standard error.
+func writeError(_ line: String) {
+  flushOutput()
+  _ = Array((line + "\n").utf8).withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+}
 
 /// C's printf of numbers into a line of at most 255 bytes.
 func formatted(_ format: String, _ numbers: any CVarArg...) -> String {

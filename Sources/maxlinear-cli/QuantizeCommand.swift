@@ -1,14 +1,6 @@
 import ArgumentParser
 import MaxLinear
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#elseif canImport(Darwin)
-  import Darwin
-#endif
-
 /// `maxlinear quantize`: a checkpoint's matrices as blocks in a GGUF file, or as GPTQ's tensors in a safetensors file.
 struct QuantizeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -53,8 +45,8 @@ struct QuantizeCommand: ParsableCommand {
   @Flag(help: "Print nothing but errors.")
   var quiet = false
 
-  /// Values that are quantized at a time: this bounds memory, and how long a signal waits.
-  private static let valuesAtOnce = 4 << 20
+  @Flag(help: "Print JSON.")
+  var json = false
 
   /// One tensor on its way.
   private struct Step {
@@ -63,10 +55,8 @@ struct QuantizeCommand: ParsableCommand {
     let target: QuantizeTarget?
     let info: GGUFWriter.TensorInfo
 
-    var line: String {
-      let size = source.shape.isEmpty ? "scalar" : source.shape.map(String.init).joined(separator: " x ")
-      let result = target.map { "-> \($0.name)" } ?? "copied"
-      return "\(source.name): \(size) \(source.encoding ?? source.dtype.name) \(result)"
+    var result: QuantizedTensor {
+      QuantizedTensor(source, becomes: target?.name ?? source.storedAs, isQuantized: target != nil)
     }
   }
 
@@ -79,9 +69,7 @@ struct QuantizeCommand: ParsableCommand {
   }
 
   func run() throws {
-    // A file that grows beyond a limit, or a reader of our lines that went away, is an error like others.
-    signal(SIGXFSZ, SIG_IGN)
-    signal(SIGPIPE, SIG_IGN)
+    ignoreFailedWrites()
     let signals = HeldSignals()
     do {
       try quantize(signals)
@@ -94,25 +82,24 @@ struct QuantizeCommand: ParsableCommand {
   private func quantize(_ signals: HeldSignals) throws {
     if gptq {
       return try QuantizeToGPTQ(input: input, output: output, config: gptqOptions.config(), layers: layers).run(
-        quiet: quiet, signals)
+        quiet: quiet, json: json, signals)
     }
     guard let encoding else { throw MaxLinearError(.invalidArgument, "--encoding: is missing") }
     let target = try QuantizeTarget(encoding, option: "--encoding")
     let fallback = try fallback.map { try QuantizeTarget($0, option: "--fallback") }
     let weights = try Weights.open([input])
     let steps = try weights.items().map { try step($0, target: target, fallback: fallback) }
-    let progress = QuantizeProgress(quiet: quiet, total: steps.reduce(0) { $0 + $1.source.tensor.byteCount })
+    let progress = Progress(quiet: quiet || json, total: steps.reduce(0) { $0 + $1.source.tensor.byteCount })
     defer { progress.clear() }
     let writer = try GGUFWriter(path: output, metadata: metadata(weights, steps), tensors: steps.map(\.info))
     defer { writer.cancel() }
     for step in steps {
       try write(step, to: writer, progress, signals)
-      progress.finish(step.line)
+      progress.finish(step.result.text)
     }
     try signals.check()
     try writer.finish()
-    let count = steps.count { $0.target != nil }
-    progress.end("\(output): \(steps.count) tensors, \(count) of them quantized")
+    try Quantized(output: output, tensors: steps.map(\.result)).say(progress, json: json)
   }
 
   /// What becomes of a tensor.
@@ -138,7 +125,7 @@ struct QuantizeCommand: ParsableCommand {
     let floats: [DType] = [.float32, .float16, .bfloat16]
     guard source.encoding == nil, floats.contains(source.dtype) else { return false }
     guard let layers else { return source.shape.count == 2 }
-    return source.shape.count >= 2 && fnmatch(layers, source.name, 0) == 0
+    return source.shape.count >= 2 && source.name.matches(layers)
   }
 
   /// GGUF's metadata as it is; safetensors' strings under their own keys.
@@ -159,28 +146,18 @@ struct QuantizeCommand: ParsableCommand {
   }
 
   private func write(
-    _ step: Step, to writer: GGUFWriter, _ progress: QuantizeProgress, _ signals: HeldSignals
+    _ step: Step, to writer: GGUFWriter, _ progress: Progress, _ signals: HeldSignals
   ) throws {
-    let tensor = step.source.tensor
-    guard let start = tensor.pointer, tensor.count > 0 else { return }
-    let columns = step.target == nil ? 1 : tensor.shape.last ?? 1
-    let rowBytes = columns * tensor.dtype.bits / 8
-    let rows = tensor.count / columns
-    let rowsAtOnce = max(1, Self.valuesAtOnce / columns)
-    for first in stride(from: 0, to: rows, by: rowsAtOnce) {
+    let columns = step.target == nil ? 1 : step.source.shape.last ?? 1
+    try step.source.forEachPiece(columns: columns) { values, rows in
       try signals.check()
-      let count = min(rowsAtOnce, rows - first)
-      let values = try Tensor(
-        pointer: UnsafeRawPointer(start + first * rowBytes), dtype: tensor.dtype, shape: [count, columns],
-        owner: tensor.owner)
       do {
         try writer.write(step.target?.apply(values) ?? values)
       } catch let error as MaxLinearError where error.status == .invalidArgument {
-        let part = count < rows ? "from row \(first) on, " : ""
+        let part = rows.count * columns < step.source.tensor.count ? "from row \(rows.lowerBound) on, " : ""
         throw MaxLinearError(error.status, "tensor \"\(step.source.name)\": \(part)\(error.message)")
       }
-      WeightData(name: step.source.name, tensor: values).releasePages()
-      progress.advance(count * rowBytes, name: step.source.name)
+      progress.advance(values.byteCount, name: step.source.name)
     }
   }
 }

@@ -6,14 +6,6 @@ import MaxLinear
   import Foundation
 #endif
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#elseif canImport(Darwin)
-  import Darwin
-#endif
-
 /// `maxlinear quantize --gptq`: a checkpoint's linear layers as GPTQ's tensors, in a safetensors file.
 struct QuantizeToGPTQ {
   let input: String
@@ -22,38 +14,34 @@ struct QuantizeToGPTQ {
   /// nil for the layers that GPTQ checkpoints usually have.
   let layers: String?
 
-  /// Values that are copied at a time.
-  private static let valuesAtOnce = 4 << 20
-
   /// One tensor on its way, and the number of the first of those that it becomes.
   private struct Step {
     let source: WeightData
     let isQuantized: Bool
     let infos: [SafetensorsWriter.TensorInfo]
     let first: Int
-    let line: String
+    let result: QuantizedTensor
   }
 
-  func run(quiet: Bool, _ signals: HeldSignals) throws {
+  func run(quiet: Bool, json: Bool, _ signals: HeldSignals) throws {
     let weights = try Weights.open([input])
     var steps: [Step] = []
     for source in weights.items() {
       steps.append(try step(source, first: steps.last.map { $0.first + $0.infos.count } ?? 0))
     }
     let configPath = try checkedConfigPath()
-    let progress = QuantizeProgress(quiet: quiet, total: steps.reduce(0) { $0 + $1.source.tensor.byteCount })
+    let progress = Progress(quiet: quiet || json, total: steps.reduce(0) { $0 + $1.source.tensor.byteCount })
     defer { progress.clear() }
     let writer = try SafetensorsWriter(
       path: output, metadata: metadata(weights), tensors: steps.flatMap(\.infos))
     defer { writer.cancel() }
     for step in steps {
       try step.isQuantized ? quantize(step, to: writer, progress, signals) : copy(step, to: writer, progress, signals)
-      progress.finish(step.line)
+      progress.finish(step.result.text)
     }
     try signals.check()
     try writer.finish { try config.write(to: configPath) }
-    let count = steps.count { $0.isQuantized }
-    progress.end("\(output): \(steps.count) tensors, \(count) of them quantized")
+    try Quantized(output: output, tensors: steps.map(\.result)).say(progress, json: json)
   }
 
   /// The place of quantize_config.json. One that says something else belongs to another checkpoint, unless OUT is replaced.
@@ -80,24 +68,19 @@ struct QuantizeToGPTQ {
   /// What becomes of a tensor.
   private func step(_ source: WeightData, first: Int) throws -> Step {
     let encoding = try source.encoding.map { try QuantizationEncoding($0) }
-    var shape = source.shape
-    if let encoding, let bytes = shape.popLast() {
-      shape.append(bytes / encoding.blockSize * encoding.elementsPerBlock)
-    }
-    let size = shape.isEmpty ? "scalar" : shape.map(String.init).joined(separator: " x ")
-    let what = "\(source.name): \(size) \(source.encoding ?? source.dtype.name)"
+    let shape = source.valuesShape
     guard isChosen(source, shape) else {
       let dtype = encoding == nil ? source.dtype : .float32
       return Step(
         source: source, isQuantized: false,
         infos: [SafetensorsWriter.TensorInfo(name: source.name, dtype: dtype, shape: shape)], first: first,
-        line: encoding == nil ? "\(what) copied" : "\(what) -> float32")
+        result: QuantizedTensor(source, becomes: dtype.name, isQuantized: false))
     }
     let stem = source.name.hasSuffix("weight") ? String(source.name.dropLast("weight".count)) : source.name + "."
     return Step(
       source: source, isQuantized: true,
       infos: try naming(source) { try config.tensorInfos(prefix: stem, outDim: shape[0], inDim: shape[1]) },
-      first: first, line: "\(what) -> GPTQ of \(config.bits) bits")
+      first: first, result: QuantizedTensor(source, becomes: "GPTQ of \(config.bits) bits", isQuantized: true))
   }
 
   /// The error names the tensor.
@@ -113,7 +96,7 @@ struct QuantizeToGPTQ {
   private func isChosen(_ source: WeightData, _ shape: [Int]) -> Bool {
     let floats: [DType] = [.float32, .float16, .bfloat16]
     guard shape.count == 2, source.encoding != nil || floats.contains(source.dtype) else { return false }
-    if let layers { return fnmatch(layers, source.name, 0) == 0 }
+    if let layers { return source.name.matches(layers) }
     guard source.name.hasSuffix(".weight") else { return false }
     // Left as they are by those who make GPTQ checkpoints: there are no linears, or the last one.
     let others = ["embed", "embd", "wte.", "wpe.", "lm_head."]
@@ -121,7 +104,7 @@ struct QuantizeToGPTQ {
   }
 
   private func quantize(
-    _ step: Step, to writer: SafetensorsWriter, _ progress: QuantizeProgress, _ signals: HeldSignals
+    _ step: Step, to writer: SafetensorsWriter, _ progress: Progress, _ signals: HeldSignals
   ) throws {
     try signals.check()
     let source = step.source
@@ -135,24 +118,13 @@ struct QuantizeToGPTQ {
   }
 
   private func copy(
-    _ step: Step, to writer: SafetensorsWriter, _ progress: QuantizeProgress, _ signals: HeldSignals
+    _ step: Step, to writer: SafetensorsWriter, _ progress: Progress, _ signals: HeldSignals
   ) throws {
-    let tensor = step.source.tensor
-    guard let start = tensor.pointer, tensor.count > 0 else { return }
     let encoding = try step.source.encoding.map { try QuantizationEncoding($0) }
-    let columns = encoding == nil ? 1 : tensor.shape.last ?? 1
-    let rowBytes = columns * tensor.dtype.bits / 8
-    let rows = tensor.count / columns
-    let rowsAtOnce = max(1, Self.valuesAtOnce / columns)
-    for first in stride(from: 0, to: rows, by: rowsAtOnce) {
+    try step.source.forEachPiece(columns: encoding == nil ? 1 : step.source.shape.last ?? 1) { part, _ in
       try signals.check()
-      let count = min(rowsAtOnce, rows - first)
-      let part = try Tensor(
-        pointer: UnsafeRawPointer(start + first * rowBytes), dtype: tensor.dtype, shape: [count, columns],
-        owner: tensor.owner)
       try writer.write(encoding?.dequantize(part) ?? part, to: step.first)
-      WeightData(name: step.source.name, tensor: part).releasePages()
-      progress.advance(count * rowBytes, name: step.source.name)
+      progress.advance(part.byteCount, name: step.source.name)
     }
   }
 }

@@ -1,48 +1,36 @@
 """`maxlinear quantize`, read back by the gguf package and compared with the library's own blocks."""
 
-import contextlib
 import os
-import pty
 import resource
 import signal
 import subprocess
-from pathlib import Path
 
+import command_support
 import gguf
 import ml_dtypes
 import numpy as np
 import pytest
+from command_support import on_a_terminal, printed, printed_json, refused, run
 from safetensors.numpy import save_file
 
 import maxlinear
 from maxlinear.graph.quantization import QuantizationEncoding
 from maxlinear.graph.weights import load_weights
 
-ROOT = Path(__file__).resolve().parents[2]
-SCRATCH = ROOT / "build" / "test"
+#: The fixture, which pytest looks for in this file.
+command = command_support.command
+
 ENCODINGS = [encoding.name for encoding in QuantizationEncoding.all()]
 #: Of the tensors below.
 MATRICES = ["blk.0.ffn_up.weight", "blk.0.ffn_down.weight", "blk.1.ffn_up.weight"]
 
 
-@pytest.fixture(scope="session")
-def command():
-    """The command as `swift test` has built it: this only brings it up to date."""
-    build = [str(ROOT / "scripts" / "swift"), str(SCRATCH), "build", "--product", "maxlinear-cli"]
-    result = subprocess.run(build, cwd=ROOT, check=False, capture_output=True, text=True)
-    assert result.returncode == 0, result.stdout + result.stderr
-    return str(SCRATCH / "debug" / "maxlinear-cli")
-
-
 def quantize(command, *arguments, **keywords):
-    words = [command, "quantize", *map(str, arguments)]
-    return subprocess.run(words, check=False, capture_output=True, text=True, timeout=60, **keywords)
+    return run(command, "quantize", *arguments, **keywords)
 
 
 def quantized(command, *arguments, **keywords):
-    result = quantize(command, *arguments, **keywords)
-    assert (result.returncode, result.stderr) == (0, "")
-    return result.stdout
+    return printed(command, "quantize", *arguments, **keywords)
 
 
 def tensors():
@@ -211,14 +199,37 @@ def test_copies(command, gguf_file, tmp_path):
 def test_layers(command, gguf_file, tmp_path):
     """A glob chooses by name; tensors that are no matrices of floats are copied even so."""
     out = tmp_path / "out.gguf"
-    printed = quantized(command, gguf_file, out, "--encoding", "Q4_K", "--layers", "*[0s]*")
+    text = quantized(command, gguf_file, out, "--encoding", "Q4_K", "--layers", "*[0s]*")
     before, found = contents(gguf_file), contents(out)
     changed = {name for name in before if found[name] != before[name]}
     assert changed == {"blk.0.ffn_up.weight", "blk.0.ffn_down.weight", "experts"}
     check_blocks(found, "Q4_K", changed)
-    lines = printed.splitlines()
+    lines = text.splitlines()
     assert len(lines) == len(before) + 1 and "blk.0.ffn_down.weight: 8 x 256 float16 -> Q4_K" in lines
     assert "positions: 3 x 5 int32 copied" in lines and lines[-1].endswith("7 tensors, 3 of them quantized")
+
+
+def test_json(command, gguf_file, tmp_path):
+    out = tmp_path / "out.gguf"
+    found = printed_json(command, "quantize", gguf_file, out, "--encoding", "Q4_K", "--layers", "*ffn_up*")
+    before = contents(gguf_file)
+    assert found["output"] == str(out) and [item["name"] for item in found["tensors"]] == list(before)
+    items = {item["name"]: item for item in found["tensors"]}
+    assert items["blk.0.ffn_up.weight"] == {
+        "name": "blk.0.ffn_up.weight",
+        "shape": [37, 512],
+        "was": "float32",
+        "becomes": "Q4_K",
+        "quantized": True,
+    }
+    copied = items["blk.2.ffn_up.weight"]
+    assert (copied["shape"], copied["was"], copied["becomes"], copied["quantized"]) == (
+        [37, 512],
+        "Q8_0",
+        "Q8_0",
+        False,
+    )
+    assert sum(item["quantized"] for item in found["tensors"]) == 2
 
 
 def test_split_files(command, tmp_path):
@@ -238,19 +249,10 @@ def test_split_files(command, tmp_path):
 
 def test_terminal(command, safetensors_file, tmp_path):
     """On a terminal a bar, and in the end its line is that of the result."""
-    terminal, side = pty.openpty()
-    words = [command, "quantize", safetensors_file, tmp_path / "out.gguf", "--encoding", "Q8_0"]
-    subprocess.run(words, check=True, stdout=side, timeout=60)
-    os.close(side)
-    printed = b""
-    # Linux says EIO where there is no more.
-    with contextlib.suppress(OSError):
-        while part := os.read(terminal, 1 << 16):
-            printed += part
-    os.close(terminal)
-    bar, result = printed.split(b"\r")[1:-2], printed.split(b"\r")[-2]
-    assert b"\n" not in b"".join(bar) and any(b"[########################] 100 %" in line for line in bar)
-    assert result.endswith(b"out.gguf: 7 tensors, 4 of them quantized")
+    text = on_a_terminal(command, "quantize", safetensors_file, tmp_path / "out.gguf", "--encoding", "Q8_0")
+    bar, result = text.split("\r")[1:-2], text.split("\r")[-2]
+    assert "\n" not in "".join(bar) and any("[########################] 100 %" in line for line in bar)
+    assert result.endswith("out.gguf: 7 tensors, 4 of them quantized")
 
 
 def test_in_place(command, gguf_file, tmp_path):
@@ -318,10 +320,6 @@ def test_refuses(command, tmp_path, name):
     refused(quantize(command, source, out, *arguments, "--quiet"), message)
     assert sorted(os.listdir(tmp_path)) == ["in.safetensors", "out.gguf"]
     assert out.read_text() == "what was there"
-
-
-def refused(result, message):
-    assert result.returncode == 1 and message in result.stderr and result.stderr.count("\n") == 1, result.stderr
 
 
 def test_places_that_cannot_be(command, gguf_file, tmp_path):

@@ -6,14 +6,15 @@ import resource
 import signal
 import subprocess
 
+import command_support
 import gguf
 import ml_dtypes
 import numpy as np
 import pytest
-import test_quantize
+from command_support import refused
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
-from test_quantize import broken, quantize, quantized, refused
+from test_quantize import broken, quantize, quantized
 
 import maxlinear
 from maxlinear.graph.quantization import QuantizationConfig
@@ -21,7 +22,7 @@ from maxlinear.graph.weights import load_weights
 from maxlinear.nn import MLPV2, GPTQLinear
 
 #: The fixture, which pytest looks for in this file.
-command = test_quantize.command
+command = command_support.command
 
 PARTS = ("gate_proj", "down_proj", "up_proj")
 LAYER = "model.layers.0.mlp"

@@ -40,11 +40,12 @@ typedef struct mxl_weights mxl_weights;
 MXL_BEGIN
 
 /* Maps a checkpoint of one or several files: .safetensors or .gguf files, the first of a split GGUF
- * (name-00001-of-00003.gguf), or one model.safetensors.index.json; the files that these name lie beside them. Tensor names
+ * (name-00001-of-00003.gguf), or one model.safetensors.index.json; the files that these name lie beside them. One folder
+ * stands for its index, else for all its .safetensors files, else for its one .gguf file or split. Tensor names
  * must be unique over all files. Headers are checked whole; tensor data is not read until used.
  *
  * Errors: MXL_IO when a file cannot be opened or mapped; MXL_INVALID_FILE when it breaks a rule of the
- * format, or is of no known format. */
+ * format, or is of no known format, and for a folder without a checkpoint or with several. */
 mxl_status mxl_weights_open(const char *const *paths, size_t count, mxl_weights **weights, mxl_error *error);
 
 /* The number of tensors. */

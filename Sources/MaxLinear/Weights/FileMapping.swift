@@ -11,14 +11,14 @@
 /// The mapping ends with the last reference: whoever keeps a pointer into it keeps the object, as `Tensor` does with its
 /// owner. A file that another process truncates while it is mapped raises SIGBUS where it is read, as with every mapping;
 /// files that are replaced by renaming, as downloads are, stay intact.
-final class FileMapping: Sendable {
-  let path: String
+package final class FileMapping: Sendable {
+  package let path: String
   // Read-only memory that lives exactly as long as this object.
-  nonisolated(unsafe) let bytes: UnsafeRawBufferPointer
+  package nonisolated(unsafe) let bytes: UnsafeRawBufferPointer
 
   /// Maps the file. `.io` when the operating system refuses or the path is no regular file, `.invalidFile` when the file
   /// is empty.
-  init(path: String) throws {
+  package init(path: String) throws {
     guard !path.utf8.contains(0) else { throw MaxLinearError(.invalidArgument, "\(path): the path has a NUL byte") }
     let descriptor = try Self.openForReading(path)
     defer { _ = close(descriptor) }

@@ -45,9 +45,12 @@ enum GGUF {
     35: .blocks(name: "TQ2_0", elements: 256, bytes: 66), 39: .blocks(name: "MXFP4", elements: 32, bytes: 17),
   ]
 
-  /// Whether the format has blocks of this name.
-  static func hasBlocks(_ encoding: String) -> Bool {
-    types.values.contains { if case .blocks(let name, _, _) = $0 { name == encoding } else { false } }
+  /// The format's blocks of this name: so many elements in so many bytes; nil where it has none.
+  static func block(of encoding: String) -> (elements: Int, bytes: Int)? {
+    for type in types.values {
+      if case .blocks(let name, let elements, let bytes) = type, name == encoding { return (elements, bytes) }
+    }
+    return nil
   }
 
   /// What the header of a file says of a tensor, and how many bytes it takes.

@@ -23,7 +23,7 @@ struct MLPNames {
   ]
 
   /// What a linear's main tensor may be called.
-  private static let tensors = [".weight", ".qweight"]
+  static let tensors = [".weight", ".qweight"]
 
   /// Finds layer number `layer` behind any prefix ("model.", "language_model.model.").
   ///

@@ -9,8 +9,8 @@
 /// A file that appears whole or not at all. The bytes go to a temporary file in the same folder, which `finish` gives the file's name, in
 /// one step, once the disk has them. Until then whatever had that name stays, and a file that is cancelled or let go leaves nothing behind.
 /// Not Sendable: one thread at a time.
-final class ReplacingFile {
-  let path: String
+package final class ReplacingFile {
+  package let path: String
   private let temporary: String
   /// -1 once the file is closed.
   private var descriptor: Int32
@@ -20,7 +20,7 @@ final class ReplacingFile {
   /// Makes the temporary file.
   ///
   /// Throws `.invalidArgument` for a path that is no place for a file, `.io` when it cannot be made.
-  init(path: String) throws(MaxLinearError) {
+  package init(path: String) throws(MaxLinearError) {
     try Self.checkPath(path)
     self.path = path
     (descriptor, temporary) = try Self.openTemporary(beside: path)
@@ -31,7 +31,7 @@ final class ReplacingFile {
   var isOpen: Bool { descriptor >= 0 }
 
   /// Writes behind what was written so. Throws `.io`, which cancels the file.
-  func write(_ bytes: UnsafeRawBufferPointer) throws(MaxLinearError) {
+  package func write(_ bytes: UnsafeRawBufferPointer) throws(MaxLinearError) {
     try all(of: bytes) { descriptor, part, _ in
       #if canImport(Glibc)
         Glibc.write(descriptor, part.baseAddress, part.count)
@@ -76,7 +76,7 @@ final class ReplacingFile {
   }
 
   /// Settles the file and gives it its name. Throws `.io`, which cancels the file.
-  func finish() throws(MaxLinearError) {
+  package func finish() throws(MaxLinearError) {
     try settle()
     guard exists else { throw MaxLinearError(.invalidArgument, "\(path): the file is closed") }
     guard rename(temporary, path) == 0 else { throw cancelled("name", errno) }
@@ -85,7 +85,7 @@ final class ReplacingFile {
   }
 
   /// Removes what was written. Does nothing after `finish`.
-  func cancel() {
+  package func cancel() {
     if isOpen { _ = close(descriptor) }
     if exists { unlink(temporary) }
     descriptor = -1

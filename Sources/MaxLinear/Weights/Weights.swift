@@ -27,12 +27,15 @@ public final class Weights: Sendable {
   private let fileStarts: [Int]
   private let positions: [ByteExactString: Int]
 
-  /// Maps a checkpoint: one file, several files, the first of a split GGUF (name-00001-of-00003.gguf), or one index
-  /// (`*.safetensors.index.json`), whose files lie beside it.
+  /// Maps a checkpoint: one file, several files, the first of a split GGUF (name-00001-of-00003.gguf), one index
+  /// (`*.safetensors.index.json`), whose files lie beside it, or one folder: its index, else all its safetensors files, else its
+  /// one GGUF file or split.
   ///
   /// Throws `.io` when a file cannot be opened or mapped, `.invalidFile` when it breaks a rule of its format or is of no
-  /// known one, and when a name comes twice.
+  /// known one, when a name comes twice, and for a folder without a checkpoint or with several.
   public static func open(_ paths: [String]) throws -> Weights {
+    let folder = paths.count == 1 ? try CheckpointFolder.paths(in: paths[0]) : nil
+    let paths = folder ?? paths
     guard let first = paths.first else {
       throw MaxLinearError(.invalidArgument, "paths: there are none, expected at least one file")
     }
@@ -103,6 +106,9 @@ public final class Weights: Sendable {
     let path = files.first?.path ?? ""
     return try QuantizationConfig.read(folder: path.lastIndex(of: "/").map { String(path[...$0]) } ?? "")
   }
+
+  /// The files, in their order, and how many bytes each has.
+  package var fileSizes: [(path: String, byteCount: Int)] { files.map { ($0.path, $0.bytes.count) } }
 
   /// The number of files.
   package var fileCount: Int { files.count }

@@ -2,7 +2,7 @@ import Ceilings
 import MaxLinear
 
 /// What the machine can do at most of one kind.
-struct BenchCeiling: BenchLine {
+struct BenchCeiling: OutputLine {
   /// "f32", "bf16", "int8", "int8 of 4-bit codes", "read".
   let ceiling: String
   /// The instructions that were repeated.

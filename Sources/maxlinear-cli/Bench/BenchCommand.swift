@@ -71,7 +71,7 @@ struct BenchCommand: ParsableCommand {
     if threads > machine.threads { try Threads.set(threads) }
     if ceilings {
       for ceiling in BenchCeiling.measureAll(machine: machine, threads: threads, seconds: seconds) {
-        try BenchOutput.write(ceiling, json: json)
+        try ceiling.write(json: json)
       }
       return
     }
@@ -87,17 +87,17 @@ struct BenchCommand: ParsableCommand {
   }
 
   private func timeAll(_ bench: BenchCase) throws {
-    for rows in m.values { try BenchOutput.write(try bench.time(rows: rows, seconds: seconds), json: json) }
+    for rows in m.values { try bench.time(rows: rows, seconds: seconds).write(json: json) }
   }
 
   private func answerRequests(_ bench: BenchCase) throws {
-    try BenchOutput.write(BenchReady(peer: "maxlinear \(version)"), json: json)
+    try BenchReady(peer: "maxlinear \(version)").write(json: json)
     while let line = readLine() {
       let words = line.split(separator: " ")
       guard words.count == 2, let rows = Int(words[0]), rows > 0, let seconds = Double(words[1]), seconds >= 0 else {
         throw ValidationError("a request is \"\(line)\", expected M and seconds")
       }
-      try BenchOutput.write(try bench.time(rows: rows, seconds: seconds), json: json)
+      try bench.time(rows: rows, seconds: seconds).write(json: json)
     }
   }
 }

@@ -8,7 +8,7 @@ import pytest
 from conftest import write_safetensors
 
 from maxlinear.dtype import DType
-from maxlinear.graph.weights import load_weights
+from maxlinear.graph.weights import SafetensorWeights, load_weights
 from maxlinear.nn.linear import Linear, LinearV2
 
 
@@ -82,8 +82,9 @@ def test_several_files_and_an_index(tmp_path, tensors):
     index = tmp_path / "model.safetensors.index.json"
     where = {name: "a.safetensors" if name == names[0] else "b.safetensors" for name in names}
     index.write_text(json.dumps({"metadata": {}, "weight_map": where}))
-    for paths in ([first, second], index, str(index)):
+    for paths in ([first, second], index, str(index), tmp_path, f"{tmp_path}/"):
         weights = load_weights(paths)
+        assert type(weights) is SafetensorWeights
         assert all((weights[name].numpy() == tensors[name]).all() for name in names)
     with pytest.raises(ValueError, match="unique"):
         load_weights([first, first])

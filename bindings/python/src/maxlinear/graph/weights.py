@@ -182,13 +182,20 @@ class SafetensorWeights(Weights):
 
 
 def load_weights(paths: Path | Sequence[Path]) -> Weights:
-    """Maps a checkpoint: one file, several, the first file of a split GGUF, or one `*.safetensors.index.json`.
+    """Maps a checkpoint: one file, several, the first file of a split GGUF, one `*.safetensors.index.json`, or one folder.
 
-    Raises OSError or ValueError (`maxlinear.Error`) for a file that cannot be opened or breaks the rules of its format.
+    A folder stands for its index, else for all its safetensors files, else for its one GGUF file or split.
+
+    Raises OSError or ValueError (`maxlinear.Error`) for a file that cannot be opened or breaks the rules of its format, and for a folder
+    without a checkpoint or with several.
     """
     files: list[Path] = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
     checkpoint = _Checkpoint(files)
-    is_gguf = os.fspath(files[0]).endswith(".gguf")
+    first = os.fspath(files[0])
+    # In a folder safetensors come first.
+    names = [name for name in os.listdir(first) if name[:1] != "."] if os.path.isdir(first) else [first]
+    has_safetensors = any(name.endswith((".safetensors", ".safetensors.index.json")) for name in names)
+    is_gguf = not has_safetensors and any(name.endswith(".gguf") for name in names)
     return GGUFWeights(checkpoint) if is_gguf else SafetensorWeights(checkpoint)
 
 

@@ -1,26 +1,5 @@
-#if canImport(FoundationEssentials)
-  import FoundationEssentials
-#else
-  import Foundation
-#endif
-
-/// One line of output.
-protocol BenchLine: Encodable {
-  /// For people.
-  var text: String { get }
-}
-
-enum BenchOutput {
-  static func write(_ line: some BenchLine, json: Bool) throws {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = .sortedKeys
-    print(json ? String(decoding: try encoder.encode(line), as: UTF8.self) : line.text)
-    flushOutput()
-  }
-}
-
 /// A layer, an encoding and an M, timed.
-struct BenchResult: BenchLine {
+struct BenchResult: OutputLine {
   let layer: String
   let encoding: String
   let kernel: String
@@ -59,7 +38,7 @@ struct BenchResult: BenchLine {
 }
 
 /// Says that requests may come.
-struct BenchReady: BenchLine {
+struct BenchReady: OutputLine {
   let peer: String
   let ready = true
 

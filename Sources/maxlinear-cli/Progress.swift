@@ -6,11 +6,10 @@
   import Darwin
 #endif
 
-/// What `maxlinear quantize` says while it runs: a bar on a terminal, a line for each tensor elsewhere, or nothing.
-final class QuantizeProgress {
-  private enum Style { case bar, lines, quiet }
-
-  private let style: Style
+/// What a command says while it runs: on a terminal a bar below the lines, elsewhere lines alone, or nothing.
+final class Progress {
+  private let isQuiet: Bool
+  private let hasBar: Bool
   private let total: Int
   private var done = 0
   private var isDrawn = false
@@ -19,14 +18,15 @@ final class QuantizeProgress {
 
   /// `total` is the bytes to be read.
   init(quiet: Bool, total: Int) {
-    style = quiet ? .quiet : isatty(STDOUT_FILENO) == 1 ? .bar : .lines
+    isQuiet = quiet
+    hasBar = !quiet && isatty(STDOUT_FILENO) == 1
     self.total = total
   }
 
   /// So many more bytes of a tensor are done.
   func advance(_ bytes: Int, name: String) {
     done += bytes
-    guard style == .bar else { return }
+    guard hasBar else { return }
     let part = total > 0 ? Double(done) / Double(total) : 1
     let filled = Int(part * Double(Self.barWidth))
     let bar = String(repeating: "#", count: filled) + String(repeating: "-", count: Self.barWidth - filled)
@@ -35,15 +35,15 @@ final class QuantizeProgress {
     write("\r" + String(line.prefix(Self.width)).padded(to: Self.width))
   }
 
-  /// A tensor is done.
+  /// A tensor is done: a line of it, for those who have no bar.
   func finish(_ line: String) {
-    if style == .lines { write(line + "\n") }
+    if !hasBar { say(line) }
   }
 
-  /// All is done.
-  func end(_ line: String) {
+  /// A line of the result.
+  func say(_ line: String) {
     clear()
-    if style != .quiet { write(line + "\n") }
+    if !isQuiet { write(line + "\n") }
   }
 
   /// Takes the bar away.

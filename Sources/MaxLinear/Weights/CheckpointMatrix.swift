@@ -1,0 +1,117 @@
+/// A matrix of a checkpoint, whatever it is stored as: a linear layer's weight, or an embedding.
+package struct CheckpointMatrix {
+  /// The name of its tensor without ".weight" or ".qweight".
+  package let name: String
+  /// (rows, columns): (outDim, inDim) of a linear layer. Dimensions before the last but one are rows too.
+  package let shape: [Int]
+  /// An encoding, "GPTQ", "AWQ", or a dtype.
+  package let storedAs: String
+  /// Stored bytes, without those of scales and zeros.
+  package let byteCount: Int
+  private let tensor: WeightData
+  private let source: Source
+
+  private enum Source {
+    case floats
+    /// The scale that lies beside it.
+    case float8(WeightData?)
+    case blocks
+    case gptq(CheckpointLinear)
+  }
+
+  /// nil for a tensor that is no matrix of floats or codes.
+  fileprivate init?(_ tensor: WeightData, in weights: Weights) throws {
+    let stem = CheckpointLinear.stem(of: tensor.name)
+    if tensor.name.hasSuffix(".qweight") {
+      let linear = try CheckpointLinear(stem, as: "", in: weights, quantizationConfig: nil)
+      shape = linear.shape
+      storedAs = linear.quantizationName ?? tensor.dtype.name
+      source = .gptq(linear)
+    } else {
+      let size = tensor.valuesShape
+      guard size.count >= 2, let columns = size.last, !Self.isPart(tensor.name, of: stem, in: weights) else {
+        return nil
+      }
+      shape = [size.dropLast().reduce(1, *), columns]
+      storedAs = tensor.encoding ?? tensor.dtype.name
+      if tensor.encoding != nil {
+        source = .blocks
+      } else if tensor.dtype.isFloat {
+        source = .floats
+      } else if tensor.dtype.isFloat8 {
+        source = .float8(weights["\(stem).weight_scale"])
+      } else {
+        return nil
+      }
+    }
+    self.tensor = tensor
+    name = stem
+    byteCount = tensor.tensor.byteCount
+  }
+
+  /// Whether a tensor belongs to another one: scales.
+  private static func isPart(_ name: String, of stem: String, in weights: Weights) -> Bool {
+    let parts = [(".scales", ".qweight"), (".weight_scale", ".weight"), (".weight_scale_inv", ".weight")]
+    return parts.contains { suffix, main in
+      name.hasSuffix(suffix) && weights[String(name.dropLast(suffix.count)) + main] != nil
+    }
+  }
+
+  /// What gives rows of the values, as float32 (rows, columns). GPTQ's are decoded whole, and kept as long as it.
+  ///
+  /// - Throws: `.unsupported` for an encoding without a kernel or scales of blocks; `.invalidShape`; `.outOfMemory`; the errors of
+  ///   GPTQ tensors. Reading throws the same.
+  package func reader() throws -> (Range<Int>) throws -> Tensor {
+    let (tensor, columns, name) = (tensor.tensor, shape[1], name)
+    switch source {
+    case .floats:
+      return { try tensor.rows($0, columns: columns).converted(to: .float32, purpose: name) }
+    case .blocks:
+      let encoding = try QuantizationEncoding(storedAs)
+      return { try encoding.dequantize(tensor.rows($0, columns: tensor.shape.last ?? 0)) }
+    case .float8(let scale):
+      return try Self.float8Reader(tensor, shape, scale?.tensor, name)
+    case .gptq(let linear):
+      let values = try linear.gptqValues()
+      return { try values.rows($0, columns: columns) }
+    }
+  }
+
+  private static func float8Reader(
+    _ weight: Tensor, _ shape: [Int], _ scale: Tensor?, _ name: String
+  ) throws -> (Range<Int>) throws -> Tensor {
+    guard let scale else { return { try Float8Tensors(weight: weight.rows($0, columns: shape[1])).dequantized() } }
+    guard scale.dtype.isFloat, WeightScale.shapes(outDim: shape[0]).contains(scale.shape) else {
+      throw MaxLinearError(
+        .unsupported,
+        "\(name).weight_scale: is \(scale.dtype.name) of shape \(scale.shape), expected float32, float16 or bfloat16 of one of "
+          + "\(WeightScale.shapes(outDim: shape[0]))")
+    }
+    let floats = try scale.converted(to: .float32, purpose: name)
+    return { rows in
+      // One of the tensor, or [rows, 1].
+      let part = try floats.count == 1 ? floats : floats.rows(rows, columns: 1)
+      return try Float8Tensors(weight: weight.rows(rows, columns: shape[1]), weightScale: part).dequantized()
+    }
+  }
+
+  /// Gives the pages of the tensor back to the system.
+  package func releasePages() { tensor.releasePages() }
+}
+
+extension Weights {
+  /// The matrices of floats and codes, in the order of `names`.
+  ///
+  /// Throws `.invalidArgument` for GPTQ tensors without a config, and their other errors.
+  package func matrices() throws -> [CheckpointMatrix] { try items().compactMap { try CheckpointMatrix($0, in: self) } }
+}
+
+extension Tensor {
+  /// Rows of a contiguous tensor taken as (rows, columns).
+  fileprivate func rows(_ rows: Range<Int>, columns: Int) throws(MaxLinearError) -> Tensor {
+    guard rows.lowerBound >= 0, columns >= 0, rows.upperBound * columns <= count else {
+      throw MaxLinearError(.internal, "rows: \(rows) of \(columns) columns, the tensor has \(shape)")
+    }
+    return try contiguousView(offset: rows.lowerBound * columns * dtype.bits / 8, shape: [rows.count, columns])
+  }
+}

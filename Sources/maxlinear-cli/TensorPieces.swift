@@ -1,0 +1,31 @@
+import MaxLinear
+
+extension WeightData {
+  /// Values that are handed over at a time: this bounds memory, and how long a signal waits.
+  private static let valuesAtOnce = 4 << 20
+
+  /// Hands over a checkpoint's tensor as (rows, columns), some rows at a time, and gives their pages back afterwards.
+  ///
+  /// - Parameter columns: stored elements a row, which divide their number.
+  func forEachPiece(columns: Int = 1, _ body: (_ piece: Tensor, _ rows: Range<Int>) throws -> Void) throws {
+    guard let start = tensor.pointer, tensor.count > 0, columns > 0 else { return }
+    let rows = tensor.count / columns
+    let rowsAtOnce = max(1, Self.valuesAtOnce / columns)
+    for first in stride(from: 0, to: rows, by: rowsAtOnce) {
+      let count = min(rowsAtOnce, rows - first)
+      let piece = try Tensor(
+        pointer: UnsafeRawPointer(start + first * columns * tensor.dtype.bits / 8), dtype: tensor.dtype,
+        shape: [count, columns], owner: tensor.owner)
+      try body(piece, first..<first + count)
+      WeightData(name: name, tensor: piece).releasePages()
+    }
+  }
+
+  /// What the values are stored as: an encoding or a dtype.
+  var storedAs: String { encoding ?? dtype.name }
+
+  /// "4096 x 14336"; of blocks, that of the values.
+  var sizeText: String {
+    valuesShape.isEmpty ? "scalar" : valuesShape.map(String.init).joined(separator: " x ")
+  }
+}
