@@ -17,6 +17,7 @@
 #ifndef MAXLINEAR_H
 #define MAXLINEAR_H
 
+#include "maxlinear/communicator.h"
 #include "maxlinear/encodings.h"
 #include "maxlinear/layers.h"
 #include "maxlinear/plugin.h"

@@ -59,13 +59,16 @@ FIELD(mxl_mlp_weights_options, device_count, 16);
 FIELD(mxl_mlp_weights_options, quantization, 24);
 FIELD(mxl_mlp_weights_options, distributed, 32);
 FIELD(mxl_mlp_weights_options, reduce, 36);
+FIELD(mxl_mlp_weights_options, communicator, 40);
 FIELD(mxl_mlp_options, quantization, 56);
 FIELD(mxl_mlp_options, reduce, 64);
+FIELD(mxl_mlp_options, communicator, 72);
 
 FIELD(mxl_parallel_options, gather, 4);
 FIELD(mxl_parallel_options, linear, 8);
 FIELD(mxl_parallel_options, devices, 16);
 FIELD(mxl_parallel_options, device_count, 24);
+FIELD(mxl_parallel_options, communicator, 32);
 
 FIELD(mxl_quantize_options, threads, 4);
 FIELD(mxl_quantize_options, importance, 8);

@@ -148,6 +148,11 @@ const mxl_encoding *mxlk_encoding_find(const char *name) {
   return name == NULL ? NULL : mxlk_registered_encoding(name);
 }
 
+const mxl_communicator_kind *mxlk_communicator_find(const char *name) {
+  mxlk_plugins_first_use();
+  return name == NULL ? NULL : mxlk_registered_communicator(name);
+}
+
 size_t mxlk_row_count(void) {
   size_t count = 0;
   for (node *at = all(); at != NULL; at = after(at)) count += at->plugin.row_count;

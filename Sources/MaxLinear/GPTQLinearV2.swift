@@ -92,7 +92,7 @@ open class GPTQLinearV2: LinearV2 {
 extension Layer.Preparation {
   /// The one GPTQ computation, as both `GPTQLinear` and `GPTQLinearV2` prepare it.
   init(
-    _ tensors: GPTQWeights, bias: Weight?, options: PrepareOptions, shards: [Range<Int>]? = nil
+    _ tensors: GPTQWeights, bias: Weight?, options: PrepareOptions, shards: Shards? = nil
   ) throws(MaxLinearError) {
     if let bias { try LinearRules.check(bias: bias, outDim: tensors.outDim) }
     let result = try PreparedLinear.prepare(
@@ -103,19 +103,19 @@ extension Layer.Preparation {
 
   /// The sum of linears of some of the inputs each, every column in its own group. The tensors keep their source.
   init(
-    inputs: [Range<Int>], _ tensors: GPTQWeights, bias: Weight?, options: PrepareOptions
+    inputs: Shards, _ tensors: GPTQWeights, bias: Weight?, options: PrepareOptions
   ) throws(MaxLinearError) {
     if let bias { try LinearRules.check(bias: bias, outDim: tensors.outDim) }
     let features = try KernelSelection.allowedFeatures()
     let codes = try tensors.qweight.source()
     var parts: [PreparedLinear] = []
-    for (device, range) in inputs.enumerated() {
+    for (device, range) in zip(inputs.first..., inputs.own) {
       parts.append(
         try PreparedLinear.prepare(
           tensors, bias: device == 0 ? bias : nil, options: options, features: features, columns: range
         ).layer)
     }
-    layer = PreparedLayer(PreparedRowParallel(parts: parts, inputs: inputs))
+    layer = PreparedLayer(PreparedRowParallel(parts: parts, inputs: inputs.own))
     contents = [(tensors.qweight, .source(codes))]
   }
 }

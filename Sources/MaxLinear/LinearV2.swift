@@ -27,12 +27,12 @@ open class LinearV2: Layer {
   public final var clipWeight: Float? { didSet { parametersChanged() } }
   /// The CPU: layers on several devices are ``ColumnParallelLinear`` and ``RowParallelLinear``.
   public final let device: DeviceRef
-  /// The outputs of each device, where several share the layer.
-  final var outputShards: [Range<Int>]? { didSet { parametersChanged() } }
+  /// The outputs of each device, where several share the layer. Where they are ranks, a prepared layer has the own ones alone.
+  final var outputShards: Shards? { didSet { parametersChanged() } }
   /// What `outputShards` begin at multiples of.
   var shardUnit: Int { 1 }
   /// The inputs of each device, where their results are summed.
-  final var inputShards: [Range<Int>]? { didSet { parametersChanged() } }
+  final var inputShards: Shards? { didSet { parametersChanged() } }
 
   /// A layer without contents.
   ///
@@ -123,7 +123,7 @@ open class LinearV2: Layer {
 extension Layer.Preparation {
   /// The one linear computation, as both `Linear` and `LinearV2` prepare it.
   init(
-    weight: Weight, bias: Weight?, scale: Weight?, clip: Float?, options: PrepareOptions, shards: [Range<Int>]? = nil
+    weight: Weight, bias: Weight?, scale: Weight?, clip: Float?, options: PrepareOptions, shards: Shards? = nil
   ) throws(MaxLinearError) {
     let result = try PreparedLinear.prepare(
       weight: weight, bias: bias, scale: scale, clip: clip, options: options,
@@ -139,7 +139,7 @@ extension Layer.Preparation {
   /// The sum of linears of some of the inputs each. The weight keeps its source. Where weights have scales, the whole sum gets
   /// them, and then the bias.
   init(
-    inputs: [Range<Int>], weight: Weight, bias: Weight?, scale: Weight?, clip: Float?, options: PrepareOptions
+    inputs: Shards, weight: Weight, bias: Weight?, scale: Weight?, clip: Float?, options: PrepareOptions
   ) throws(MaxLinearError) {
     try LinearRules.check(weight: weight, bias: bias, scale: scale, clip: clip)
     let packedScale = try Weight.packed(scale: scale, outDim: weight.shape[0])
@@ -149,14 +149,14 @@ extension Layer.Preparation {
     let features = try KernelSelection.allowedFeatures()
     let source = try weight.source()
     var parts: [PreparedLinear] = []
-    for (device, range) in inputs.enumerated() {
+    for (device, range) in zip(inputs.first..., inputs.own) {
       let part = try weight.columns(range, of: source)
       parts.append(
         try PreparedLinear.prepare(
           weight: part, bias: device == 0 && scale == nil ? bias : nil, clip: clip, options: options, features: features
         ).layer)
     }
-    layer = PreparedLayer(PreparedRowParallel(parts: parts, inputs: inputs, scale: packedScale, bias: packedBias))
+    layer = PreparedLayer(PreparedRowParallel(parts: parts, inputs: inputs.own, scale: packedScale, bias: packedBias))
     contents = [(weight, .source(source))]
   }
 }

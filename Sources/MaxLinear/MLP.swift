@@ -58,7 +58,13 @@ open class MLP: Layer {
     [("gate_proj", gateProjection), ("down_proj", downProjection), ("up_proj", upProjection)]
   }
 
-  override func prepare(_ options: PrepareOptions) throws(MaxLinearError) -> Preparation {
+  /// The three linears: gate, down, up.
+  typealias PreparedLinears = (gate: PreparedLinear, down: any PreparedComputation, up: PreparedLinear)
+
+  /// Prepares each of the three that is not yet.
+  final func prepareLinears(
+    _ options: PrepareOptions
+  ) throws(MaxLinearError) -> (linears: PreparedLinears, contents: [(weight: Weight, contents: WeightContents)]) {
     var computations: [any PreparedComputation] = []
     var contents: [(weight: Weight, contents: WeightContents)] = []
     for (name, layer) in [("gate_proj", gateProjection), ("down_proj", downProjection), ("up_proj", upProjection)] {
@@ -81,13 +87,19 @@ open class MLP: Layer {
     guard let gate = computations[0] as? PreparedLinear, let up = computations[2] as? PreparedLinear else {
       throw MaxLinearError(.unsupported, "gate_proj, up_proj: expected linear layers that are not summed over devices")
     }
+    return ((gate, computations[1], up), contents)
+  }
+
+  override func prepare(_ options: PrepareOptions) throws(MaxLinearError) -> Preparation {
+    let ((gate, down, up), contents) = try prepareLinears(options)
     let prepared: any PreparedComputation
-    switch computations[1] {
+    switch down {
     case let down as PreparedLinear:
       prepared = try PreparedMLP(
         gate: gate, down: down, up: up, activation: activationFunction, options: options, shards: hiddenShards)
     case let down as PreparedRowParallel:
-      prepared = PreparedReducedMLP(gate: gate, down: down, up: up, activation: activationFunction)
+      prepared = PreparedReducedMLP(
+        PreparedHidden(gate: gate, up: up, activation: activationFunction), down: down)
     default: throw MaxLinearError(.unsupported, "down_proj: expected a linear layer")
     }
     return Preparation(layer: PreparedLayer(prepared), contents: contents)

@@ -31,6 +31,8 @@ public struct MaxLinearError: Error, Equatable, Sendable, CustomStringConvertibl
     case io = 500
     /// A file breaks the rules of its format.
     case invalidFile = 510
+    /// Processes that share a layer do not agree, or one of them has failed, ended or not come in time.
+    case communication = 520
     /// Memory or an operating system resource ran out.
     case outOfMemory = 600
     /// A defect of the library.

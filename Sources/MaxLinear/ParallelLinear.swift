@@ -1,5 +1,7 @@
 /// y = x Wᵀ + b with W split among devices by its outputs: called with one x a device, the same for all.
 ///
+/// Where there is a `communicator`, the devices are its ranks, as in ``DistributedMLP``: `layer(x)` gives the whole y, `layer([x])` what this rank gets.
+///
 /// Where it gathers, each device gets the whole y, with the bits of the undivided layer; else its own outputs, `shards`. Keys "weight" and "bias", or those of
 /// ``GPTQLinearV2``: the undivided ones. Devices are those of ``DistributedMLP``.
 open class ColumnParallelLinear: Layer {
@@ -7,6 +9,8 @@ open class ColumnParallelLinear: Layer {
   public final let linear: LinearV2
   /// The devices that share the layer, in the order of their shards.
   public final let devices: [DeviceRef]
+  /// The processes that are the devices, where there is one.
+  public final let communicator: Communicator?
   /// Whether each device gets the whole y, and not its own outputs alone.
   public final let gather: Bool
   /// The outputs of each device.
@@ -16,17 +20,18 @@ open class ColumnParallelLinear: Layer {
   public init(
     inDim: Int, outDim: Int, dtype: DType, devices: [DeviceRef] = [], hasBias: Bool = false,
     quantizationEncoding: QuantizationEncoding? = nil, name: String? = nil, clipWeight: Float? = nil,
-    quantizationConfig: QuantizationConfig? = nil, gather: Bool = true
+    quantizationConfig: QuantizationConfig? = nil, gather: Bool = true, communicator: Communicator? = nil
   ) throws {
-    self.devices = try DeviceRef.checked(distributed: devices)
+    self.devices = try DeviceRef.checked(distributed: devices, beside: communicator)
+    self.communicator = communicator
     self.gather = gather
     linear = try LinearV2.make(
       inDim: inDim, outDim: outDim, dtype: dtype, hasBias: hasBias, quantizationEncoding: quantizationEncoding,
       name: name,
       clipWeight: clipWeight, quantizationConfig: quantizationConfig)
     let unit = linear.shardUnit
-    shards = try Sharding(outDim, unit: unit, devices: self.devices.count, argument: "out_dim").ranges
-    linear.outputShards = shards
+    shards = try Sharding(outDim, unit: unit, communicator, self.devices, argument: "out_dim").ranges
+    linear.outputShards = Shards(shards, rank: communicator?.rank)
     super.init()
   }
 
@@ -35,12 +40,19 @@ open class ColumnParallelLinear: Layer {
   override func checkContents() throws(MaxLinearError) { try linear.checkContents() }
 
   override func prepare(_ options: PrepareOptions) throws(MaxLinearError) -> Preparation {
-    let part = try linear.prepare(options)
-    guard let computation = part.layer.computation as? PreparedLinear else {
-      throw MaxLinearError(.internal, "prepare: no linear")
+    guard let communicator else {
+      return try Preparation(of: PreparedLinear.self, linear, options) {
+        PreparedColumnParallel($0, outputs: shards, gathers: gather)
+      }
     }
-    let whole = PreparedColumnParallel(computation, outputs: shards, gathers: gather)
-    return Preparation(layer: PreparedLayer(whole), contents: part.contents)
+    return try communicator.prepare(
+      self, kind: "ColumnParallelLinear \(gather)", dimensions: [("in_dim", linear.inDim), ("out_dim", linear.outDim)],
+      options
+    ) { ranks throws(MaxLinearError) in
+      try Preparation(of: PreparedLinear.self, linear, options) {
+        PreparedRankedColumn($0, outputs: shards, gathers: gather, ranks: ranks)
+      }
+    }
   }
 
   /// One y a device: (..., outDim), or without `gather` its own outputs. Prepares on first use. Errors as `PreparedLayer`'s.
@@ -50,6 +62,8 @@ open class ColumnParallelLinear: Layer {
 /// y = x Wᵀ + b with W split among devices by its inputs: called with one x a device, its own columns (`shards`), it returns one y a device, each
 /// the whole sum.
 ///
+/// Where there is a `communicator`, the devices are its ranks, as in ``DistributedMLP``: `layer(x)` takes the whole x, `layer([x])` this rank's columns.
+///
 /// The devices' results are summed in their order, in float32, b with the first: y is the same from run to run, and its bits depend on the number of devices.
 /// Keys as in ``ColumnParallelLinear``.
 open class RowParallelLinear: Layer {
@@ -57,6 +71,8 @@ open class RowParallelLinear: Layer {
   public final let linear: LinearV2
   /// The devices that share the layer, in the order of their shards.
   public final let devices: [DeviceRef]
+  /// The processes that are the devices, where there is one.
+  public final let communicator: Communicator?
   /// The inputs of each device: multiples of 256 but for the last end.
   public final let shards: [Range<Int>]
 
@@ -64,26 +80,60 @@ open class RowParallelLinear: Layer {
   public init(
     inDim: Int, outDim: Int, dtype: DType, devices: [DeviceRef] = [], hasBias: Bool = false,
     quantizationEncoding: QuantizationEncoding? = nil, name: String? = nil, clipWeight: Float? = nil,
-    quantizationConfig: QuantizationConfig? = nil
+    quantizationConfig: QuantizationConfig? = nil, communicator: Communicator? = nil
   ) throws {
-    self.devices = try DeviceRef.checked(distributed: devices)
+    self.devices = try DeviceRef.checked(distributed: devices, beside: communicator)
+    self.communicator = communicator
     linear = try LinearV2.make(
       inDim: inDim, outDim: outDim, dtype: dtype, hasBias: hasBias, quantizationEncoding: quantizationEncoding,
       name: name,
       clipWeight: clipWeight, quantizationConfig: quantizationConfig)
     let unit = quantizationEncoding == nil ? 1 : 256
-    shards = try Sharding(inDim, unit: unit, devices: self.devices.count, argument: "in_dim").ranges
-    linear.inputShards = shards
+    shards = try Sharding(inDim, unit: unit, communicator, self.devices, argument: "in_dim").ranges
+    linear.inputShards = Shards(shards, rank: communicator?.rank)
     super.init()
   }
 
   /// Those of the undivided layer.
   open override var weights: [Weight] { linear.weights }
   override func checkContents() throws(MaxLinearError) { try linear.checkContents() }
-  override func prepare(_ options: PrepareOptions) throws(MaxLinearError) -> Preparation { try linear.prepare(options) }
+  override func prepare(_ options: PrepareOptions) throws(MaxLinearError) -> Preparation {
+    guard let communicator else { return try linear.prepare(options) }
+    return try communicator.prepare(
+      self, kind: "RowParallelLinear", dimensions: [("in_dim", linear.inDim), ("out_dim", linear.outDim)], options
+    ) { ranks throws(MaxLinearError) in
+      try Preparation(of: PreparedRowParallel.self, linear, options) {
+        PreparedRankedRow($0, inputs: shards, ranks: ranks)
+      }
+    }
+  }
 
   /// One y (..., outDim) a device, each the whole sum. Prepares on first use. Errors as `PreparedLayer`'s.
   open func callAsFunction(_ xs: [Tensor]) throws -> [Tensor] { try prepared()(devices: xs) }
+}
+
+extension Sharding {
+  /// Among the ranks of a communicator, or where there is none among devices.
+  fileprivate init(
+    _ count: Int, unit: Int, _ communicator: Communicator?, _ devices: [DeviceRef], argument: String
+  ) throws(MaxLinearError) {
+    try self.init(
+      count, unit: unit, devices: communicator?.size ?? devices.count, argument: argument,
+      noun: communicator == nil ? "devices" : "ranks")
+  }
+}
+
+extension Layer.Preparation {
+  /// That of a linear layer, put into another computation.
+  fileprivate init<Part: PreparedComputation>(
+    of _: Part.Type, _ linear: LinearV2, _ options: PrepareOptions, _ body: (Part) -> any PreparedComputation
+  ) throws(MaxLinearError) {
+    let part = try linear.prepare(options)
+    guard let computation = part.layer.computation as? Part else {
+      throw MaxLinearError(.internal, "prepare: no linear")
+    }
+    self.init(layer: PreparedLayer(body(computation)), contents: part.contents)
+  }
 }
 
 extension LinearV2 {

@@ -99,8 +99,8 @@ public final class PreparedLayer: Sendable {
     try first.withCTensor { view in try withViews(Array(tensors.dropFirst()), views + [view], body) }
   }
 
-  /// The number of devices: 1 for layers that are not distributed.
-  public var deviceCount: Int { max(computation.shards.count, 1) }
+  /// The number of devices of this process: 1 for layers that are not distributed, or whose devices are the ranks of a communicator.
+  public var deviceCount: Int { computation.deviceCount }
 
   /// What each device has: outputs of a column-parallel layer, inputs of a row-parallel one, columns of h of an MLP. Empty for layers that are
   /// not distributed.
@@ -128,6 +128,8 @@ protocol PreparedComputation: AnyObject, Sendable {
   func run(_ x: mxl_tensor, into y: mxl_tensor, accumulate: Bool, threads: Int32) throws(MaxLinearError)
   /// What each device has; empty for one device that has all.
   var shards: [Range<Int>] { get }
+  /// How many of them are of this process.
+  var deviceCount: Int { get }
   /// The shape of a device's y, once its x's shape is checked.
   func outputShape(_ x: mxl_tensor, device: Int) throws(MaxLinearError) -> [Int]
   /// `run` with one x and one y a device.
@@ -136,6 +138,7 @@ protocol PreparedComputation: AnyObject, Sendable {
 
 extension PreparedComputation {
   var shards: [Range<Int>] { [] }
+  var deviceCount: Int { max(shards.count, 1) }
   func outputShape(_ x: mxl_tensor, device: Int) throws(MaxLinearError) -> [Int] { try outputShape(x) }
   func run(devices: DeviceViews, accumulate: Bool, threads: Int32) throws(MaxLinearError) {
     if let x = devices.xs.first, let y = devices.ys.first {

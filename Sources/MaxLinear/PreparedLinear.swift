@@ -27,12 +27,12 @@ final class PreparedLinear: PreparedComputation, @unchecked Sendable {
 
   /// Picks a row that the CPU features can run, and packs for it. Changes nothing but the residency of mapped pages.
   ///
-  /// - Parameter shards: the outputs of each device; nil for one that has all.
+  /// - Parameter shards: the outputs of each device; nil for one that has all. Where others have some, the weight keeps its source.
   /// - Throws: `.notLoaded`; `.unsupported` for an encoding or compute that no row has; `.invalidArgument`,
   ///   `.invalidShape`, `.invalidDType` for parameters that do not fit together; `.outOfMemory`.
   static func prepare(
     weight: Weight, bias: Weight?, scale: Weight? = nil, clip: Float?, options: PrepareOptions, features: UInt64,
-    shards: [Range<Int>]? = nil
+    shards: Shards? = nil
   ) throws(MaxLinearError) -> Result {
     try LinearRules.check(weight: weight, bias: bias, scale: scale, clip: clip)
     guard let encoding = weight.quantizationEncoding?.name ?? weight.dtype.denseEncodingName else {
@@ -50,13 +50,14 @@ final class PreparedLinear: PreparedComputation, @unchecked Sendable {
     let source = try weight.source()
     let packedBias = try bias.map { bias throws(MaxLinearError) in try PackedBias(bias.source(), name: bias.name) }
     let packedScale = try Weight.packed(scale: scale, outDim: weight.shape[0])
-    let shards = shards ?? [0..<weight.shape[0]]
+    let hasAll = shards?.rank == nil
+    let shards = shards?.own ?? [0..<weight.shape[0]]
     var packedMatrix: PackedMatrix?
     if options.packing != .never {
       packedMatrix = try PackedMatrix(weight, source, row: row, clip: clip, threads: threads, shards: shards)
       if source.storage == .map { source.releasePages() }
     }
-    let restorable = clip == nil && row.pointee.unpack != nil ? packedMatrix : nil
+    let restorable = hasAll && clip == nil && row.pointee.unpack != nil ? packedMatrix : nil
     let bfloat16Row =
       options.compute == .automatic
       ? mxlk_row_find_compatible(row, Int32(MXL_COMPUTE_BFLOAT16.rawValue), features) : nil
@@ -127,6 +128,19 @@ final class PreparedLinear: PreparedComputation, @unchecked Sendable {
     job.weights = pointer
     job.shard_count = shardCount
     return job
+  }
+
+  /// The job's rows in float32, without gaps, added to what is there where the job accumulates.
+  func run(_ job: mxlk_linear_job, intoRows memory: UnsafeMutableRawPointer?) throws(MaxLinearError) {
+    var part = job
+    part.weights = pointer
+    part.shard_count = shardCount
+    part.y = memory
+    part.y_dtype = MXL_FLOAT32.rawValue
+    mxlk_rows_in_c_order(&part.rows, Int64(outDim))
+    guard mxlk_linear_run(&part) == MXL_OK else {
+      throw MaxLinearError(.outOfMemory, "forward: cannot allocate scratch for \(mxlk_job_rows(&part)) rows of x")
+    }
   }
 
   func run(_ x: mxl_tensor, into y: mxl_tensor, accumulate: Bool, threads: Int32) throws(MaxLinearError) {

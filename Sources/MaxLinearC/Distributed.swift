@@ -16,7 +16,7 @@ public func mxl_distributed_mlp_create(
           dtype: options.dtype, quantizationEncoding: try options.encoding.map(QuantizationEncoding.init),
           hiddenDim: options.hiddenDim, feedForwardLength: options.feedForwardLength, devices: options.devices,
           hasBias: options.hasBias, activationFunction: options.activation, quantizationConfig: options.quantization,
-          reduce: options.reduce)
+          reduce: options.reduce, communicator: options.communicator)
       })
   }
 }
@@ -26,12 +26,14 @@ private struct ParallelOptions {
   let linear: LinearOptions
   let devices: [DeviceRef]
   let gather: Bool
+  let communicator: Communicator?
 
   init(_ pointer: UnsafePointer<mxl_parallel_options>?) throws(MaxLinearError) {
     let options = try copied(required(pointer, "options"), "options")
     linear = try LinearOptions(required(options.linear, "linear"))
     devices = try MaxLinearC.devices(options.devices, options.device_count)
     gather = try flag(options.gather, "gather")
+    communicator = try CommunicatorHandle.optional(options.communicator)
   }
 }
 
@@ -50,7 +52,8 @@ public func mxl_column_parallel_create(
           inDim: linear.inDim, outDim: linear.outDim, dtype: linear.dtype, devices: options.devices,
           hasBias: linear.hasBias,
           quantizationEncoding: try linear.encoding.map(QuantizationEncoding.init), name: linear.name,
-          clipWeight: linear.clip, quantizationConfig: linear.quantization, gather: options.gather)
+          clipWeight: linear.clip, quantizationConfig: linear.quantization, gather: options.gather,
+          communicator: options.communicator)
       })
   }
 }
@@ -70,7 +73,7 @@ public func mxl_row_parallel_create(
           inDim: linear.inDim, outDim: linear.outDim, dtype: linear.dtype, devices: options.devices,
           hasBias: linear.hasBias,
           quantizationEncoding: try linear.encoding.map(QuantizationEncoding.init), name: linear.name,
-          clipWeight: linear.clip, quantizationConfig: linear.quantization)
+          clipWeight: linear.clip, quantizationConfig: linear.quantization, communicator: options.communicator)
       })
   }
 }

@@ -75,6 +75,7 @@ public func mxl_status_name(_ status: mxl_status) -> UnsafePointer<CChar>! {
     case MXL_NO_DEVICE: "MXL_NO_DEVICE"
     case MXL_IO: "MXL_IO"
     case MXL_INVALID_FILE: "MXL_INVALID_FILE"
+    case MXL_COMMUNICATION: "MXL_COMMUNICATION"
     case MXL_OUT_OF_MEMORY: "MXL_OUT_OF_MEMORY"
     case MXL_INTERNAL: "MXL_INTERNAL"
     default: "MXL_UNKNOWN"

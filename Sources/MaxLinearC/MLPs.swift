@@ -65,12 +65,16 @@ public func mxl_mlp_create_from_weights(
     let config = try quantization(options.quantization)
     let isDistributed = try flag(options.distributed, "distributed")
     let reduce = try flag(options.reduce, "reduce")
+    let communicator = try CommunicatorHandle.optional(options.communicator)
+    guard isDistributed || communicator == nil else {
+      throw MaxLinearError(.invalidArgument, "communicator: is given, expected NULL beside distributed = 0")
+    }
     layer.pointee = LayerHandle.create(
       try typed {
         isDistributed
           ? try DistributedMLP.fromWeights(
             checkpoint, layer: Int(number), devices: devices, activationFunction: activation,
-            quantizationConfig: config, reduce: reduce)
+            quantizationConfig: config, reduce: reduce, communicator: communicator)
           : try MLPV2.fromWeights(
             checkpoint, layer: Int(number), devices: devices, activationFunction: activation,
             quantizationConfig: config)

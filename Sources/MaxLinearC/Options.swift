@@ -39,6 +39,7 @@ struct MLPOptions {
   let devices: [DeviceRef]
   let quantization: QuantizationConfig?
   let reduce: Bool
+  let communicator: Communicator?
 
   init(_ pointer: UnsafePointer<mxl_mlp_options>?) throws(MaxLinearError) {
     let options = try copied(required(pointer, "options"), "options")
@@ -51,5 +52,6 @@ struct MLPOptions {
     devices = try MaxLinearC.devices(options.devices, options.device_count)
     quantization = try MaxLinearC.quantization(options.quantization)
     reduce = try flag(options.reduce, "reduce")
+    communicator = try CommunicatorHandle.optional(options.communicator)
   }
 }

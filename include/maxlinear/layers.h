@@ -2,6 +2,7 @@
 #ifndef MAXLINEAR_LAYERS_H
 #define MAXLINEAR_LAYERS_H
 
+#include "communicator.h"
 #include "encodings.h"
 #include "status.h"
 #include "types.h"
@@ -68,7 +69,8 @@ typedef struct mxl_linear_v1_options {
  * activation                       mxl_activation
  * devices, device_count            the first is used; none means the CPU
  * quantization                     of "GPTQ"
- * reduce                           of mxl_distributed_mlp_create: 1 splits down by its inputs */
+ * reduce                           of mxl_distributed_mlp_create: 1 splits down by its inputs
+ * communicator                     of mxl_distributed_mlp_create: NULL, or the processes that are the devices, beside no `devices` */
 typedef struct mxl_mlp_options {
   uint32_t struct_size;
   int32_t dtype;
@@ -81,25 +83,29 @@ typedef struct mxl_mlp_options {
   size_t device_count;
   const mxl_quantization *quantization;
   int32_t reduce;
+  const mxl_communicator *communicator;
 } mxl_mlp_options;
 
 /* Options of mxl_column_parallel_create and mxl_row_parallel_create. Zero it, set struct_size and linear, then the fields that matter.
  *
  * linear                 required: the undivided layer; its device is not used
  * devices, device_count  CPU devices with different ids, each a part of a call's threads; none means one
- * gather                 of a column-parallel layer: 1 gives each device the whole y, 0 its own outputs */
+ * gather                 of a column-parallel layer: 1 gives each device the whole y, 0 its own outputs
+ * communicator           NULL, or the processes that are the devices, beside no `devices` */
 typedef struct mxl_parallel_options {
   uint32_t struct_size;
   int32_t gather;
   const mxl_linear_options *linear;
   const mxl_device *devices;
   size_t device_count;
+  const mxl_communicator *communicator;
 } mxl_parallel_options;
 
 /* Options of mxl_mlp_create_from_weights; fields as in mxl_mlp_options. quantization NULL stands for what the checkpoint's folder says.
  *
  * distributed  1: mxl_distributed_mlp_create's layer, on all devices; 0: mxl_mlp_create's
- * reduce       with distributed: as in mxl_mlp_options */
+ * reduce       with distributed: as in mxl_mlp_options
+ * communicator with distributed: as in mxl_mlp_options */
 typedef struct mxl_mlp_weights_options {
   uint32_t struct_size;
   int32_t activation;
@@ -108,6 +114,7 @@ typedef struct mxl_mlp_weights_options {
   const mxl_quantization *quantization;
   int32_t distributed;
   int32_t reduce;
+  const mxl_communicator *communicator;
 } mxl_mlp_weights_options;
 
 /* What kind of arithmetic a prepared layer uses. */
@@ -214,15 +221,22 @@ mxl_status mxl_mlp_create_from_weights(const mxl_weights *weights, int64_t numbe
  * part of a call's threads, which pack its shard, touch it first and compute it. All three matrices are split by their outputs, gate and up at
  * multiples of 256 where h is quantized, so the bits are those of mxl_mlp_create's layer for any number of devices. The state dict is the
  * undivided one. With options->reduce, down is split by its inputs and the devices' results are summed in their order.
+ *
+ * With options->communicator each process of it is a device, with the same bits: every rank creates the layer, loads the same checkpoint and
+ * calls mxl_layer_forward with the same x, and each gets the whole y. A rank touches its own shard of the weights, and a few bytes of each, by
+ * which the ranks tell that their checkpoints are one; the layer keeps its source, so weights that are not mapped stay in memory whole.
+ * mxl_layer_forward_devices takes the one x of this process.
  * Errors as mxl_mlp_create's; MXL_INVALID_ARGUMENT for more devices than units of work or a device that comes twice. */
 mxl_status mxl_distributed_mlp_create(const mxl_mlp_options *options, mxl_layer **layer, mxl_error *error);
 
 /* mxl_linear_create's layer with W split among devices by its outputs: x is the same on every device. Where it gathers, the bits are those of
- * the undivided layer. Errors as mxl_distributed_mlp_create's. */
+ * the undivided layer. With options->communicator as mxl_distributed_mlp_create's layer; without gather it is mxl_layer_forward_devices that
+ * gives a rank its own outputs. Errors as mxl_distributed_mlp_create's. */
 mxl_status mxl_column_parallel_create(const mxl_parallel_options *options, mxl_layer **layer, mxl_error *error);
 
 /* mxl_linear_create's layer with W split among devices by its inputs: each device's x has its own columns, each y is the whole sum, taken in
- * the order of the devices in float32, the bias with the first. Errors as mxl_distributed_mlp_create's. */
+ * the order of the devices in float32, the bias with the first. With options->communicator as mxl_distributed_mlp_create's layer: mxl_layer_forward
+ * takes the whole x, mxl_layer_forward_devices this rank's own columns. Errors as mxl_distributed_mlp_create's. */
 mxl_status mxl_row_parallel_create(const mxl_parallel_options *options, mxl_layer **layer, mxl_error *error);
 
 /* hidden = activation(gate) * up, element by element: float32, one shape, C order. hidden may be gate or up.
@@ -265,7 +279,8 @@ mxl_status mxl_layer_kernel(const mxl_layer *layer, const char **name, mxl_error
  * with one another or with x. options may be NULL. Accumulation is in float32, y is rounded to its dtype once. The
  * bits of a row of y do not depend on the number of rows, on threads, or on the CPU. y is untouched when the call
  * fails. Errors: MXL_NOT_PREPARED, MXL_INVALID_SHAPE, MXL_INVALID_DTYPE, MXL_INVALID_ARGUMENT (NULL data, an option
- * outside its range, y overlapping x), MXL_NO_DEVICE, MXL_OUT_OF_MEMORY. */
+ * outside its range, y overlapping x), MXL_NO_DEVICE, MXL_OUT_OF_MEMORY. With a
+ * communicator also MXL_COMMUNICATION, and the error of a rank that cannot call. */
 mxl_status mxl_layer_forward(const mxl_layer *layer, const mxl_run_options *options, const mxl_tensor *x, mxl_tensor *y,
                              mxl_error *error);
 
@@ -283,7 +298,7 @@ mxl_status mxl_layer_forward_devices(const mxl_layer *layer, const mxl_run_optio
                                      mxl_tensor *ys, size_t count, mxl_error *error);
 
 /* What device number `index` of a prepared layer has, [*begin, *end): outputs of a column-parallel layer, inputs of a row-parallel one, columns
- * of h of a distributed MLP. *count is the number of devices, 0 for a layer that is not distributed. Any pointer may be NULL, and with index 0
+ * of h of a distributed MLP. *count is the number of devices (with a communicator, of ranks), 0 for a layer that is not distributed. Any pointer may be NULL, and with index 0
  * of such a layer begin and end are untouched. MXL_INVALID_ARGUMENT for an index beyond, MXL_NOT_PREPARED. */
 mxl_status mxl_layer_shard(const mxl_layer *layer, size_t index, size_t *count, int64_t *begin, int64_t *end,
                            mxl_error *error);

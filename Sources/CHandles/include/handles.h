@@ -7,6 +7,7 @@
 
 #define MXL_LAYER_MAGIC 0x6d786c206c617972ull   /* "mxl layr" */
 #define MXL_WEIGHTS_MAGIC 0x6d786c2077676874ull /* "mxl wght" */
+#define MXL_COMMUNICATOR_MAGIC 0x6d786c20636f6d6dull /* "mxl comm" */
 
 struct mxl_layer {
   uint64_t magic;
@@ -14,6 +15,11 @@ struct mxl_layer {
 };
 
 struct mxl_weights {
+  uint64_t magic;
+  const void *object;
+};
+
+struct mxl_communicator {
   uint64_t magic;
   const void *object;
 };

@@ -46,6 +46,7 @@ const mxlk_plugin *mxlk_plugin_at(size_t index); /* NULL past the end */
 size_t mxlk_encoding_count(void);
 const mxl_encoding *mxlk_encoding_at(size_t index);       /* NULL past the end */
 const mxl_encoding *mxlk_encoding_find(const char *name); /* NULL when unknown */
+const mxl_communicator_kind *mxlk_communicator_find(const char *name); /* NULL when unknown */
 size_t mxlk_row_count(void);
 const mxl_kernel_row *mxlk_row_at(size_t index); /* NULL past the end */
 /* The row of highest rank that these features can run; NULL when there is none. */
@@ -202,6 +203,18 @@ void mxlk_rows_in_c_order(mxlk_rows *rows, int64_t columns);
  * dtype, added to it where the job accumulates. */
 void mxlk_store_rows(const mxlk_linear_job *job, const void *values, int64_t columns, const float *scale,
                      const float *bias);
+
+/* ranks.c: what processes that share a layer send each other. */
+/* A checksum of bytes behind `sum`, the same for the same bytes on machines of one byte order and one library version. */
+uint64_t mxlk_checksum(uint64_t sum, const void *data, size_t bytes);
+/* The same of a few places of 64 bytes each, evenly from the first byte to the last: it reads some 16 pages. */
+uint64_t mxlk_checksum_sample(uint64_t sum, const void *data, size_t bytes);
+/* The same of the job's x, rows of `columns` elements. */
+uint64_t mxlk_checksum_rows(const mxlk_linear_job *job, int64_t columns);
+/* `count` parts, one behind the other, each `rows` rows of the columns from the end of the part before to its own, as whole rows. */
+void mxlk_rows_from_parts(const void *parts, const int64_t *ends, int32_t count, int64_t rows, void *values);
+/* sums[i] = ((part 0 [i] + part 1 [i]) + part 2 [i]) + ..., of parts one behind the other. sums may be part 0. */
+void mxlk_sum_parts(const void *parts, int32_t count, int64_t elements, void *sums);
 
 /* mlp.c: y = down(activation(gate x) * (up x)), h in float32 between. */
 typedef struct mxlk_mlp_job {

@@ -39,10 +39,10 @@ final class PreparedRowParallel: PreparedComputation {
   func run(_ x: mxl_tensor, into y: mxl_tensor, accumulate: Bool, threads: Int32) throws(MaxLinearError) {
     let views = LinearViews(x: x, y: y)
     try views.check(inDim: inputs.last?.upperBound ?? 0, outDim: outDim)
-    var job = mxlk_linear_job(views, accumulate: accumulate, threads: threads)
+    let job = mxlk_linear_job(views, accumulate: accumulate, threads: threads)
     let bytes = x.dtype == MXL_FLOAT32.rawValue ? 4 : 2
     let starts = inputs.map { range in job.x.map { $0 + bytes * range.lowerBound } }
-    try sum(&job, from: starts, shape: y.shapeText)
+    try sum(job, from: starts)
   }
 
   func run(
@@ -74,25 +74,33 @@ final class PreparedRowParallel: PreparedComputation {
   }
 
   /// The sum in float32, rounded to y's dtype once.
-  func sum(
-    _ job: inout mxlk_linear_job, from starts: [UnsafeRawPointer?], shape: @autoclosure () -> String
-  ) throws(MaxLinearError) {
-    let rows = mxlk_job_rows(&job)
+  func sum(_ job: mxlk_linear_job, from starts: [UnsafeRawPointer?]) throws(MaxLinearError) {
+    var job = job
+    let rows = Int(mxlk_job_rows(&job))
     guard rows > 0 else { return }
-    let sums = try Tensor(uninitialized: [Int(rows), outDim], dtype: .float32, purpose: "sum over devices")
-    var part = job
-    part.y = sums.pointer
-    part.y_dtype = MXL_FLOAT32.rawValue
-    part.accumulate = 0
-    mxlk_rows_in_c_order(&part.rows, Int64(outDim))
+    let sums = try sums(rows: rows)
+    try add(job, from: starts, to: sums)
+    store(job, sums)
+  }
+
+  /// Memory for `add`.
+  func sums(rows: Int) throws(MaxLinearError) -> Tensor {
+    try Tensor(uninitialized: [rows, outDim], dtype: .float32, purpose: "sum over devices")
+  }
+
+  /// The sum of the parts in float32, each of the x that starts there.
+  func add(_ job: mxlk_linear_job, from starts: [UnsafeRawPointer?], to sums: Tensor) throws(MaxLinearError) {
+    var part = job.overwriting
     for (linear, start) in zip(parts, starts) {
-      part.weights = linear.pointer
       part.x = start
-      guard mxlk_linear_run(&part) == MXL_OK else {
-        throw MaxLinearError(.outOfMemory, "forward: cannot allocate scratch for y of shape \(shape())")
-      }
+      try linear.run(part, intoRows: sums.pointer)
       part.accumulate = 1
     }
+  }
+
+  /// Rounds the sums to y's dtype, with scale and bias where they come behind the sum.
+  func store(_ job: mxlk_linear_job, _ sums: Tensor) {
+    var job = job
     mxlk_store_rows(&job, sums.pointer, Int64(outDim), scale?.pointer, bias?.pointer)
   }
 }

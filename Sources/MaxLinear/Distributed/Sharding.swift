@@ -7,14 +7,17 @@ struct Sharding: Equatable {
   /// - Parameters:
   ///   - unit: what is not divided: 1, or the 256 columns that share a scale where they are quantized.
   ///   - argument: what the dimension is called.
+  ///   - noun: what the devices are called.
   /// - Throws: `.invalidArgument` when there are more devices than units.
-  init(_ count: Int, unit: Int, devices: Int, argument: String) throws(MaxLinearError) {
+  init(
+    _ count: Int, unit: Int, devices: Int, argument: String, noun: String = "devices"
+  ) throws(MaxLinearError) {
     let units = count / unit + (count % unit == 0 ? 0 : 1)
     guard devices <= units else {
       let each = unit == 1 ? "" : " of \(unit)"
       throw MaxLinearError(
         .invalidArgument,
-        "devices: there are \(devices), expected at most \(units), as \(argument) = \(count) has so many units\(each)")
+        "\(noun): there are \(devices), expected at most \(units), as \(argument) = \(count) has so many units\(each)")
     }
     var begin = 0
     ranges = (0..<devices).map { device in
@@ -26,11 +29,36 @@ struct Sharding: Equatable {
   }
 }
 
+/// The parts of a dimension that devices have, and which of them are here.
+struct Shards {
+  let ranges: [Range<Int>]
+  /// The one that this process has, where the devices are ranks; nil for all.
+  let rank: Int?
+
+  init(_ ranges: [Range<Int>], rank: Int? = nil) {
+    self.ranges = ranges
+    self.rank = rank
+  }
+
+  /// What this process has.
+  var own: [Range<Int>] { rank.map { [ranges[$0]] } ?? ranges }
+  /// The number of the first of them.
+  var first: Int { rank ?? 0 }
+}
+
 extension DeviceRef {
   /// The devices of a distributed layer: CPU devices of this process, each a part of a call's threads. None means one.
   ///
-  /// Throws `.noDevice` for a GPU, `.invalidArgument` for one that comes twice, a negative id, or more than 64.
-  static func checked(distributed devices: [DeviceRef]) throws(MaxLinearError) -> [DeviceRef] {
+  /// Throws `.noDevice` for a GPU, `.invalidArgument` for one that comes twice, a negative id, more than 64, or any beside a communicator, whose
+  /// ranks are the devices.
+  static func checked(
+    distributed devices: [DeviceRef], beside communicator: Communicator? = nil
+  ) throws(MaxLinearError) -> [DeviceRef] {
+    guard communicator == nil || devices.isEmpty else {
+      throw MaxLinearError(
+        .invalidArgument,
+        "devices: there are \(devices.count), expected none beside a communicator, whose ranks are the devices")
+    }
     guard devices.count <= Int(MXLK_MOST_SHARDS) else {
       throw MaxLinearError(
         .invalidArgument, "devices: there are \(devices.count), expected at most \(MXLK_MOST_SHARDS) in one process")

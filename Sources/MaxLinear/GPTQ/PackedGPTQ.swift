@@ -74,7 +74,7 @@ final class PackedGPTQ: PackedPanels, RestorableMemory, @unchecked Sendable {
 extension PreparedLinear {
   /// The prepared linear of GPTQ tensors, and what their weights hold from now on. Errors as `prepare`'s, and those of the layout.
   static func prepare(
-    _ weights: GPTQWeights, bias: Weight?, options: PrepareOptions, features: UInt64, shards: [Range<Int>]? = nil,
+    _ weights: GPTQWeights, bias: Weight?, options: PrepareOptions, features: UInt64, shards: Shards? = nil,
     columns: Range<Int>? = nil
   ) throws(MaxLinearError) -> (layer: PreparedLinear, contents: [(weight: Weight, contents: WeightContents)]) {
     guard options.packing != .never else {
@@ -97,7 +97,8 @@ extension PreparedLinear {
       operation: MXL_OP_LINEAR, encoding: encoding ?? "F32", compute: compute, features: features,
       argument: weights.qweight.name)
     let packedBias = try bias.map { bias throws(MaxLinearError) in try PackedBias(bias.source(), name: bias.name) }
-    let shards = shards ?? [0..<weights.outDim]
+    let whole = shards?.rank == nil
+    let shards = shards?.own ?? [0..<weights.outDim]
     let packed = try PackedGPTQ(
       weights, layout, row: row, threads: try Threads.checked(options.threads), shards: shards)
     let source = try weights.qweight.source()
@@ -106,7 +107,7 @@ extension PreparedLinear {
       row: row, bfloat16Row: nil, inDim: layout.columns.count, shards: shards, clip: nil, compute: compute,
       automatic: automatic, packed: packed, source: source, packedBias: packedBias)
     var contents: [(weight: Weight, contents: WeightContents)] = []
-    if packed.isRestorable { contents.append((weights.qweight, .prepared(packed))) }
+    if packed.isRestorable && whole { contents.append((weights.qweight, .prepared(packed))) }
     if let bias, let packedBias { contents.append((bias, .prepared(packedBias))) }
     return (layer, contents)
   }

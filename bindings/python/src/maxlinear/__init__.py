@@ -8,6 +8,7 @@ from typing import Any as _Any
 from ._ffi.info import info as _info
 from ._ffi.library import library as _library
 from .blocks import Array, dequantize, quantize, quantize_gptq
+from .communicator import Communicator
 from .dtype import DType
 from .errors import ArgumentError as _ArgumentError
 from .errors import Error
@@ -18,6 +19,7 @@ from .float8 import dequantize_float8, quantize_float8
 
 __all__ = [
     "Array",
+    "Communicator",
     "DType",
     "Error",
     "__version__",

@@ -10,6 +10,7 @@ from ._ffi.structs import Error as _Error
 
 __all__ = [
     "ArgumentError",
+    "CommunicationError",
     "DTypeError",
     "Error",
     "FileError",
@@ -64,6 +65,10 @@ class FormatError(Error, ValueError):
     """A file that breaks the rules of its format."""
 
 
+class CommunicationError(Error, ConnectionError):
+    """Processes that share a layer do not agree, or one of them has failed, ended or not come in time."""
+
+
 class OutOfMemory(Error, MemoryError):
     """Memory or a resource of the operating system ran out."""
 
@@ -82,6 +87,7 @@ _CLASSES: dict[int, type[Error]] = {
     constants.MXL_NO_DEVICE: ArgumentError,
     constants.MXL_IO: FileError,
     constants.MXL_INVALID_FILE: FormatError,
+    constants.MXL_COMMUNICATION: CommunicationError,
     constants.MXL_OUT_OF_MEMORY: OutOfMemory,
 }
 

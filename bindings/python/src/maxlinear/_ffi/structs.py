@@ -104,6 +104,13 @@ class LinearV1Options(Structure):
     ]
 
 
+class Communicator(Structure):
+    """mxl_communicator, opaque"""
+
+
+CommunicatorHandle = POINTER(Communicator)
+
+
 class MLPOptions(Structure):
     """mxl_mlp_options"""
 
@@ -119,6 +126,7 @@ class MLPOptions(Structure):
         ("device_count", c_size_t),
         ("quantization", POINTER(Quantization)),
         ("reduce", c_int32),
+        ("communicator", CommunicatorHandle),
     ]
 
 
@@ -131,6 +139,7 @@ class ParallelOptions(Structure):
         ("linear", POINTER(LinearOptions)),
         ("devices", POINTER(Device)),
         ("device_count", c_size_t),
+        ("communicator", CommunicatorHandle),
     ]
 
 
@@ -145,6 +154,7 @@ class MLPWeightsOptions(Structure):
         ("quantization", POINTER(Quantization)),
         ("distributed", c_int32),
         ("reduce", c_int32),
+        ("communicator", CommunicatorHandle),
     ]
 
 
@@ -199,6 +209,10 @@ PROTOTYPES = {
     "mxl_status_name": (c_char_p, [_status]),
     "mxl_dtype_name": (c_char_p, [c_int32]),
     "mxl_dtype_bits": (c_int32, [c_int32]),
+    "mxl_communicator_create": (_status, [c_char_p, c_void_p, POINTER(CommunicatorHandle), _error]),
+    "mxl_communicator_rank": (_status, [CommunicatorHandle, POINTER(c_int32), POINTER(c_int32), _error]),
+    "mxl_communicator_abort": (_status, [CommunicatorHandle, c_char_p, _error]),
+    "mxl_communicator_destroy": (None, [CommunicatorHandle]),
     "mxl_encoding_block": (_status, [c_char_p, POINTER(c_int64), POINTER(c_int64), _error]),
     "mxl_encoding_choose": (_status, [c_char_p, c_char_p, c_int64, POINTER(c_char_p), _error]),
     "mxl_quantize": (_status, [c_char_p, POINTER(QuantizeOptions), POINTER(Tensor), POINTER(Tensor), _error]),

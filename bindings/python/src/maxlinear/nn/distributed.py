@@ -12,6 +12,7 @@ import numpy as np
 from .._ffi import structs
 from .._ffi.library import library
 from .._ffi.tensors import as_array, rows_contiguous, tensor_of
+from ..communicator import Communicator
 from ..dtype import DType
 from ..errors import ArgumentError, check, integer, new_error
 from ..graph.device import DeviceRef
@@ -63,8 +64,19 @@ def _forward(layer: Module, xs: Sequence[Any], out_dims: Sequence[int], threads:
     return results
 
 
+def _call(layer: Module, x: Any, threads: int | None) -> Array:
+    """y = layer(x), together with the other ranks."""
+    return layer._call_checked(x, None, False, threads)  # once: a second try would meet the ranks in another call
+
+
+def _refuse_pickling(layer: Module, communicator: Communicator | None) -> None:
+    if communicator is not None:
+        message = f"{type(layer).__name__}: cannot be pickled, as its communicator is this process's end of one"
+        raise ArgumentError("MXL_UNSUPPORTED", message)
+
+
 class DistributedMLP(MLPV2):
-    """`MLPV2` on several devices of this process, with its bits for any number of devices and threads.
+    """`MLPV2` on several devices of this process, or on several processes, with its bits for any number of them and of threads.
 
     A device is a part of a call's threads, which pack its shard, touch it first and compute it. All three matrices are split by their
     outputs, gate and up at multiples of 256 where h is quantized; shards may be uneven, nothing is dropped. The state dict is the
@@ -75,6 +87,9 @@ class DistributedMLP(MLPV2):
         linear_cls: `LinearV2`, or `functools.partial(GPTQLinearV2, quantization_config=...)`. Layers of another class are not divided: each
             device gets their result.
         reduce: split down by its inputs and sum the devices' results in their order: the bits then depend on the number of devices.
+        communicator: the processes that are the devices, beside no `devices`, with `LinearV2` or GPTQ: every rank makes the layer, loads the same
+            checkpoint and calls it with the same x, `mlp(x)`, and each gets the whole y. A rank packs its own shard alone, and keeps the source of
+            its weights: they should be mapped (`from_weights`, `load_weights`).
         others: as in `MLPV2`.
 
     Raises:
@@ -93,11 +108,16 @@ class DistributedMLP(MLPV2):
         activation_function: str = "silu",
         quantization_config: QuantizationConfig | None = None,
         reduce: bool = False,
+        communicator: Communicator | None = None,
     ) -> None:
         if isinstance(linear_cls, functools.partial) and linear_cls.func is GPTQLinearV2:
             quantization_config = linear_cls.keywords.get("quantization_config", quantization_config)
             quantization_encoding, linear_cls = QuantizationEncoding.GPTQ, LinearV2
+        if communicator is not None and linear_cls is not LinearV2:
+            message = "linear_cls: makes layers of another class, which cannot be divided among ranks"
+            raise ArgumentError("MXL_UNSUPPORTED", message)
         self.reduce = reduce
+        self.communicator = communicator
         self._wanted = tuple(devices)
         super().__init__(
             dtype,
@@ -122,27 +142,35 @@ class DistributedMLP(MLPV2):
         activation_function: str = "silu",
         quantization_config: QuantizationConfig | None = None,
         reduce: bool = False,
+        communicator: Communicator | None = None,
     ) -> Self:
         """`MLPV2.from_weights` on all of `devices`.
 
         Args:
-            devices, reduce: as in the constructor.
+            devices, reduce, communicator: as in the constructor.
             others: as in `MLPV2.from_weights`.
 
         Raises:
             maxlinear.Error: as `MLPV2.from_weights` and the constructor.
         """
-        distribution = {"distributed": 1, "reduce": int(reduce)}
+        distribution: dict[str, Any] = {"distributed": 1, "reduce": int(reduce)}
+        if communicator is not None:
+            distribution |= {"communicator": communicator._handle, "device_count": len(devices)}
         self = cls._from_weights(weights, layer, devices, activation_function, quantization_config, **distribution)
         self.reduce = reduce
+        self.communicator = communicator
         return self
 
     def _make(self, activation: int) -> None:
         options = self._options(activation)
         options.reduce = int(self.reduce)
+        if self.communicator is not None:
+            options.communicator = self.communicator._handle
+            options.device_count = len(self._wanted)
         self._own(new_handle(library.mxl_distributed_mlp_create, ctypes.byref(options)))
 
     def _stored(self) -> list[Stored]:
+        _refuse_pickling(self, self.communicator)
         stored = super()._stored()
         if not self._is_uniform(stored):
             message = "DistributedMLP: cannot be pickled, as its matrices are of several dtypes or some have no bias"
@@ -155,21 +183,24 @@ class DistributedMLP(MLPV2):
         return _shards(self)
 
     def __call__(  # type: ignore[override]
-        self, xs: Sequence[Any], signal_buffers: Any = None, *, threads: int | None = None
-    ) -> list[Array]:
-        """ys = mlp(xs), one y a device.
+        self, xs: Any, signal_buffers: Any = None, *, threads: int | None = None
+    ) -> Any:
+        """ys = mlp(xs), one y a device; with a communicator y = mlp(x).
 
         Args:
-            xs: the same x (..., hidden_dim), float32, float16 or bfloat16, for each device.
+            xs: the same x (..., hidden_dim), float32, float16 or bfloat16, for each device, in a list; with a communicator this x alone, the same on
+                all ranks, or a list with it.
             signal_buffers: accepted as in MAX; there is nothing to signal.
             threads: the most threads this call may use.
 
         Returns:
-            For each device a new array (..., hidden_dim) of x's dtype.
+            For each device a new array (..., hidden_dim) of x's dtype; for an x alone its y.
 
         Raises:
-            maxlinear.Error: not one x a device, xs that differ, what `MLPV2` raises.
+            maxlinear.Error: not one x a device, xs that differ, what `MLPV2` raises; with a communicator ConnectionError.
         """
+        if self.communicator is not None and not isinstance(xs, (list, tuple)):
+            return _call(self, xs, threads)
         if self._linears is not None:
             return [self._linears(x, None, False, threads) for x in xs]
         return _forward(self, xs, [self.hidden_dim] * len(self.devices), threads)
@@ -191,7 +222,9 @@ class _Parallel(Module):
         clip_weight: float | None,
         quantization_config: QuantizationConfig | None,
         gather: bool,
+        communicator: Communicator | None,
     ) -> None:
+        self.communicator = communicator
         quantization = (quantization_encoding, name, clip_weight, quantization_config)
         linear = (in_dim, out_dim, dtype, DeviceRef.CPU(), has_bias, *quantization)
         self._made_of = (create, linear, tuple(devices), gather)
@@ -212,7 +245,13 @@ class _Parallel(Module):
             devices=device_array(devices),
             device_count=len(devices),
         )
+        if self.communicator is not None:
+            options.communicator = self.communicator._handle
         self._own(new_handle(getattr(library, create), ctypes.byref(options)))
+
+    def _stored(self) -> list[Stored]:
+        _refuse_pickling(self, self.communicator)
+        return super()._stored()
 
     def _remake(self, stored: list[Stored]) -> None:
         self._make_handle()
@@ -234,6 +273,7 @@ class ColumnParallelLinear(_Parallel):
     Args:
         devices: as in `DistributedMLP`.
         gather: give each device the whole y, with the bits of the undivided layer; else its own outputs.
+        communicator: the processes that are the devices, as in `DistributedMLP`: `layer(x)` gives the whole y, `layer([x])` what this rank gets.
         others: as in `LinearV2` and `GPTQLinearV2`, with their state dicts.
 
     Raises:
@@ -253,38 +293,44 @@ class ColumnParallelLinear(_Parallel):
         clip_weight: float | None = None,
         quantization_config: QuantizationConfig | None = None,
         gather: bool = True,
+        communicator: Communicator | None = None,
     ) -> None:
         create = "mxl_column_parallel_create"
         quantization = (quantization_encoding, name, clip_weight, quantization_config)
-        super().__init__(create, in_dim, out_dim, dtype, devices, has_bias, *quantization, gather)
+        super().__init__(create, in_dim, out_dim, dtype, devices, has_bias, *quantization, gather, communicator)
         self.gather = gather
 
     def __call__(  # type: ignore[override]
-        self, xs: Sequence[Any], signal_buffers: Any = None, *, threads: int | None = None
-    ) -> list[Array]:
-        """ys = layer(xs), one y a device.
+        self, xs: Any, signal_buffers: Any = None, *, threads: int | None = None
+    ) -> Any:
+        """ys = layer(xs), one y a device; with a communicator y = layer(x), too.
 
         Args:
-            xs: the same x (..., in_dim), float32, float16 or bfloat16, for each device.
+            xs: the same x (..., in_dim), float32, float16 or bfloat16, for each device, in a list; with a communicator this x, the same on all ranks,
+                alone or in a list.
             signal_buffers: accepted as in MAX; there is nothing to signal.
             threads: the most threads this call may use.
 
         Returns:
-            For each device a new array of x's dtype: (..., out_dim), or without `gather` its own outputs.
+            For each device a new array of x's dtype: (..., out_dim), or without `gather` its own outputs. For an x alone its whole y.
 
         Raises:
             maxlinear.Error: not one x a device, xs that differ, a shape (ValueError), a dtype (TypeError), no weights yet
-                (RuntimeError).
+                (RuntimeError); with a communicator ConnectionError.
         """
+        if self.communicator is not None and not isinstance(xs, (list, tuple)):
+            return _call(self, xs, threads)
         self._ensure_prepared()
-        widths = [self.out_dim] * len(self.devices) if self.gather else [len(shard) for shard in self.shards]
+        shards = self.shards if self.communicator is None else [self.shards[self.communicator.rank]]
+        widths = [self.out_dim] * len(self.devices) if self.gather else [len(shard) for shard in shards]
         return _forward(self, xs, widths, threads)
 
 
 class RowParallelLinear(_Parallel):
     """y = x Wᵀ + b with W split among devices by its inputs: each takes its own columns of x (`shards`) and gets the whole sum.
 
-    The devices' results are summed in their order, in float32, b with the first. Arguments as in `ColumnParallelLinear`.
+    The devices' results are summed in their order, in float32, b with the first. Arguments as in `ColumnParallelLinear`; with a communicator
+    `layer(x)` takes the whole x, `layer([x])` this rank's columns.
     """
 
     def __init__(
@@ -299,25 +345,30 @@ class RowParallelLinear(_Parallel):
         name: str | None = None,
         clip_weight: float | None = None,
         quantization_config: QuantizationConfig | None = None,
+        communicator: Communicator | None = None,
     ) -> None:
         create = "mxl_row_parallel_create"
         quantization = (quantization_encoding, name, clip_weight, quantization_config)
-        super().__init__(create, in_dim, out_dim, dtype, devices, has_bias, *quantization, False)
+        super().__init__(create, in_dim, out_dim, dtype, devices, has_bias, *quantization, False, communicator)
 
     def __call__(  # type: ignore[override]
-        self, xs: Sequence[Any], signal_buffers: Any = None, *, threads: int | None = None
-    ) -> list[Array]:
-        """ys = layer(xs), one y a device.
+        self, xs: Any, signal_buffers: Any = None, *, threads: int | None = None
+    ) -> Any:
+        """ys = layer(xs), one y a device; with a communicator y = layer(x), too.
 
         Args:
-            xs: for each device its own columns of x (`shards`), float32, float16 or bfloat16.
+            xs: for each device its own columns of x (`shards`), float32, float16 or bfloat16, in a list; with a communicator this rank's, or the whole
+                x (..., in_dim), the same on all ranks, alone.
             signal_buffers: accepted as in MAX; there is nothing to signal.
             threads: the most threads this call may use.
 
         Returns:
-            For each device a new array (..., out_dim) of x's dtype, the whole sum.
+            For each device a new array (..., out_dim) of x's dtype, the whole sum; for an x alone one.
 
         Raises:
-            maxlinear.Error: not one x a device, a shape (ValueError), a dtype (TypeError), no weights yet (RuntimeError).
+            maxlinear.Error: not one x a device, a shape (ValueError), a dtype (TypeError), no weights yet (RuntimeError); with a communicator
+                ConnectionError.
         """
+        if self.communicator is not None and not isinstance(xs, (list, tuple)):
+            return _call(self, xs, threads)
         return _forward(self, xs, [self.out_dim] * len(self.devices), threads)

@@ -314,7 +314,7 @@ class MLPV2(Module):
         devices: Sequence[DeviceRef],
         activation_function: str,
         quantization_config: QuantizationConfig | None,
-        **distribution: int,
+        **distribution: Any,
     ) -> Self:
         self = cls.__new__(cls)
         self.devices = tuple(devices) or (DeviceRef.CPU(),)
@@ -323,9 +323,8 @@ class MLPV2(Module):
             struct_size=ctypes.sizeof(structs.MLPWeightsOptions),
             activation=_activation(activation_function),
             devices=self._device_array(),
-            device_count=len(self.devices),
             quantization=None if config is None else ctypes.pointer(config),
-            **distribution,
+            **{"device_count": len(self.devices), **distribution},
         )
         number = integer(layer, 64, "layer")
         create = library.mxl_mlp_create_from_weights
