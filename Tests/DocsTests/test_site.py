@@ -1,6 +1,5 @@
 """The site of `make docs`: it builds without a warning, all of its links lead somewhere, and nothing of it comes from elsewhere."""
 
-import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -91,14 +90,3 @@ def test_references_are_whole(site):
         assert header.name in c
     for name in ("Linear", "QLinear", "GPTQLinear", "LinearV2", "GPTQLinearV2", "MLP", "MLPV2", "DistributedMLP"):
         assert f'.{name}"' in python, name
-
-
-@pytest.mark.skipif(shutil.which("docc") is None, reason="this Swift toolchain has no docc")
-def test_swift_reference(tmp_path):
-    """No warning of DocC, no public symbol without words."""
-    result = subprocess.run(
-        ["scripts/build-swift-docs", str(tmp_path / "swift")], cwd=ROOT, check=False, capture_output=True, text=True
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
-    for name in ("linearv2", "preparedlayer", "mlpv2", "quantizationencoding"):
-        assert (tmp_path / "swift" / "documentation" / "maxlinear" / name / "index.html").exists()
