@@ -15,7 +15,7 @@ export MAXLINEAR_LIBRARY := $(abspath $(LIBRARY))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-swift test-emulated test-python test-sdist lib install uninstall wheel sdist bench lint format abi abi-fixture clean
+.PHONY: help demo test test-swift test-emulated test-python test-sdist lib install uninstall wheel sdist bench docs lint format abi abi-fixture clean
 
 help:
 	@echo "make demo     a trained encoder in every encoding, and one MLP from four languages; MODEL=file.gguf for your own"
@@ -24,6 +24,7 @@ help:
 	@echo "make install  headers, library, command, pkg-config and CMake files below PREFIX (/usr/local); DESTDIR to stage; make uninstall"
 	@echo "make wheel    a Python wheel with all it needs in build/wheel; make sdist"
 	@echo "make bench    the speed table beside its peers; BENCH=--quick for a look, BENCH='--encodings Q4_K --m 1,32' for some of it"
+	@echo "make docs     the pages and the references of C, Python and Swift as a site in build/docs"
 	@echo "make lint     formats, types and house rules"
 	@echo "make format   apply the formats"
 	@echo "make abi      rewrite the ABI snapshots in abi/"
@@ -42,7 +43,7 @@ test-swift: $(BUILD)/system.stamp
 test-emulated: $(BUILD)/system.stamp
 	scripts/test-emulated $(if $(EMULATE),always)
 
-test-python: $(LIBRARY) $(COMMAND) $(VENV)/demo.stamp $(VENV)/test.stamp $(VENV)/package.stamp $(VENV)/lint.stamp $(BUILD)/compilers.stamp
+test-python: $(LIBRARY) $(COMMAND) $(VENV)/demo.stamp $(VENV)/test.stamp $(VENV)/package.stamp $(VENV)/docs.stamp $(VENV)/lint.stamp $(BUILD)/compilers.stamp
 	PYTHONPATH=bindings/python/src $(VENV)/bin/python -m pytest -q bindings/python/tests Tests examples/python/tests
 
 test-sdist: $(VENV)/test.stamp $(VENV)/package.stamp
@@ -69,21 +70,26 @@ bench: $(COMMAND) $(VENV)/bench.stamp $(BUILD)/compilers.stamp
 	PYTHON=$(PYTHON) Benchmarks/setup
 	$(VENV)/bin/python Benchmarks $(BENCH)
 
+# Strict: what does not lead anywhere, and what is not documented, fails.
+docs: $(LIBRARY) $(VENV)/demo.stamp $(VENV)/docs.stamp
+	$(VENV)/bin/python -m sphinx -W --keep-going -q -d $(BUILD)/docs-pages docs $(BUILD)/docs
+	scripts/build-swift-docs $(BUILD)/docs/swift
+
 $(COMMAND): $(SWIFT_SOURCES) $(BUILD)/system.stamp
 	scripts/swift $(BUILD)/release build -c release --static-swift-stdlib --product maxlinear-cli
 
 lint: $(VENV)/lint.stamp
 	swift format lint --strict --recursive Package.swift Sources Tests examples
 	$(VENV)/bin/clang-format --dry-run -Werror $(CLANG_FORMAT_FILES)
-	$(VENV)/bin/ruff check Benchmarks bindings/python examples/python Tests scripts
-	$(VENV)/bin/ruff format --check Benchmarks bindings/python examples/python Tests scripts
+	$(VENV)/bin/ruff check Benchmarks bindings/python docs examples/python Tests scripts
+	$(VENV)/bin/ruff format --check Benchmarks bindings/python docs examples/python Tests scripts
 	$(VENV)/bin/mypy --strict bindings/python/src
 	$(VENV)/bin/python scripts/check_house.py
 
 format: $(VENV)/lint.stamp
 	swift format --in-place --recursive Package.swift Sources Tests examples
 	$(VENV)/bin/clang-format -i $(CLANG_FORMAT_FILES)
-	$(VENV)/bin/ruff format Benchmarks bindings/python examples/python Tests scripts
+	$(VENV)/bin/ruff format Benchmarks bindings/python docs examples/python Tests scripts
 
 abi: $(LIBRARY) $(VENV)/test.stamp
 	$(VENV)/bin/python Tests/CTests/abi.py --write
@@ -122,6 +128,10 @@ $(VENV)/test.stamp: scripts/requirements-test.txt scripts/requirements-test-no-d
 $(VENV)/package.stamp: scripts/requirements-package.txt $(VENV)/bin/python
 	$(VENV)/bin/pip install -q -r $<
 	$(VENV)/bin/pip download -q --only-binary :all: -d $(BUILD)/wheelhouse numpy
+	@touch $@
+
+$(VENV)/docs.stamp: scripts/requirements-docs.txt $(VENV)/bin/python
+	$(VENV)/bin/pip install -q -r $<
 	@touch $@
 
 $(VENV)/bench.stamp: Benchmarks/requirements-plot.txt $(VENV)/bin/python

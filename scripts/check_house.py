@@ -23,6 +23,18 @@ def tracked():
     return [Path(name) for name in output.split("\0") if name and (ROOT / name).is_file()]
 
 
+def unreasoned(text):
+    """The lines that keep the compiler from checking Sendable and do not say why."""
+    lines = text.splitlines()
+    for index, line in enumerate(lines):
+        if "@unchecked Sendable" in COMMENT.sub("", line):
+            above = index
+            while above > 0 and lines[above - 1].lstrip().startswith(("///", "@")):
+                above -= 1
+            if "Unchecked: " not in "\n".join(lines[above:index]):
+                yield index + 1
+
+
 def breaches(path):
     """What is wrong with one file."""
     data = (ROOT / path).read_bytes()
@@ -44,7 +56,10 @@ def breaches(path):
             yield f"line {number}: {len(line)} characters"
     if text and not text.endswith("\n"):
         yield "no newline at the end"
-    if path.parts[0] == "Sources" and path.parts[1] != "maxlinear-cli":
+    if path.suffix == ".swift":
+        for number in unreasoned(text):
+            yield f"line {number}: unchecked Sendable without a comment above that begins its reason with Unchecked:"
+    if path.parts[0] == "Sources" and path.parts[1] != "maxlinear-cli" and path.suffix in CODE:
         code = COMMENT.sub(lambda match: "\n" * match.group().count("\n"), text)
         for number, line in enumerate(code.splitlines(), 1):
             if TRAPS.search(line):

@@ -10,7 +10,7 @@ struct MemoryTests {
   private static let biasBytes = 512 * 4
 
   /// Tells when it goes.
-  private final class Owner: @unchecked Sendable {
+  private final class Owner: Sendable {
     let tensor: Tensor
     private let gone: @Sendable () -> Void
     init(_ tensor: Tensor, gone: @escaping @Sendable () -> Void) {

@@ -105,8 +105,8 @@ def quantize(
 def quantize_gptq(
     array: Any, config: QuantizationConfig, scales: DType = DType.float16, *, threads: int | None = None
 ) -> dict[str, Array]:
-    """An array rounded to the nearest codes of GPTQ or AWQ: with `sym`, zero is 2^(bits - 1) and scale max |w| / ((2^bits - 1) / 2) over
-    a group, else both follow from the range of w and 0. The same bytes on every CPU and any number of threads.
+    """An array rounded to the nearest codes of GPTQ or AWQ: with `sym`, zero is 2^(bits - 1) and scale the largest magnitude / ((2^bits - 1) / 2)
+    over a group, else both follow from the range of w and 0. The same bytes on every CPU and any number of threads.
 
     Args:
         array: (out_dim, in_dim), float32, float16 or bfloat16; dimensions as in `GPTQLinearV2`.
