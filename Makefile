@@ -15,18 +15,19 @@ export MAXLINEAR_LIBRARY := $(abspath $(LIBRARY))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-swift test-emulated test-python test-sdist lib install uninstall wheel sdist bench docs lint format abi abi-fixture clean
+.PHONY: help demo test test-swift test-emulated test-python test-sdist lib install uninstall wheel sdist bench docs lint format manual abi abi-fixture clean
 
 help:
 	@echo "make demo     a trained encoder in every encoding, and one MLP from four languages; MODEL=file.gguf for your own"
 	@echo "make test     all tests"
 	@echo "make lib      $(LIBRARY)"
-	@echo "make install  headers, library, command, pkg-config and CMake files below PREFIX (/usr/local); DESTDIR to stage; make uninstall"
+	@echo "make install  headers, library, command, manual page, pkg-config and CMake files below PREFIX (/usr/local); DESTDIR to stage; make uninstall"
 	@echo "make wheel    a Python wheel with all it needs in build/wheel; make sdist"
 	@echo "make bench    the speed table beside its peers; BENCH=--quick for a look, BENCH='--encodings Q4_K --m 1,32' for some of it"
 	@echo "make docs     the pages and the references of C, Python and Swift as a site in build/docs"
 	@echo "make lint     formats, types and house rules"
 	@echo "make format   apply the formats"
+	@echo "make manual   rewrite the command's manual page, docs/maxlinear.1"
 	@echo "make abi      rewrite the ABI snapshots in abi/"
 	@echo "make abi-fixture  keep this version's client and headers, before its release"
 	@echo "make clean    remove build products"
@@ -90,6 +91,9 @@ format: $(VENV)/lint.stamp
 	swift format --in-place --recursive Package.swift Sources Tests examples
 	$(VENV)/bin/clang-format -i $(CLANG_FORMAT_FILES)
 	$(VENV)/bin/ruff format Benchmarks bindings/python docs examples/python Tests scripts
+
+manual: $(COMMAND) $(VENV)/bin/python
+	$(VENV)/bin/python scripts/make_manual.py $(COMMAND) > docs/maxlinear.1
 
 abi: $(LIBRARY) $(VENV)/test.stamp
 	$(VENV)/bin/python Tests/CTests/abi.py --write

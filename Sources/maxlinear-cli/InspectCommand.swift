@@ -14,14 +14,15 @@ struct InspectCommand: ParsableCommand {
       Shapes are those of the values; a dtype stands where there is no encoding.
       """)
 
-  @Argument(help: "A file, the first of a split GGUF, a safetensors index, or a folder with a checkpoint.")
+  @Argument(
+    help: "A file, the first of a split GGUF, a safetensors index, or a folder with a checkpoint.", completion: .file())
   var input: String
 
   @Option(help: ArgumentHelp("Only tensors whose names match. Default: all.", valueName: "glob"))
   var layers: String?
 
-  @Flag(inversion: .prefixedNo, help: "Read the tensors for their checksums.")
-  var checksum = true
+  @Flag(help: "Leave the checksums out, for which all tensors are read.")
+  var noChecksum = false
 
   @Flag(help: "Print the files' metadata too.")
   var metadata = false
@@ -30,6 +31,7 @@ struct InspectCommand: ParsableCommand {
   var json = false
 
   func run() throws {
+    let checksum = !noChecksum
     let weights = try Weights.open([input])
     let tensors = weights.items().filter { layers.map($0.name.matches) ?? true }
     if let layers, tensors.isEmpty {

@@ -16,13 +16,16 @@ struct QuantizeCommand: ParsableCommand {
       MAXLINEAR_NUM_THREADS sets the number of threads.
       """)
 
-  @Argument(help: "A file, the first of a split GGUF, or a safetensors index.")
+  @Argument(
+    help: "A file, the first of a split GGUF, a safetensors index, or a folder with a checkpoint.", completion: .file())
   var input: String
 
-  @Argument(help: "The GGUF file to write, or with --gptq the safetensors file.")
+  @Argument(help: "The GGUF file to write, or with --gptq the safetensors file.", completion: .file())
   var output: String
 
-  @Option(help: "What to quantize to: \(QuantizeTarget.names(QuantizeTarget.all)).")
+  @Option(
+    help: "What to quantize to: \(QuantizeTarget.names(QuantizeTarget.all)).",
+    completion: .list(QuantizeTarget.all.map(\.name)))
   var encoding: String?
 
   @Flag(help: "Quantize to GPTQ, instead of an encoding.")
@@ -39,7 +42,9 @@ struct QuantizeCommand: ParsableCommand {
       valueName: "glob"))
   var layers: String?
 
-  @Option(help: "What tensors become whose rows are no whole blocks of the encoding. Without it they are refused.")
+  @Option(
+    help: "What tensors become whose rows are no whole blocks of the encoding. Without it they are refused.",
+    completion: .list(QuantizeTarget.all.map(\.name)))
   var fallback: String?
 
   @Flag(help: "Print nothing but errors.")

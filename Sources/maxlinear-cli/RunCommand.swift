@@ -13,6 +13,7 @@ private struct ActivationName: ExpressibleByArgument {
   }
 
   static var allValueStrings: [String] { Activation.allCases.map(\.name) }
+  static var defaultCompletionKind: CompletionKind { .list(allValueStrings) }
   var defaultValueDescription: String { value.name }
 }
 
@@ -40,7 +41,8 @@ struct RunCommand: ParsableCommand {
       y's file appears once it is whole.
       """)
 
-  @Argument(help: "A file, the first of a split GGUF, a safetensors index, or a folder with a checkpoint.")
+  @Argument(
+    help: "A file, the first of a split GGUF, a safetensors index, or a folder with a checkpoint.", completion: .file())
   var checkpoint: String
 
   @Option(help: "The number of the layer whose gated MLP runs.")
@@ -49,10 +51,12 @@ struct RunCommand: ParsableCommand {
   @Option(help: ArgumentHelp("The linear layer that runs instead.", valueName: "name"))
   var tensor: String?
 
-  @Option(name: .shortAndLong, help: ArgumentHelp("x.", valueName: "x.npy"))
+  @Option(name: .shortAndLong, help: ArgumentHelp("x.", valueName: "x.npy"), completion: .file(extensions: ["npy"]))
   var input: String
 
-  @Option(name: .shortAndLong, help: ArgumentHelp("Where y is written.", valueName: "y.npy"))
+  @Option(
+    name: .shortAndLong, help: ArgumentHelp("Where y is written.", valueName: "y.npy"),
+    completion: .file(extensions: ["npy"]))
   var output: String
 
   @Option(help: "The MLP's activation function.")

@@ -70,6 +70,20 @@ def test_files(prefix):
     ]
 
 
+def test_manual_and_completions(prefix):
+    """Where shells and man look for them."""
+    assert (prefix / "share/man/man1/maxlinear.1").read_text() == (ROOT / "docs/maxlinear.1").read_text()
+    places = {
+        "bash": "bash-completion/completions/maxlinear",
+        "zsh": "zsh/site-functions/_maxlinear",
+        "fish": "fish/vendor_completions.d/maxlinear.fish",
+    }
+    for shell, place in places.items():
+        script = run(prefix / "bin/maxlinear", "--generate-completion-script", shell)
+        assert (prefix / "share" / place).read_text() == script and "inspect" in script
+    assert len(files(prefix / "share")) == len(files(prefix / "share/doc")) + 4
+
+
 def test_command_needs_no_swift(prefix):
     needed = re.findall(r"NEEDED.*\[(.*)\]", run("readelf", "-d", prefix / "bin/maxlinear"))
     assert needed and not [name for name in needed if "swift" in name or "Foundation" in name or "dispatch" in name]

@@ -19,16 +19,20 @@ struct CompareCommand: ParsableCommand {
   /// Values of each that are decoded at a time.
   private static let valuesAtOnce = 4 << 20
 
-  @Argument(help: "What to compare with: a file, the first of a split GGUF, a safetensors index, or a folder.")
+  @Argument(
+    help: "What to compare with: a file, the first of a split GGUF, a safetensors index, or a folder.",
+    completion: .file())
   var reference: String
 
-  @Argument(help: "The checkpoint whose errors are wanted.")
+  @Argument(help: "The checkpoint whose errors are wanted.", completion: .file())
   var file: String
 
   @Option(help: ArgumentHelp("Only matrices whose names match. Default: all.", valueName: "glob"))
   var layers: String?
 
-  @Option(help: ArgumentHelp("Draw the relative RMS, a row a kind of matrix, a column a layer.", valueName: "out.png"))
+  @Option(
+    help: ArgumentHelp("Draw the relative RMS, a row a kind of matrix, a column a layer.", valueName: "out.png"),
+    completion: .file(extensions: ["png"]))
   var plot: String?
 
   @Option(help: ArgumentHelp("The largest relative RMS that a matrix may have.", valueName: "error"))
