@@ -9,6 +9,7 @@ let package = Package(
   targets: [
     .executableTarget(name: "linear", dependencies: [maxLinear]),
     .executableTarget(name: "mlp", dependencies: [maxLinear]),
+    .executableTarget(name: "ranks", dependencies: [maxLinear]),
   ],
   swiftLanguageModes: [.v6]
 )
