@@ -134,10 +134,20 @@ def run_ranks(folder, plugin, size, body, environments=None, bodies=None):
 MPIRUN = ["mpirun", "--allow-run-as-root", "--oversubscribe", "--bind-to", "none"]
 
 
-def run_mpi(folder, plugin, size, body, *options, check=True, **environment):
-    """What each rank tells under mpirun, and what that came to."""
+#: Where ranks have failed, mpirun ends the job with the first that leaves: they wait for one another's words.
+LINGER = """
+import time
+end = time.monotonic() + 10
+while time.monotonic() < end and not all(os.path.exists(f"{folder}/told-{other}") for other in LIVING):
+    time.sleep(0.05)
+"""
+
+
+def run_mpi(folder, plugin, size, body, *options, living=(), check=True, **environment):
+    """What each rank tells under mpirun, and what that came to. living: the ranks that tell something where others fail."""
     folder = new_folder(folder)
     program = write(folder / "rank.py", HEAD + MPI, body)
+    program.write_text(program.read_text() + LINGER.replace("LIVING", repr(list(living))))
     start = folder / "start"
     arguments = f'"$OMPI_COMM_WORLD_RANK" "$OMPI_COMM_WORLD_SIZE" {plugin} {folder}'
     start.write_text(f"#!/bin/sh\nexec {sys.executable} {program} {arguments}\n")
