@@ -44,7 +44,8 @@ test-swift: $(BUILD)/system.stamp
 test-emulated: $(BUILD)/system.stamp
 	scripts/test-emulated $(if $(EMULATE),always)
 
-test-python: $(LIBRARY) $(COMMAND) $(VENV)/demo.stamp $(VENV)/test.stamp $(VENV)/package.stamp $(VENV)/docs.stamp $(VENV)/lint.stamp $(BUILD)/compilers.stamp
+test-python: $(LIBRARY) $(COMMAND) $(VENV)/demo.stamp $(VENV)/test.stamp $(VENV)/package.stamp $(VENV)/docs.stamp $(VENV)/lint.stamp \
+		$(BUILD)/compilers.stamp $(BUILD)/mpi.stamp
 	PYTHONPATH=bindings/python/src $(VENV)/bin/python -m pytest -q bindings/python/tests Tests examples/python/tests
 
 test-sdist: $(VENV)/test.stamp $(VENV)/package.stamp
@@ -113,6 +114,10 @@ $(BUILD)/system.stamp: scripts/install-system
 
 $(BUILD)/compilers.stamp: scripts/install-system
 	scripts/install-system compilers
+	@mkdir -p $(BUILD) && touch $@
+
+$(BUILD)/mpi.stamp: scripts/install-system
+	scripts/install-system mpi
 	@mkdir -p $(BUILD) && touch $@
 
 $(VENV)/bin/python:

@@ -56,8 +56,7 @@ void mxlk_rows_from_parts(const void *parts, const int64_t *ends, int32_t count,
     int64_t width = ends[part] - begin;
     const float *from = (const float *)parts + rows * begin;
     float *to = (float *)values + begin;
-    for (int64_t row = 0; row < rows; row++)
-      memcpy(to + row * columns, from + row * width, (size_t)width * sizeof *to);
+    for (int64_t row = 0; row < rows; row++) memcpy(to + row * columns, from + row * width, (size_t)width * sizeof *to);
   }
 }
 

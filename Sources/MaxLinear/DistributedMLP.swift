@@ -93,7 +93,9 @@ open class DistributedMLP: MLPV2 {
       argument: "feed_forward_length", noun: noun)
     let output = try Sharding(
       hiddenDim, unit: unit(downProjection), devices: count, argument: "hidden_dim", noun: noun)
-    for layer in [gateProjection, upProjection] { (layer as? LinearV2)?.outputShards = Shards(hidden.ranges, rank: rank) }
+    for layer in [gateProjection, upProjection] {
+      (layer as? LinearV2)?.outputShards = Shards(hidden.ranges, rank: rank)
+    }
     if reduce {
       (downProjection as? LinearV2)?.inputShards = Shards(hidden.ranges, rank: rank)
     } else {

@@ -17,6 +17,9 @@ public func mxl_mlp_create(
   reporting(to: error) { () throws(MaxLinearError) in
     let layer = try required(layer, "layer")
     let options = try MLPOptions(options)
+    guard options.communicator == nil else {
+      throw MaxLinearError(.invalidArgument, "communicator: is given, which is for mxl_distributed_mlp_create alone")
+    }
     layer.pointee = LayerHandle.create(
       try typed {
         try MLPV2(

@@ -398,6 +398,7 @@ int main(int argc, char **argv) {
   refuse_float8();
   refuse_distributed();
   refuse_together();
+  refuse_communicators();
   load();
   load_weights(argv[1]);
   inspect();

@@ -47,6 +47,7 @@ static inline mxl_tensor tensor(void *data, int32_t rank, const int64_t *shape) 
 void refuse_mlps(const char *path);
 void refuse_encodings(void);
 void refuse_float8(void);
+void refuse_communicators(void);
 void refuse_distributed(void);
 void refuse_together(void);
 

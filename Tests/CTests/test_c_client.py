@@ -6,7 +6,7 @@ import struct
 
 import abi
 import pytest
-from c_support import HERE, LIBRARY, PLAIN, build, run
+from c_support import HERE, INCLUDE, LIBRARY, PLAIN, build, run
 
 #: Bounds for a quiet machine; a test run beside others takes the best of several.
 FIRST_RESULT_MILLISECONDS = 20
@@ -38,8 +38,16 @@ def test_client_notices_a_wrong_result(tmp_path):
 
 
 def test_client_calls_every_function():
-    text = (HERE / "client.c").read_text()
+    text = "".join(path.read_text() for path in HERE.glob("client*.c"))
     assert [name for name in abi.prototypes() if f"{name}(" not in text] == []
+
+
+def test_processes_that_share_layers(tmp_path):
+    plugin = tmp_path / "memory.so"
+    flags = ["-std=c11", "-shared", "-fPIC", f"-I{INCLUDE}"]
+    run(["gcc", *flags, HERE.parent / "DistributedTests" / "memory.c", "-o", plugin], PLAIN)
+    program = build(HERE / "client_ranks.c", tmp_path / "ranks", "-D_POSIX_C_SOURCE=200809L")
+    assert run([program, plugin, tmp_path / "shared"], PLAIN).endswith("all is well\n")
 
 
 def test_refusals_call_every_function_that_can_fail():

@@ -41,7 +41,7 @@ from maxlinear.graph.quantization import QuantizationEncoding
 from maxlinear.graph.weights import load_weights
 from maxlinear.nn import ColumnParallelLinear, DistributedMLP, MLPV2, RowParallelLinear
 
-rank, size, plugin = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+rank, size, plugin, folder = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]
 result = {}
 
 def digest(array):
@@ -61,7 +61,7 @@ def x_of(rows, columns=512, seed=1):
 MEMORY = """
 import ctypes
 maxlinear.load_plugin(plugin)
-_native = ctypes.create_string_buffer(f"{sys.argv[4]} {rank} {size}".encode())
+_native = ctypes.create_string_buffer(f"{folder}/shared {rank} {size}".encode())
 def connect():
     return Communicator("memory", ctypes.addressof(_native))
 """
@@ -96,51 +96,64 @@ def build_plugin(output, source=HERE / "memory.c"):
 
 
 def write(path, head, body):
-    tail = '\nprint("RESULT", json.dumps({"rank": rank, **result}), flush=True)\n'
+    """A rank's program, which leaves what it tells in a file: the outputs of ranks under mpirun mix."""
+    tail = '\nopen(f"{folder}/told-{rank}", "w").write(json.dumps({"rank": rank, **result}))\n'
     path.write_text(head + textwrap.dedent(body) + tail)
     return path
 
 
-def results_of(output):
-    """What the ranks told, by rank."""
-    lines = [line.split("RESULT ", 1)[1] for line in output.splitlines() if "RESULT " in line]
-    told = {result["rank"]: result for result in map(json.loads, lines)}
-    return [told[rank] for rank in sorted(told)]
+def told(folder, size):
+    """What the ranks told, in their order; those that did not come to their end are missing."""
+    files = [folder / f"told-{rank}" for rank in range(size)]
+    return [json.loads(file.read_text()) for file in files if file.exists()]
+
+
+def new_folder(folder):
+    made = folder / f"run-{len(list(folder.iterdir()))}"
+    made.mkdir()
+    return made
 
 
 def run_ranks(folder, plugin, size, body, environments=None, bodies=None):
     """What each rank tells, on the tests' communicator. environments, bodies: of single ranks."""
-    shared = folder / f"shared-{len(list(folder.iterdir()))}"
+    folder = new_folder(folder)
     processes = []
     for rank in range(size):
-        program = write(folder / f"{shared.name}-{rank}.py", HEAD + MEMORY, (bodies or {}).get(rank, body))
+        program = write(folder / f"rank-{rank}.py", HEAD + MEMORY, (bodies or {}).get(rank, body))
         environment = {**os.environ, **ENVIRONMENT, **(environments or {}).get(rank, {})}
-        command = [sys.executable, str(program), str(rank), str(size), str(plugin), str(shared)]
+        command = [sys.executable, str(program), str(rank), str(size), str(plugin), str(folder)]
         processes.append(
             subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
         )
-    told = []
     for rank, process in enumerate(processes):
         output, errors = process.communicate(timeout=100)
-        results = results_of(output)
-        assert results or process.returncode < 0, f"rank {rank}: {process.returncode}\n{output}{errors}"
-        told += results
-    return told
+        assert process.returncode <= 0, f"rank {rank}: {process.returncode}\n{output}{errors}"
+    return told(folder, size)
 
 
 MPIRUN = ["mpirun", "--allow-run-as-root", "--oversubscribe", "--bind-to", "none"]
 
 
-def run_mpi(folder, plugin, size, body, *options, check=True, **environment):
-    """What each rank tells under mpirun, and all it said."""
+#: Where ranks have failed, mpirun ends the job with the first that leaves: they wait for one another's words.
+LINGER = """
+import time
+end = time.monotonic() + 10
+while time.monotonic() < end and not all(os.path.exists(f"{folder}/told-{other}") for other in LIVING):
+    time.sleep(0.05)
+"""
+
+
+def run_mpi(folder, plugin, size, body, *options, living=(), check=True, **environment):
+    """What each rank tells under mpirun, and what that came to. living: the ranks that tell something where others fail."""
+    folder = new_folder(folder)
     program = write(folder / "rank.py", HEAD + MPI, body)
+    program.write_text(program.read_text() + LINGER.replace("LIVING", repr(list(living))))
     start = folder / "start"
-    start.write_text(
-        f'#!/bin/sh\nexec {sys.executable} {program} "$OMPI_COMM_WORLD_RANK" "$OMPI_COMM_WORLD_SIZE" {plugin}\n'
-    )
+    arguments = f'"$OMPI_COMM_WORLD_RANK" "$OMPI_COMM_WORLD_SIZE" {plugin} {folder}'
+    start.write_text(f"#!/bin/sh\nexec {sys.executable} {program} {arguments}\n")
     start.chmod(0o755)
     done = run([*MPIRUN, *options, "-n", size, start], check=check, **environment)
-    return results_of(done.stdout), done
+    return told(folder, size), done
 
 
 def has_mpi():

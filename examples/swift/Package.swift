@@ -10,6 +10,7 @@ let package = Package(
     .executableTarget(name: "linear", dependencies: [maxLinear]),
     .executableTarget(name: "mlp", dependencies: [maxLinear]),
     .executableTarget(name: "tasks", dependencies: [maxLinear]),
+    .executableTarget(name: "ranks", dependencies: [maxLinear]),
   ],
   swiftLanguageModes: [.v6]
 )

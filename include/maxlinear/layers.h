@@ -298,8 +298,8 @@ mxl_status mxl_layer_forward_devices(const mxl_layer *layer, const mxl_run_optio
                                      mxl_tensor *ys, size_t count, mxl_error *error);
 
 /* What device number `index` of a prepared layer has, [*begin, *end): outputs of a column-parallel layer, inputs of a row-parallel one, columns
- * of h of a distributed MLP. *count is the number of devices (with a communicator, of ranks), 0 for a layer that is not distributed. Any pointer may be NULL, and with index 0
- * of such a layer begin and end are untouched. MXL_INVALID_ARGUMENT for an index beyond, MXL_NOT_PREPARED. */
+ * of h of a distributed MLP. *count is the number of devices (with a communicator, of ranks), 0 for a layer that is not distributed. Any pointer
+ * may be NULL, and with index 0 of such a layer begin and end are untouched. MXL_INVALID_ARGUMENT for an index beyond, MXL_NOT_PREPARED. */
 mxl_status mxl_layer_shard(const mxl_layer *layer, size_t index, size_t *count, int64_t *begin, int64_t *end,
                            mxl_error *error);
 

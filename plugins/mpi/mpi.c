@@ -1,7 +1,7 @@
 /* A communicator over MPI. kind "mpi", native: an MPI_Comm *, NULL for MPI_COMM_WORLD.
  *
  * Parts go straight from each rank to each other one, in messages that are polled until a deadline: so it is known who has not come, and nothing
- * waits for ever. MAXLINEAR_MPI_TIMEOUT is the time, in seconds, that a rank waits for the others; 120 unless set. MPI is initialized where the host has
+ * waits for ever. MAXLINEAR_MPI_TIMEOUT is the time, in seconds, that a rank waits for the others, read anew for each wait; 120 unless set. MPI is initialized where the host has
  * not, and then finalized when the process ends. */
 #define _POSIX_C_SOURCE 200809L
 #include <maxlinear/plugin.h>
@@ -28,7 +28,6 @@ typedef struct last_words {
 typedef struct communicator {
   MPI_Comm comm; /* a duplicate: the host's messages never meet these */
   int rank, size;
-  double limit; /* seconds */
   int failed;
   /* Messages go through memory of this communicator, which it keeps after a failure: late ones may still be written to it. */
   char *memory;
@@ -73,6 +72,13 @@ static mxl_status fail_with(mxl_error *error, const char *call, int code) {
 
 static mxl_status no_memory(mxl_error *error) { return fail(error, MXL_OUT_OF_MEMORY, "cannot allocate messages"); }
 
+/* Seconds that a rank waits, read anew for each wait. */
+static double time_limit(void) {
+  const char *text = getenv("MAXLINEAR_MPI_TIMEOUT");
+  double seconds = text == NULL ? 0 : strtod(text, NULL);
+  return seconds > 0 ? seconds : 120;
+}
+
 /* Between two looks at what has come. */
 static void pause_since(double start) {
   if (now() - start < SPIN_SECONDS) {
@@ -112,7 +118,7 @@ static int has_ended(communicator *c, mxl_error *error, mxl_status *status) {
 
 /* Completes the requests, or says who has not come. */
 static mxl_status complete(communicator *c, const char *call, mxl_error *error) {
-  double start = now();
+  double start = now(), limit = time_limit();
   for (;;) {
     int done = 0;
     int code = MPI_Testsome(2 * c->size, c->requests, &done, c->indices, c->statuses);
@@ -130,11 +136,11 @@ static mxl_status complete(communicator *c, const char *call, mxl_error *error) 
     if (done > 0) continue;
     mxl_status status;
     if (has_ended(c, error, &status)) return status;
-    if (now() - start > c->limit) {
+    if (now() - start > limit) {
       char missing[160], text[320];
       list_missing(c, missing, sizeof missing);
       snprintf(text, sizeof text, "%s: %s did not come within %g seconds (MAXLINEAR_MPI_TIMEOUT)", call,
-               missing[0] ? missing : "a rank that takes this one's message", c->limit);
+               missing[0] ? missing : "a rank that takes this one's message", limit);
       return fail(error, MXL_COMMUNICATION, text);
     }
     pause_since(start);
@@ -367,12 +373,6 @@ static mxl_status initialize(mxl_error *error) {
   return MXL_OK;
 }
 
-static double time_limit(void) {
-  const char *text = getenv("MAXLINEAR_MPI_TIMEOUT");
-  double seconds = text == NULL ? 0 : strtod(text, NULL);
-  return seconds > 0 ? seconds : 120;
-}
-
 static mxl_status create(const mxl_communicator_kind *kind, const void *native, void **self, mxl_error *error) {
   (void)kind;
   int finalized = 0;
@@ -384,7 +384,6 @@ static mxl_status create(const mxl_communicator_kind *kind, const void *native, 
   if (parent == MPI_COMM_NULL) return fail(error, MXL_INVALID_ARGUMENT, "native: is MPI_COMM_NULL");
   communicator *c = calloc(1, sizeof *c);
   if (c == NULL) return no_memory(error);
-  c->limit = time_limit();
   MPI_Comm_rank(parent, &c->rank);
   MPI_Comm_size(parent, &c->size);
   c->requests = malloc(2 * sizeof *c->requests * (size_t)c->size);
@@ -396,12 +395,13 @@ static mxl_status create(const mxl_communicator_kind *kind, const void *native, 
   }
   MPI_Request request;
   int done = 0, code = MPI_Comm_idup(parent, &c->comm, &request);
+  double limit = time_limit();
   for (double start = now(); code == MPI_SUCCESS && !done; pause_since(start)) {
     code = MPI_Test(&request, &done, MPI_STATUS_IGNORE);
-    if (code != MPI_SUCCESS || done || now() - start <= c->limit) continue;
+    if (code != MPI_SUCCESS || done || now() - start <= limit) continue;
     char text[128];
     snprintf(text, sizeof text, "create: not all of the %d ranks came within %g seconds (MAXLINEAR_MPI_TIMEOUT)",
-             c->size, c->limit);
+             c->size, limit);
     any_failed = 1;
     return fail(error, MXL_COMMUNICATION, text);
   }

@@ -5,8 +5,8 @@
 
 #include "maxlinear.h"
 
-#define MXL_LAYER_MAGIC 0x6d786c206c617972ull   /* "mxl layr" */
-#define MXL_WEIGHTS_MAGIC 0x6d786c2077676874ull /* "mxl wght" */
+#define MXL_LAYER_MAGIC 0x6d786c206c617972ull        /* "mxl layr" */
+#define MXL_WEIGHTS_MAGIC 0x6d786c2077676874ull      /* "mxl wght" */
 #define MXL_COMMUNICATOR_MAGIC 0x6d786c20636f6d6dull /* "mxl comm" */
 
 struct mxl_layer {

@@ -44,8 +44,8 @@ size_t mxlk_plugin_count(void);
 const mxlk_plugin *mxlk_plugin_at(size_t index); /* NULL past the end */
 
 size_t mxlk_encoding_count(void);
-const mxl_encoding *mxlk_encoding_at(size_t index);       /* NULL past the end */
-const mxl_encoding *mxlk_encoding_find(const char *name); /* NULL when unknown */
+const mxl_encoding *mxlk_encoding_at(size_t index);                    /* NULL past the end */
+const mxl_encoding *mxlk_encoding_find(const char *name);              /* NULL when unknown */
 const mxl_communicator_kind *mxlk_communicator_find(const char *name); /* NULL when unknown */
 size_t mxlk_row_count(void);
 const mxl_kernel_row *mxlk_row_at(size_t index); /* NULL past the end */

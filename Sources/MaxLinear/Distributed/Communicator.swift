@@ -47,7 +47,8 @@ public final class Communicator: Sendable {
     size = collectives.size
     try together(.create) { _ throws(MaxLinearError) in
       [
-        Fact("library version", Int(MXL_VERSION_MAJOR << 16 | MXL_VERSION_MINOR << 8 | MXL_VERSION_PATCH), as: .version),
+        Fact(
+          "library version", Int(MXL_VERSION_MAJOR << 16 | MXL_VERSION_MINOR << 8 | MXL_VERSION_PATCH), as: .version),
         Fact("number of processes", size),
         Fact("byte order and sizes", 0x0102_0304_0506_0708),
       ]

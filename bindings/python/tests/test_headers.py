@@ -38,6 +38,7 @@ SCALARS = {
     "uint64_t": ctypes.c_uint64,
     "size_t": ctypes.c_size_t,
     "float": ctypes.c_float,
+    "mxl_communicator": structs.Communicator,
     "mxl_layer": structs.Layer,
     "mxl_weights": structs.Weights,
     **STRUCTS,
