@@ -11,10 +11,10 @@ public func mxl_linear_create(
     let layer = try required(layer, "layer")
     let options = try LinearOptions(options)
     if options.encoding == QuantizationEncoding.gptq.name {
-      layer.pointee = LayerHandle.create(try gptqLinear(options))
+      layer.pointee = try LayerHandle.create(try gptqLinear(options))
       return
     }
-    layer.pointee = LayerHandle.create(
+    layer.pointee = try LayerHandle.create(
       try typed {
         try LinearV2(
           inDim: options.inDim, outDim: options.outDim, dtype: options.dtype, device: options.device,
@@ -79,7 +79,7 @@ public func mxl_linear_v1_create(
     if options.in_features != 0 || options.out_features != 0 {
       try linear.check(inFeatures: Int(options.in_features), outFeatures: Int(options.out_features))
     }
-    layer.pointee = LayerHandle.create(linear)
+    layer.pointee = try LayerHandle.create(linear)
     lent.take()
   }
 }

@@ -17,7 +17,7 @@ public func mxl_mlp_create(
   reporting(to: error) { () throws(MaxLinearError) in
     let layer = try required(layer, "layer")
     let options = try MLPOptions(options)
-    layer.pointee = LayerHandle.create(
+    layer.pointee = try LayerHandle.create(
       try typed {
         try MLPV2(
           dtype: options.dtype, quantizationEncoding: try options.encoding.map(QuantizationEncoding.init),
@@ -37,7 +37,7 @@ public func mxl_mlp_create_from(
     let layer = try required(layer, "layer")
     let activation = try MaxLinearC.activation(activation)
     let parts = try (part(gate, "gate"), part(down, "down"), part(up, "up"))
-    layer.pointee = LayerHandle.create(
+    layer.pointee = try LayerHandle.create(
       try MLP.sharing(gate: parts.0, down: parts.1, up: parts.2, activation: activation))
   }
 }
@@ -65,7 +65,7 @@ public func mxl_mlp_create_from_weights(
     let config = try quantization(options.quantization)
     let isDistributed = try flag(options.distributed, "distributed")
     let reduce = try flag(options.reduce, "reduce")
-    layer.pointee = LayerHandle.create(
+    layer.pointee = try LayerHandle.create(
       try typed {
         isDistributed
           ? try DistributedMLP.fromWeights(
