@@ -306,6 +306,14 @@ struct prepare_options {
   mxl_compute compute = MXL_COMPUTE_DEFAULT;
   mxl_pack pack = MXL_PACK_DEFAULT;
   std::int32_t threads = 0;
+
+  mxl_prepare_options c() const {
+    auto made = detail::sized<mxl_prepare_options>();
+    made.compute = compute;
+    made.pack = pack;
+    made.threads = threads;
+    return made;
+  }
 };
 
 struct run_options {

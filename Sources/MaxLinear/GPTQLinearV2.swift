@@ -80,10 +80,20 @@ open class GPTQLinearV2: LinearV2 {
     return try GPTQLinearV2(sharing: tensors, bias: bias, device: device, prepared: currentPreparedLayer)
   }
 
-  override func prepare(_ options: PrepareOptions) throws(MaxLinearError) -> Preparation {
+  override func plan(_ options: PrepareOptions, features: UInt64) throws(MaxLinearError) -> LinearPlan {
+    try checkNoClip()
+    try tensors.checkRoom()
+    return try LinearPlan(tensors, block: tensors.regularBlock, bias: bias, options: options, features: features)
+  }
+
+  private func checkNoClip() throws(MaxLinearError) {
     guard clipWeight == nil else {
       throw MaxLinearError(.unsupported, "clip_weight: encoded weights cannot be clipped, expected none")
     }
+  }
+
+  override func prepare(_ options: PrepareOptions) throws(MaxLinearError) -> Preparation {
+    try checkNoClip()
     if let inputShards { return try Preparation(inputs: inputShards, tensors, bias: bias, options: options) }
     return try Preparation(tensors, bias: bias, options: options, shards: outputShards)
   }
@@ -94,7 +104,6 @@ extension Layer.Preparation {
   init(
     _ tensors: GPTQWeights, bias: Weight?, options: PrepareOptions, shards: Shards? = nil
   ) throws(MaxLinearError) {
-    if let bias { try LinearRules.check(bias: bias, outDim: tensors.outDim) }
     let result = try PreparedLinear.prepare(
       tensors, bias: bias, options: options, features: try KernelSelection.allowedFeatures(), shards: shards)
     layer = PreparedLayer(result.layer)
@@ -105,7 +114,6 @@ extension Layer.Preparation {
   init(
     inputs: Shards, _ tensors: GPTQWeights, bias: Weight?, options: PrepareOptions
   ) throws(MaxLinearError) {
-    if let bias { try LinearRules.check(bias: bias, outDim: tensors.outDim) }
     let features = try KernelSelection.allowedFeatures()
     let codes = try tensors.qweight.source()
     var parts: [PreparedLinear] = []

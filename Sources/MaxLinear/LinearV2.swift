@@ -110,6 +110,12 @@ open class LinearV2: Layer {
 
   override func checkContents() throws(MaxLinearError) { try WeightScale.checkFinite(weightScale) }
 
+  /// What preparing decides as far as that does not depend on what the weights hold.
+  func plan(_ options: PrepareOptions, features: UInt64) throws(MaxLinearError) -> LinearPlan {
+    try LinearPlan(
+      weight: weight, bias: bias, scale: weightScale, clip: clipWeight, options: options, features: features)
+  }
+
   override func prepare(_ options: PrepareOptions) throws(MaxLinearError) -> Preparation {
     if let inputShards {
       return try Preparation(
@@ -144,8 +150,8 @@ extension Layer.Preparation {
     try LinearRules.check(weight: weight, bias: bias, scale: scale, clip: clip)
     let packedScale = try Weight.packed(scale: scale, outDim: weight.shape[0])
     let packedBias =
-      scale == nil
-      ? nil : try bias.map { bias throws(MaxLinearError) in try PackedBias(bias.source(), name: bias.name) }
+      scale == nil ? nil : try bias.map { bias throws(MaxLinearError) in try PackedBias(for: bias) }
+    try packedBias?.fill(from: bias)
     let features = try KernelSelection.allowedFeatures()
     let source = try weight.source()
     var parts: [PreparedLinear] = []

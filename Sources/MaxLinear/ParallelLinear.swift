@@ -138,15 +138,15 @@ extension Layer.Preparation {
 
 extension LinearV2 {
   /// A `LinearV2`, or with encoding `.gptq` a `GPTQLinearV2`.
-  fileprivate static func make(
-    inDim: Int, outDim: Int, dtype: DType, hasBias: Bool, quantizationEncoding: QuantizationEncoding?, name: String?,
-    clipWeight: Float?, quantizationConfig: QuantizationConfig?
+  package static func make(
+    inDim: Int, outDim: Int, dtype: DType, device: DeviceRef? = nil, hasBias: Bool,
+    quantizationEncoding: QuantizationEncoding?, name: String? = nil, clipWeight: Float?,
+    quantizationConfig: QuantizationConfig?
   ) throws -> LinearV2 {
     guard quantizationEncoding == .gptq else {
       return try LinearV2(
-        inDim: inDim, outDim: outDim, dtype: dtype, hasBias: hasBias, quantizationEncoding: quantizationEncoding,
-        name: name,
-        clipWeight: clipWeight)
+        inDim: inDim, outDim: outDim, dtype: dtype, device: device, hasBias: hasBias,
+        quantizationEncoding: quantizationEncoding, name: name, clipWeight: clipWeight)
     }
     guard let quantizationConfig else {
       throw MaxLinearError(.invalidArgument, "quantization_config: is nil, expected that of the GPTQ checkpoint")
@@ -154,7 +154,11 @@ extension LinearV2 {
     guard clipWeight == nil else {
       throw MaxLinearError(.unsupported, "clip_weight: encoded weights cannot be clipped, expected none")
     }
+    guard name == nil else {
+      throw MaxLinearError(.unsupported, "name: is \"\(name ?? "")\", expected none: GPTQ layers have none")
+    }
     return try GPTQLinearV2(
-      inDim: inDim, outDim: outDim, dtype: dtype, hasBias: hasBias, quantizationConfig: quantizationConfig)
+      inDim: inDim, outDim: outDim, dtype: dtype, device: device, hasBias: hasBias,
+      quantizationConfig: quantizationConfig)
   }
 }

@@ -28,66 +28,50 @@ final class PreparedLinear: PreparedComputation, @unchecked Sendable {
   /// Picks a row that the CPU features can run, and packs for it. Changes nothing but the residency of mapped pages.
   ///
   /// - Parameter shards: the outputs of each device; nil for one that has all. Where others have some, the weight keeps its source.
-  /// - Throws: `.notLoaded`; `.unsupported` for an encoding or compute that no row has; `.invalidArgument`,
-  ///   `.invalidShape`, `.invalidDType` for parameters that do not fit together; `.outOfMemory`.
+  /// - Throws: as `LinearPlan`; `.notLoaded`; `.invalidArgument` for a scale that is not finite.
   static func prepare(
     weight: Weight, bias: Weight?, scale: Weight? = nil, clip: Float?, options: PrepareOptions, features: UInt64,
     shards: Shards? = nil
   ) throws(MaxLinearError) -> Result {
-    try LinearRules.check(weight: weight, bias: bias, scale: scale, clip: clip)
-    guard let encoding = weight.quantizationEncoding?.name ?? weight.dtype.denseEncodingName else {
-      throw LinearRules.unsupportedDType(weight.name, weight.dtype)
-    }
-    let isDense = weight.quantizationEncoding == nil
-    let automatic = KernelSelection.automaticCompute(encoding: isDense ? nil : encoding)
-    let compute = options.compute == .automatic ? automatic : options.compute
-    guard compute == .float32 || !isDense else {
-      throw MaxLinearError(.unsupported, "compute: is \(compute), which needs encoded weights; dense ones use float32")
-    }
-    let threads = try Threads.checked(options.threads)
-    let row = try KernelSelection.row(
-      operation: MXL_OP_LINEAR, encoding: encoding, compute: compute, features: features, argument: weight.name)
+    let plan = try LinearPlan(
+      weight: weight, bias: bias, scale: scale, clip: clip, options: options, features: features)
     let source = try weight.source()
-    let packedBias = try bias.map { bias throws(MaxLinearError) in try PackedBias(bias.source(), name: bias.name) }
-    let packedScale = try Weight.packed(scale: scale, outDim: weight.shape[0])
     let hasAll = shards?.rank == nil
     let shards = shards?.own ?? [0..<weight.shape[0]]
+    let memory = try plan.allocate(inDim: weight.shape[1], shards: shards, bias: bias)
+    try memory.bias?.fill(from: bias)
+    let packedScale = try Weight.packed(scale: scale, outDim: weight.shape[0])
     var packedMatrix: PackedMatrix?
-    if options.packing != .never {
-      packedMatrix = try PackedMatrix(weight, source, row: row, clip: clip, threads: threads, shards: shards)
+    if let panels = memory.panels {
+      packedMatrix = PackedMatrix(weight, source, plan: plan, clip: clip, shards: shards, memory: panels)
       if source.storage == .map { source.releasePages() }
     }
-    let restorable = hasAll && clip == nil && row.pointee.unpack != nil ? packedMatrix : nil
-    let bfloat16Row =
-      options.compute == .automatic
-      ? mxlk_row_find_compatible(row, Int32(MXL_COMPUTE_BFLOAT16.rawValue), features) : nil
+    let restorable = hasAll && clip == nil && plan.row.pointee.unpack != nil ? packedMatrix : nil
     let layer = PreparedLinear(
-      row: row, bfloat16Row: bfloat16Row, inDim: weight.shape[1], shards: shards, clip: clip,
-      compute: compute, automatic: automatic, packed: packedMatrix, source: source, packedBias: packedBias,
-      packedScale: packedScale)
+      plan: plan, inDim: weight.shape[1], shards: shards, clip: clip, packed: packedMatrix, source: source,
+      packedBias: memory.bias, packedScale: packedScale)
     return Result(
       layer: layer, weightContents: restorable.map { .prepared($0) } ?? .source(source),
-      biasContents: packedBias.map { .prepared($0) }, scaleContents: packedScale.map { .prepared($0) })
+      biasContents: memory.bias.map { .prepared($0) }, scaleContents: packedScale.map { .prepared($0) })
   }
 
   init(
-    row: UnsafePointer<mxl_kernel_row>, bfloat16Row: UnsafePointer<mxl_kernel_row>?, inDim: Int, shards: [Range<Int>],
-    clip: Float?, compute: Compute, automatic: Compute, packed: (any PackedPanels)?, source: WeightData,
+    plan: LinearPlan, inDim: Int, shards: [Range<Int>], clip: Float?, packed: (any PackedPanels)?, source: WeightData,
     packedBias: PackedBias?, packedScale: PackedScale? = nil
   ) {
     self.packed = packed
     self.source = packed == nil ? source : nil
     self.packedBias = packedBias
     self.packedScale = packedScale
-    self.compute = compute
-    self.automatic = automatic
+    compute = plan.compute
+    automatic = plan.automatic
     outDim = shards.reduce(0) { $0 + $1.count }
     let held = packed == nil ? source : nil
     weights = .allocate(capacity: shards.count)
     _ = weights.initialize(
       from: shards.enumerated().map { index, outputs in
         mxlk_linear_weights(
-          row: row, bfloat16_row: bfloat16Row,
+          row: plan.row, bfloat16_row: plan.bfloat16Row,
           source: mxl_source(held, inDim: inDim, outputs: outputs, clip: clip),
           packed: packed?.pointer(shard: index), bias: packedBias?.pointer.map { $0 + outputs.lowerBound },
           columns: packed?.columns, scale: packedScale?.pointer.map { $0 + outputs.lowerBound })
@@ -202,19 +186,19 @@ final class PackedMatrix: PackedPanels, RestorableMemory, @unchecked Sendable {
   private let storedDType: DType
   private let inDim: Int
 
+  /// Packs into the plan's memory.
   init(
-    _ weight: Weight, _ source: WeightData, row: UnsafePointer<mxl_kernel_row>, clip: Float?, threads: Int32,
-    shards: [Range<Int>]
-  ) throws(MaxLinearError) {
-    self.row = row
+    _ weight: Weight, _ source: WeightData, plan: LinearPlan, clip: Float?, shards: [Range<Int>], memory: PanelMemory
+  ) {
+    row = plan.row
+    self.memory = memory
     self.shards = shards
     storedShape = weight.storedShape
     storedDType = weight.storedDType
     let inDim = weight.shape[1]
     self.inDim = inDim
-    memory = try PanelMemory(row: row, inDim: inDim, shards: shards, purpose: "\(weight.name), packed")
     let views = shards.map { mxl_source(source, inDim: inDim, outputs: $0, clip: clip) }
-    memory.withPointers { mxlk_linear_pack_shards(row, views, $0, Int32(views.count), threads) }
+    memory.withPointers { mxlk_linear_pack_shards(plan.row, views, $0, Int32(views.count), plan.threads) }
     withExtendedLifetime(source) {}
   }
 
@@ -237,10 +221,20 @@ final class PackedBias: RestorableMemory {
   private let tensor: Tensor
   private let floats: Tensor
 
-  init(_ source: WeightData, name: String) throws(MaxLinearError) {
-    tensor = try Tensor(uninitialized: source.tensor.shape, dtype: source.dtype, purpose: name)
-    if let destination = tensor.pointer { source.tensor.copyContiguously(to: destination) }
-    floats = source.dtype == .float32 ? tensor : try tensor.converted(to: .float32, purpose: name)
+  /// Memory for the bias's values.
+  init(for bias: Weight) throws(MaxLinearError) {
+    tensor = try Tensor(uninitialized: bias.shape, dtype: bias.dtype, purpose: bias.name)
+    floats =
+      bias.dtype == .float32 ? tensor : try Tensor(uninitialized: bias.shape, dtype: .float32, purpose: bias.name)
+  }
+
+  /// Takes the values over, before anybody else knows of this.
+  func fill(from bias: Weight?) throws(MaxLinearError) {
+    guard let bias, let destination = tensor.pointer else { return }
+    try bias.source().tensor.copyContiguously(to: destination)
+    if tensor.dtype != .float32, let wide = floats.pointer {
+      mxlk_convert(tensor.dtype.rawValue, destination, DType.float32.rawValue, wide, Int64(tensor.count))
+    }
   }
 
   var pointer: UnsafePointer<Float>? { floats.pointer.map { UnsafePointer($0.assumingMemoryBound(to: Float.self)) } }

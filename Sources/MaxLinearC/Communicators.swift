@@ -3,33 +3,26 @@ import CHandles
 import MaxLinear
 
 /// What an mxl_communicator holds.
-enum CommunicatorHandle {
-  static func create(_ communicator: Communicator) -> UnsafeMutablePointer<mxl_communicator> {
-    let handle = UnsafeMutablePointer<mxl_communicator>.allocate(capacity: 1)
-    let object = Unmanaged.passRetained(communicator).toOpaque()
-    handle.initialize(to: mxl_communicator(magic: MXL_COMMUNICATOR_MAGIC, object: object))
-    return handle
+final class CommunicatorHandle: HandleObject {
+  typealias Handle = mxl_communicator
+  static let kind = MXLH_COMMUNICATOR
+
+  private let communicator: Communicator
+
+  private init(_ communicator: Communicator) { self.communicator = communicator }
+
+  /// A new handle. Throws `.outOfMemory`.
+  static func create(_ communicator: Communicator) throws(MaxLinearError) -> UnsafeMutablePointer<mxl_communicator> {
+    try CommunicatorHandle(communicator).handedOut()
   }
 
   static func of(_ handle: UnsafePointer<mxl_communicator>?) throws(MaxLinearError) -> Communicator {
-    guard let handle, handle.pointee.magic == MXL_COMMUNICATOR_MAGIC, let object = handle.pointee.object else {
-      throw MaxLinearError(
-        .invalidHandle,
-        handle == nil ? "communicator: is NULL" : "communicator: is no communicator's handle, or was destroyed")
-    }
-    return Unmanaged<Communicator>.fromOpaque(object).takeUnretainedValue()
+    try of(handle, "communicator").communicator
   }
 
   /// nil for NULL.
   static func optional(_ handle: UnsafePointer<mxl_communicator>?) throws(MaxLinearError) -> Communicator? {
     handle == nil ? nil : try of(handle)
-  }
-
-  static func destroy(_ handle: UnsafeMutablePointer<mxl_communicator>) {
-    guard handle.pointee.magic == MXL_COMMUNICATOR_MAGIC, let object = handle.pointee.object else { return }
-    handle.pointee = mxl_communicator(magic: 0, object: nil)
-    handle.deallocate()
-    Unmanaged<Communicator>.fromOpaque(object).release()
   }
 }
 
@@ -42,7 +35,7 @@ public func mxl_communicator_create(
   reporting(to: error) { () throws(MaxLinearError) in
     let communicator = try required(communicator, "communicator")
     let kind = try requiredText(kind, "kind")
-    communicator.pointee = CommunicatorHandle.create(try typed { try Communicator(kind, native: native) })
+    communicator.pointee = try CommunicatorHandle.create(try typed { try Communicator(kind, native: native) })
   }
 }
 
@@ -71,5 +64,5 @@ public func mxl_communicator_abort(
 
 @_cdecl("mxl_communicator_destroy") @implementation
 public func mxl_communicator_destroy(_ communicator: UnsafeMutablePointer<mxl_communicator>!) {
-  if let communicator { CommunicatorHandle.destroy(communicator) }
+  if let communicator { CommunicatorHandle.end(communicator) }
 }

@@ -10,7 +10,7 @@ public func mxl_distributed_mlp_create(
   reporting(to: error) { () throws(MaxLinearError) in
     let layer = try required(layer, "layer")
     let options = try MLPOptions(options)
-    layer.pointee = LayerHandle.create(
+    layer.pointee = try LayerHandle.create(
       try typed {
         try DistributedMLP(
           dtype: options.dtype, quantizationEncoding: try options.encoding.map(QuantizationEncoding.init),
@@ -46,7 +46,7 @@ public func mxl_column_parallel_create(
     let layer = try required(layer, "layer")
     let options = try ParallelOptions(options)
     let linear = options.linear
-    layer.pointee = LayerHandle.create(
+    layer.pointee = try LayerHandle.create(
       try typed {
         try ColumnParallelLinear(
           inDim: linear.inDim, outDim: linear.outDim, dtype: linear.dtype, devices: options.devices,
@@ -67,7 +67,7 @@ public func mxl_row_parallel_create(
     let layer = try required(layer, "layer")
     let options = try ParallelOptions(options)
     let linear = options.linear
-    layer.pointee = LayerHandle.create(
+    layer.pointee = try LayerHandle.create(
       try typed {
         try RowParallelLinear(
           inDim: linear.inDim, outDim: linear.outDim, dtype: linear.dtype, devices: options.devices,

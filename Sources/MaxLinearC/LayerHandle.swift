@@ -7,7 +7,10 @@ import Synchronization
 ///
 /// Two locks: `layer` serializes the calls that load, prepare and inspect, and may be held for as long as packing
 /// takes; `prepared` is held for an instant, so that forward never waits for those.
-final class LayerHandle: Sendable {
+final class LayerHandle: HandleObject {
+  typealias Handle = mxl_layer
+  static let kind = MXLH_LAYER
+
   private let layer: Mutex<Layer>
   private let prepared = Mutex<PreparedLayer?>(nil)
   private let owners = Atomic(1)
@@ -19,42 +22,20 @@ final class LayerHandle: Sendable {
     self.layer = Mutex(layer)
   }
 
-  /// A new handle, owned once.
-  static func create(_ layer: sending Layer) -> UnsafeMutablePointer<mxl_layer> {
-    let handle = UnsafeMutablePointer<mxl_layer>.allocate(capacity: 1)
-    let object = Unmanaged.passRetained(LayerHandle(layer)).toOpaque()
-    handle.initialize(to: mxl_layer(magic: MXL_LAYER_MAGIC, object: object))
-    return handle
+  /// A new handle, owned once. Throws `.outOfMemory`.
+  static func create(_ layer: sending Layer) throws(MaxLinearError) -> UnsafeMutablePointer<mxl_layer> {
+    try LayerHandle(layer).handedOut()
   }
 
-  /// The object behind a handle, without a retain: the caller's ownership of the handle keeps it alive.
-  @inline(__always)
-  static func unretained(
-    _ handle: UnsafePointer<mxl_layer>?, _ argument: StaticString = "layer"
-  ) throws(MaxLinearError) -> Unmanaged<LayerHandle> {
-    guard let handle, handle.pointee.magic == MXL_LAYER_MAGIC, let object = handle.pointee.object else {
-      throw MaxLinearError(
-        .invalidHandle, "\(argument): \(handle == nil ? "is NULL" : "is no layer's handle, or was destroyed")")
-    }
-    return Unmanaged.fromOpaque(object)
-  }
-
-  static func of(
-    _ handle: UnsafePointer<mxl_layer>?, _ argument: StaticString = "layer"
-  ) throws(MaxLinearError) -> LayerHandle {
-    try unretained(handle, argument).takeUnretainedValue()
-  }
+  static func of(_ handle: UnsafePointer<mxl_layer>?) throws(MaxLinearError) -> LayerHandle { try of(handle, "layer") }
 
   func retain() { owners.add(1, ordering: .relaxed) }
 
   /// Ends one ownership; the last frees the handle and the object.
   static func destroy(_ handle: UnsafeMutablePointer<mxl_layer>) {
-    guard let object = try? unretained(handle) else { return }
+    guard let object = try? unretained(handle, "layer") else { return }
     let left = object._withUnsafeGuaranteedRef { $0.owners.subtract(1, ordering: .acquiringAndReleasing).newValue }
-    guard left == 0 else { return }
-    handle.pointee = mxl_layer(magic: 0, object: nil)
-    handle.deallocate()
-    object.release()
+    if left == 0 { end(handle) }
   }
 
   var entryCount: Int { emptyEntries.count }
@@ -114,8 +95,10 @@ final class LayerHandle: Sendable {
 
   /// The prepared layer of this moment. Another thread may replace it meanwhile: the caller's reference keeps this one.
   @inline(__always)
-  static func preparedLayer(_ handle: UnsafePointer<mxl_layer>?) throws(MaxLinearError) -> PreparedLayer {
-    let current = try unretained(handle)._withUnsafeGuaranteedRef { $0.prepared.withLock { $0 } }
+  static func preparedLayer(
+    _ handle: UnsafePointer<mxl_layer>?, _ argument: StaticString = "layer"
+  ) throws(MaxLinearError) -> PreparedLayer {
+    let current = try unretained(handle, argument)._withUnsafeGuaranteedRef { $0.prepared.withLock { $0 } }
     guard let current else {
       throw MaxLinearError(.notPrepared, "layer: not prepared: call mxl_layer_prepare first")
     }

@@ -9,35 +9,28 @@ public func mxl_linear_create(
 ) -> mxl_status {
   reporting(to: error) { () throws(MaxLinearError) in
     let layer = try required(layer, "layer")
-    let options = try LinearOptions(options)
-    if options.encoding == QuantizationEncoding.gptq.name {
-      layer.pointee = LayerHandle.create(try gptqLinear(options))
-      return
-    }
-    layer.pointee = LayerHandle.create(
-      try typed {
-        try LinearV2(
-          inDim: options.inDim, outDim: options.outDim, dtype: options.dtype, device: options.device,
-          hasBias: options.hasBias,
-          quantizationEncoding: try options.encoding.map(QuantizationEncoding.init), name: options.name,
-          clipWeight: options.clip)
-      })
+    layer.pointee = try LayerHandle.create(try linearLayer(try LinearOptions(options)))
   }
 }
 
-private func gptqLinear(_ options: LinearOptions) throws(MaxLinearError) -> sending Layer {
-  guard let config = options.quantization else {
-    throw MaxLinearError(.invalidArgument, "quantization: is NULL, expected that of the GPTQ checkpoint")
-  }
-  guard options.clip == nil else {
-    throw MaxLinearError(.unsupported, "clip_weight: encoded weights cannot be clipped, expected none")
-  }
-  guard options.name == nil else { throw MaxLinearError(.unsupported, "name: GPTQ layers have none") }
-  return try typed {
-    try GPTQLinearV2(
+private func linearLayer(_ options: LinearOptions) throws(MaxLinearError) -> sending LinearV2 {
+  try typed {
+    try LinearV2.make(
       inDim: options.inDim, outDim: options.outDim, dtype: options.dtype, device: options.device,
-      hasBias: options.hasBias,
-      quantizationConfig: config)
+      hasBias: options.hasBias, quantizationEncoding: try options.encoding.map(QuantizationEncoding.init),
+      name: options.name, clipWeight: options.clip, quantizationConfig: options.quantization)
+  }
+}
+
+@_cdecl("mxl_can_run") @implementation
+public func mxl_can_run(
+  _ options: UnsafePointer<mxl_linear_options>!, _ prepare: UnsafePointer<mxl_prepare_options>!,
+  _ kernel: UnsafeMutablePointer<UnsafePointer<CChar>?>!, _ error: UnsafeMutablePointer<mxl_error>!
+) -> mxl_status {
+  reporting(to: error) { () throws(MaxLinearError) in
+    let layer = try linearLayer(try LinearOptions(options))
+    let name = try layer.kernelName(whenPrepared: try prepareOptions(prepare))
+    if let kernel { kernel.pointee = name }
   }
 }
 
@@ -79,7 +72,7 @@ public func mxl_linear_v1_create(
     if options.in_features != 0 || options.out_features != 0 {
       try linear.check(inFeatures: Int(options.in_features), outFeatures: Int(options.out_features))
     }
-    layer.pointee = LayerHandle.create(linear)
+    layer.pointee = try LayerHandle.create(linear)
     lent.take()
   }
 }
@@ -158,18 +151,7 @@ public func mxl_layer_prepare(
 ) -> mxl_status {
   reporting(to: error) { () throws(MaxLinearError) in
     let handle = try LayerHandle.of(layer)
-    var chosen = PrepareOptions()
-    if let options {
-      let options = try copied(options, "options")
-      guard let compute = Compute(rawValue: options.compute) else {
-        throw MaxLinearError(.invalidArgument, "compute: is \(options.compute), which is no mxl_compute")
-      }
-      guard let packing = Packing(rawValue: options.pack) else {
-        throw MaxLinearError(.invalidArgument, "pack: is \(options.pack), which is no mxl_pack")
-      }
-      chosen = PrepareOptions(compute: compute, packing: packing, threads: Int(options.threads))
-    }
-    try handle.prepare(chosen)
+    try handle.prepare(try prepareOptions(options))
   }
 }
 

@@ -20,7 +20,7 @@ public func mxl_mlp_create(
     guard options.communicator == nil else {
       throw MaxLinearError(.invalidArgument, "communicator: is given, which is for mxl_distributed_mlp_create alone")
     }
-    layer.pointee = LayerHandle.create(
+    layer.pointee = try LayerHandle.create(
       try typed {
         try MLPV2(
           dtype: options.dtype, quantizationEncoding: try options.encoding.map(QuantizationEncoding.init),
@@ -40,7 +40,7 @@ public func mxl_mlp_create_from(
     let layer = try required(layer, "layer")
     let activation = try MaxLinearC.activation(activation)
     let parts = try (part(gate, "gate"), part(down, "down"), part(up, "up"))
-    layer.pointee = LayerHandle.create(
+    layer.pointee = try LayerHandle.create(
       try MLP.sharing(gate: parts.0, down: parts.1, up: parts.2, activation: activation))
   }
 }
@@ -72,7 +72,7 @@ public func mxl_mlp_create_from_weights(
     guard isDistributed || communicator == nil else {
       throw MaxLinearError(.invalidArgument, "communicator: is given, expected NULL beside distributed = 0")
     }
-    layer.pointee = LayerHandle.create(
+    layer.pointee = try LayerHandle.create(
       try typed {
         isDistributed
           ? try DistributedMLP.fromWeights(

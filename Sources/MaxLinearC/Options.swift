@@ -55,3 +55,16 @@ struct MLPOptions {
     communicator = try CommunicatorHandle.optional(options.communicator)
   }
 }
+
+/// What `mxl_prepare_options` say; NULL leaves the choice.
+func prepareOptions(_ pointer: UnsafePointer<mxl_prepare_options>?) throws(MaxLinearError) -> PrepareOptions {
+  guard let pointer else { return PrepareOptions() }
+  let options = try copied(pointer, "options")
+  guard let compute = Compute(rawValue: options.compute) else {
+    throw MaxLinearError(.invalidArgument, "compute: is \(options.compute), expected an mxl_compute of 0 to 2")
+  }
+  guard let packing = Packing(rawValue: options.pack) else {
+    throw MaxLinearError(.invalidArgument, "pack: is \(options.pack), expected an mxl_pack of 0 to 2")
+  }
+  return PrepareOptions(compute: compute, packing: packing, threads: Int(options.threads))
+}

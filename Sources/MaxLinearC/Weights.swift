@@ -15,7 +15,7 @@ public func mxl_weights_open(
     }
     var names: [String] = []
     for index in 0..<count { names.append(try requiredText(paths[index], "paths[\(index)]")) }
-    weights.pointee = WeightsHandle.create(try typed { try Weights.open(names) })
+    weights.pointee = try WeightsHandle.create(try typed { try Weights.open(names) })
   }
 }
 
@@ -68,5 +68,5 @@ public func mxl_weights_memory(
 
 @_cdecl("mxl_weights_destroy") @implementation
 public func mxl_weights_destroy(_ weights: UnsafeMutablePointer<mxl_weights>!) {
-  if let weights { WeightsHandle.destroy(weights) }
+  if let weights { WeightsHandle.end(weights) }
 }

@@ -4,33 +4,23 @@ import MaxLinear
 import Synchronization
 
 /// A checkpoint behind a handle, and the C form of its entries, which are made when first asked for.
-final class WeightsHandle: Sendable {
+final class WeightsHandle: HandleObject {
+  typealias Handle = mxl_weights
+  static let kind = MXLH_WEIGHTS
+
   let weights: Weights
   /// By the bytes of the name.
   private let entries = Mutex<[[UInt8]: EntryMemory]>([:])
 
   private init(_ weights: Weights) { self.weights = weights }
 
-  static func create(_ weights: Weights) -> UnsafeMutablePointer<mxl_weights> {
-    let handle = UnsafeMutablePointer<mxl_weights>.allocate(capacity: 1)
-    let object = Unmanaged.passRetained(WeightsHandle(weights)).toOpaque()
-    handle.initialize(to: mxl_weights(magic: MXL_WEIGHTS_MAGIC, object: object))
-    return handle
+  /// A new handle. Throws `.outOfMemory`.
+  static func create(_ weights: Weights) throws(MaxLinearError) -> UnsafeMutablePointer<mxl_weights> {
+    try WeightsHandle(weights).handedOut()
   }
 
   static func of(_ handle: UnsafePointer<mxl_weights>?) throws(MaxLinearError) -> WeightsHandle {
-    guard let handle, handle.pointee.magic == MXL_WEIGHTS_MAGIC, let object = handle.pointee.object else {
-      throw MaxLinearError(
-        .invalidHandle, handle == nil ? "weights: is NULL" : "weights: is no checkpoint's handle, or was destroyed")
-    }
-    return Unmanaged<WeightsHandle>.fromOpaque(object).takeUnretainedValue()
-  }
-
-  static func destroy(_ handle: UnsafeMutablePointer<mxl_weights>) {
-    guard handle.pointee.magic == MXL_WEIGHTS_MAGIC, let object = handle.pointee.object else { return }
-    handle.pointee = mxl_weights(magic: 0, object: nil)
-    handle.deallocate()
-    Unmanaged<WeightsHandle>.fromOpaque(object).release()
+    try of(handle, "weights")
   }
 
   /// Entry number `index`, valid as long as the handle.

@@ -1,6 +1,8 @@
 """Compiling and running C against the library, as the tests of this folder do."""
 
+import json
 import os
+import struct
 import subprocess
 from pathlib import Path
 
@@ -30,3 +32,11 @@ def build(sources, program, *flags, compiler="gcc", include=INCLUDE):
     link = [f"-L{LIBRARY.parent}", "-lmaxlinear"]
     run([compiler, "-std=c11", "-O1", *WARNINGS, f"-I{include}", *flags, *sources, "-o", program, *link], PLAIN)
     return program
+
+
+def weight_checkpoint(folder):
+    """A checkpoint with one tensor, "weight", float32 (3, 4)."""
+    header = json.dumps({"weight": {"dtype": "F32", "shape": [3, 4], "data_offsets": [0, 48]}}).encode()
+    checkpoint = folder / "weight.safetensors"
+    checkpoint.write_bytes(struct.pack("<Q", len(header)) + header + bytes(48))
+    return checkpoint

@@ -114,17 +114,16 @@ static void linear(void) {
   state[1].name = "lin.bias";
   state[1].tensor = tensor(bias, 1, bias_shape);
   CALL(mxl_layer_load(layer, state, 2, MXL_LOAD_STRICT, &failure));
-  mxl_prepare_options preparing = {0};
-  preparing.struct_size = sizeof preparing;
-  preparing.pack = MXL_PACK_ALWAYS;
+  mxl_prepare_options preparing = {sizeof preparing, .pack = MXL_PACK_ALWAYS};
+  const char *kernel = NULL, *foretold = NULL;
+  CALL(mxl_can_run(&options, &preparing, &foretold, &failure));
   CALL(mxl_layer_prepare(layer, &preparing, &failure));
   CHECK(released == 1);
   check_forward(layer, 1);
   together(layer);
 
-  const char *kernel = NULL;
   CALL(mxl_layer_kernel(layer, &kernel, &failure));
-  CHECK(strncmp(kernel, "mxlk_linear_", 12) == 0);
+  CHECK(strncmp(kernel, "mxlk_linear_", 12) == 0 && strcmp(kernel, foretold) == 0);
   mxl_memory memory = {0};
   memory.struct_size = sizeof memory;
   CALL(mxl_layer_memory(layer, &memory, &failure));

@@ -141,8 +141,11 @@ void encodings() {
   options.type = maxlinear::dtype::uint8;
   maxlinear::linear same(256, 2, options);
   same.load({{"weight", {blocks, {2, 144}}}});
+  const auto foretold = maxlinear::can_run(256, 2, options);
   same.prepare();
-  EXPECT(run(layer, x, 3, 2) == run(same, x, 3, 2));
+  EXPECT(run(layer, x, 3, 2) == run(same, x, 3, 2) && same.kernel() == foretold);
+  REFUSES(MXL_INVALID_SHAPE, "256", maxlinear::can_run(255, 2, options));
+  REFUSES(MXL_UNSUPPORTED, "compute", maxlinear::can_run(255, 2, {}, {MXL_COMPUTE_INT8}));
 
   maxlinear::quantization how;
   how.group_size = 64;

@@ -1,12 +1,10 @@
 """C programs built by gcc and run where nothing leads to a Swift toolchain."""
 
-import json
 import os
-import struct
 
 import abi
 import pytest
-from c_support import HERE, INCLUDE, LIBRARY, PLAIN, build, run
+from c_support import HERE, INCLUDE, LIBRARY, PLAIN, build, run, weight_checkpoint
 
 #: Bounds for a quiet machine; a test run beside others takes the best of several.
 FIRST_RESULT_MILLISECONDS = 20
@@ -111,11 +109,8 @@ def test_nothing_swift_is_loaded(client):
 
 @pytest.mark.parametrize("optimization", ["-O0", "-O2"])
 def test_refusals(tmp_path, optimization):
-    header = json.dumps({"weight": {"dtype": "F32", "shape": [3, 4], "data_offsets": [0, 48]}}).encode()
-    checkpoint = tmp_path / "weight.safetensors"
-    checkpoint.write_bytes(struct.pack("<Q", len(header)) + header + bytes(48))
     program = build(REFUSALS, tmp_path / "refusals", optimization, "-lm")
-    checks, failures = run([program, checkpoint], PLAIN).replace(",", "").split()[0::2]
+    checks, failures = run([program, weight_checkpoint(tmp_path)], PLAIN).replace(",", "").split()[0::2]
     assert int(checks) > 1000 and failures == "0"
 
 

@@ -44,7 +44,17 @@ def test_swift():
     assert numbers(run([*swift, "--package-path", str(ROOT / "examples" / "swift"), "linear"])) == NUMBERS
 
 
-def test_python():
+def python(example):
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "bindings" / "python" / "src")}
     environment.setdefault("MAXLINEAR_LIBRARY", str(LIBRARY / "libmaxlinear.so"))
-    assert numbers(run([sys.executable, str(ROOT / "examples" / "python" / "linear.py")], env=environment)) == NUMBERS
+    return run([sys.executable, str(ROOT / "examples" / "python" / example)], env=environment)
+
+
+def test_python():
+    assert numbers(python("linear.py")) == NUMBERS
+
+
+def test_can_run():
+    refused, kernel = python("can_run.py").splitlines()
+    assert refused.startswith("weight: last dimension is 384, expected a multiple of Q4_K's 256; Q4_0, Q4_1, ")
+    assert kernel.startswith("mxlk_linear_q8_0_int8_")

@@ -86,18 +86,24 @@ struct CInterfaceTests {
   func handles() {
     var x = arguments.tensor([2], [1])
     var y = arguments.tensor([100], [1])
-    expectStatus(MXL_INVALID_HANDLE, "layer: is NULL") { mxl_layer_forward(nil, nil, &x, &y, $0) }
-    expectStatus(MXL_INVALID_HANDLE, "layer: is NULL") { mxl_layer_prepare(nil, nil, $0) }
-    let junk = arguments.array([mxl_layer(magic: 1, object: nil)])
-    expectStatus(MXL_INVALID_HANDLE, "layer: is no layer's handle, or was destroyed") {
+    expectStatus(MXL_INVALID_HANDLE, "layer: is NULL, expected the handle of a layer") {
+      mxl_layer_forward(nil, nil, &x, &y, $0)
+    }
+    expectStatus(MXL_INVALID_HANDLE, "layer: is NULL, expected the handle of a layer") {
+      mxl_layer_prepare(nil, nil, $0)
+    }
+    let junk = arguments.array([mxl_layer(number: 1)])
+    expectStatus(MXL_INVALID_HANDLE, "layer: is no handle, expected the handle of a layer") {
       mxl_layer_prepare(junk, nil, $0)
     }
-    let other = arguments.array([mxl_weights(magic: MXL_LAYER_MAGIC, object: nil)])
+    let other = arguments.array([mxl_weights(number: 1)])
     var count = 0
-    expectStatus(MXL_INVALID_HANDLE, "weights: is no checkpoint's handle, or was destroyed") {
+    expectStatus(MXL_INVALID_HANDLE, "weights: is no handle, expected the handle of a checkpoint") {
       mxl_weights_count(other, &count, $0)
     }
-    expectStatus(MXL_INVALID_HANDLE, "weights: is NULL") { mxl_weights_count(nil, &count, $0) }
+    expectStatus(MXL_INVALID_HANDLE, "weights: is NULL, expected the handle of a checkpoint") {
+      mxl_weights_count(nil, &count, $0)
+    }
     mxl_layer_retain(nil)
     mxl_layer_destroy(nil)
     mxl_layer_destroy(junk)

@@ -8,8 +8,9 @@
 #include "types.h"
 #include "weights.h"
 
-/* A layer. mxl_layer_forward may be called by any number of threads at once, also while another thread
- * replaces the weights (MXL_LOAD_REPLACE): a running forward finishes on the weights it began with. All
+/* A layer. The pointer is a number that the library looks up and nobody follows: what is no layer's, or no longer, is refused with
+ * MXL_INVALID_HANDLE, and a destroyed handle's value never comes again. mxl_layer_forward may be called by any number of threads at once,
+ * also while another thread replaces the weights (MXL_LOAD_REPLACE): a running forward finishes on the weights it began with. All
  * other calls on one handle are serialized by the library; destroy must be the last. */
 typedef struct mxl_layer mxl_layer;
 
@@ -269,6 +270,15 @@ mxl_status mxl_layer_load_weights(mxl_layer *layer, const mxl_weights *weights, 
  * does nothing; with others it is MXL_ALREADY_PREPARED. MXL_NOT_LOADED before a load. Errors also: MXL_UNSUPPORTED
  * (a compute that no row has, an unknown MAXLINEAR_ISA), MXL_INVALID_ARGUMENT, MXL_OUT_OF_MEMORY. */
 mxl_status mxl_layer_prepare(mxl_layer *layer, const mxl_prepare_options *options, mxl_error *error);
+
+/* Whether a layer that mxl_linear_create makes of `options` can be prepared with `prepare` and called, before there are weights. The code of
+ * these two runs as far as they do not read what weights hold, so they agree for tensors that fit: MXL_OK, or the status and the message that
+ * the first of them to fail would give. Memory for the packed weights is asked for and given back; MAXLINEAR_ISA and plugins are those of
+ * this moment. GPTQ's scales are taken to be float16, its groups to have group_size columns, in whatever order. prepare may be NULL.
+ * *kernel is the row that would run, as mxl_layer_kernel's; kernel may be NULL, and is untouched when the call fails. Any thread.
+ * Errors: those of mxl_linear_create and mxl_layer_prepare. */
+mxl_status mxl_can_run(const mxl_linear_options *options, const mxl_prepare_options *prepare, const char **kernel,
+                       mxl_error *error);
 
 /* The name of the kernel row the prepared layer runs, such as mxlk_linear_f32_f32_14x32__avx512; of an MLP, the gate's. Static
  * storage. MXL_NOT_LOADED, MXL_NOT_PREPARED. */

@@ -63,10 +63,7 @@ class layer {
   }
 
   void prepare(const prepare_options &how = {}) {
-    auto options = detail::sized<mxl_prepare_options>();
-    options.compute = how.compute;
-    options.pack = how.pack;
-    options.threads = how.threads;
+    const mxl_prepare_options options = how.c();
     detail::call(mxl_layer_prepare, handle_, &options);
   }
 
@@ -150,6 +147,15 @@ class linear : public layer {
   linear(std::int64_t in_dim, std::int64_t out_dim, const linear_options &options = {})
       : layer(make(mxl_linear_create, detail::linear_settings(in_dim, out_dim, options).c())) {}
 };
+
+/* mxl_can_run: the name of the kernel that such a linear, prepared so, would run. Throws what making or preparing it would. */
+inline std::string can_run(std::int64_t in_dim, std::int64_t out_dim, const linear_options &options = {},
+                           const prepare_options &how = {}) {
+  const mxl_prepare_options prepare = how.c();
+  const char *name = nullptr;
+  detail::call(mxl_can_run, detail::linear_settings(in_dim, out_dim, options).c(), &prepare, &name);
+  return name;
+}
 
 /* GPTQLinearV2: keys qweight, scales, qzeros, g_idx or perm_idx, bias. */
 class gptq_linear : public linear {

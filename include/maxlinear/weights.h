@@ -33,8 +33,8 @@ typedef struct mxl_entry {
   void *owner;
 } mxl_entry;
 
-/* An open checkpoint. Immutable: any number of threads may read it at once. Layers filled from it keep the
- * mapping alive, so the handle may be destroyed before them. */
+/* An open checkpoint. The pointer is a number that nobody follows, as mxl_layer's is. Immutable: any number of threads may read it at
+ * once. Layers filled from it keep the mapping alive, so the handle may be destroyed before them. */
 typedef struct mxl_weights mxl_weights;
 
 MXL_BEGIN

@@ -33,6 +33,9 @@ struct GPTQShapes {
 
   /// Throws `.invalidShape` for dimensions that are no whole words.
   func check(inDim: Int, outDim: Int) throws(MaxLinearError) {
+    guard inDim <= Int(Int32.max) else {
+      throw MaxLinearError(.invalidShape, "in_dim: is \(inDim), expected at most \(Int32.max), what g_idx can count")
+    }
     if isAWQ {
       guard outDim % run.codes == 0 else {
         throw MaxLinearError(
@@ -61,7 +64,9 @@ struct GPTQShapes {
         "\(argument): shape is \(shape), expected a multiple of \(run.words) rows: 32 codes of 3 bits are three words")
     }
     let codes = (packed / run.words).multipliedReportingOverflow(by: run.codes)
-    guard !codes.overflow else { throw MaxLinearError(.invalidShape, "\(argument): shape is \(shape)") }
+    guard !codes.overflow else {
+      throw MaxLinearError(.invalidShape, "\(argument): shape is \(shape), expected one that memory can hold")
+    }
     return isAWQ ? (shape[0], codes.partialValue) : (codes.partialValue, shape[1])
   }
 }

@@ -8,14 +8,16 @@ extension GPTQWeights {
     // Without a block the panels are those of float32 values.
     let plain = Layout(
       columns: found.columns, groupOf: found.groupOf, order: found.order, zeroOffset: found.zeroOffset, block: nil)
-    let row = try KernelSelection.row(
-      operation: MXL_OP_LINEAR, encoding: "F32", compute: .float32, features: try KernelSelection.allowedFeatures(),
-      argument: qweight.name)
+    let plan = try LinearPlan(
+      self, block: nil, bias: nil, options: PrepareOptions(), features: try KernelSelection.allowedFeatures())
     let outputs = 0..<outDim
-    let packed = try PackedGPTQ(self, plain, row: row, threads: mxlk_threads(), shards: [outputs])
+    guard let panels = try plan.allocate(inDim: inDim, shards: [outputs], bias: nil).panels else {
+      throw MaxLinearError(.internal, "pack: no panels, expected some")
+    }
+    let packed = try PackedGPTQ(self, plain, plan: plan, shards: [outputs], memory: panels)
     let values = try Tensor(uninitialized: [outDim, inDim], dtype: .float32, purpose: "\(qweight.name), values")
     var view = mxl_source(WeightData(name: "", tensor: values), inDim: inDim, outputs: outputs, clip: nil)
-    mxlk_linear_unpack(row, packed.pointer(shard: 0), &view, mxlk_threads())
+    mxlk_linear_unpack(plan.row, packed.pointer(shard: 0), &view, mxlk_threads())
     withExtendedLifetime(packed) {}
     return values
   }

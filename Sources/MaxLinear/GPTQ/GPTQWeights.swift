@@ -94,12 +94,13 @@ struct GPTQWeights {
   /// config.
   func layout(columns: Range<Int>? = nil) throws(MaxLinearError) -> Layout {
     _ = try qweight.source()
+    try checkRoom()
     let columns = columns ?? 0..<inDim
     let inDim = columns.count
     let groupOf = Array(try groups()[columns])
     let order = Self.order(of: groupOf, groups: scales.shape[0])
     let sorted = order.map { order in order.map { groupOf[Int($0)] } } ?? groupOf
-    let block = [256, 128, 64, 32].first { size in
+    let block = Self.blockSizes.first { size in
       inDim % size == 0
         && (0..<inDim / size).allSatisfy { chunk in
           let first = sorted[chunk * size]
@@ -108,6 +109,19 @@ struct GPTQWeights {
     }
     return Layout(
       columns: columns, groupOf: groupOf, order: order, zeroOffset: try zeroOffset(), block: block.map(Int32.init))
+  }
+
+  /// Throws `.outOfMemory` unless there is room for the arrays that the layout needs, whose allocation cannot fail otherwise.
+  func checkRoom() throws(MaxLinearError) {
+    _ = try HeapMemory(byteCount: 6 * MemoryLayout<Int32>.stride * inDim, purpose: "\(gIdx.name), sorting")
+  }
+
+  private static let blockSizes = [256, 128, 64, 32]
+
+  /// The layout's block where each group has `groupSize` columns, whatever their order.
+  var regularBlock: Int32? {
+    let size = config.groupSize == -1 ? inDim : config.groupSize
+    return Self.blockSizes.first { inDim % $0 == 0 && (size % $0 == 0 || size >= inDim) }.map(Int32.init)
   }
 
   private func groups() throws(MaxLinearError) -> [Int32] {

@@ -13,17 +13,17 @@ final class PackedGPTQ: PackedPanels, RestorableMemory, @unchecked Sendable {
   private let weights: GPTQWeights
   private let layout: GPTQWeights.Layout
 
+  /// Packs into the plan's memory.
   init(
-    _ weights: GPTQWeights, _ layout: GPTQWeights.Layout, row: UnsafePointer<mxl_kernel_row>, threads: Int32,
-    shards: [Range<Int>]
+    _ weights: GPTQWeights, _ layout: GPTQWeights.Layout, plan: LinearPlan, shards: [Range<Int>], memory: PanelMemory
   ) throws(MaxLinearError) {
-    self.row = row
+    row = plan.row
+    self.memory = memory
     self.shards = shards
     // What unpacking needs of the tensors is shared, so that nobody changes it.
     self.weights = GPTQWeights(sharing: weights)
     self.layout = layout
     let name = weights.qweight.name
-    memory = try PanelMemory(row: row, inDim: layout.columns.count, shards: shards, purpose: "\(name), packed")
     if let columns = layout.order, layout.block != nil {
       let bytes = columns.count * MemoryLayout<Int32>.stride
       let copy = try HeapMemory(byteCount: bytes, purpose: "\(name), order of columns")
@@ -34,9 +34,8 @@ final class PackedGPTQ: PackedPanels, RestorableMemory, @unchecked Sendable {
     } else {
       order = nil
     }
-    let memory = memory
     let status = try weights.withTensors(layout, shards: shards) { tensors in
-      memory.withPointers { mxlk_gptq_pack(row, tensors.baseAddress, $0, Int32(tensors.count), threads) }
+      memory.withPointers { mxlk_gptq_pack(plan.row, tensors.baseAddress, $0, Int32(tensors.count), plan.threads) }
     }
     self.weights.qweight.contents = .empty
     guard status == MXL_OK else { throw MaxLinearError(.outOfMemory, "\(name): cannot allocate scratch for packing") }
@@ -77,38 +76,22 @@ extension PreparedLinear {
     _ weights: GPTQWeights, bias: Weight?, options: PrepareOptions, features: UInt64, shards: Shards? = nil,
     columns: Range<Int>? = nil
   ) throws(MaxLinearError) -> (layer: PreparedLinear, contents: [(weight: Weight, contents: WeightContents)]) {
-    guard options.packing != .never else {
-      throw MaxLinearError(
-        .unsupported, "pack: GPTQ tensors lie column by column, which no kernel reads in place; expected to pack them")
-    }
     let layout = try weights.layout(columns: columns)
-    let scalesDType = try weights.scales.source().dtype
-    let encoding = layout.block.flatMap { mxlk_gptq_encoding(Int32(weights.config.bits), $0, scalesDType.rawValue) }
-      .map { String(cString: $0) }
-    let automatic = KernelSelection.automaticCompute(encoding: encoding)
-    let compute = options.compute == .automatic ? automatic : options.compute
-    guard compute == .float32 || encoding != nil else {
-      throw MaxLinearError(
-        .unsupported,
-        "compute: is \(compute), which needs groups of a multiple of 32 columns; these, of group_size "
-          + "\(weights.config.groupSize), use float32")
-    }
-    let row = try KernelSelection.row(
-      operation: MXL_OP_LINEAR, encoding: encoding ?? "F32", compute: compute, features: features,
-      argument: weights.qweight.name)
-    let packedBias = try bias.map { bias throws(MaxLinearError) in try PackedBias(bias.source(), name: bias.name) }
-    let whole = shards?.rank == nil
+    let plan = try LinearPlan(weights, block: layout.block, bias: bias, options: options, features: features)
+    let hasAll = shards?.rank == nil
     let shards = shards?.own ?? [0..<weights.outDim]
-    let packed = try PackedGPTQ(
-      weights, layout, row: row, threads: try Threads.checked(options.threads), shards: shards)
+    let memory = try plan.allocate(inDim: layout.columns.count, shards: shards, bias: bias)
+    guard let panels = memory.panels else { throw MaxLinearError(.internal, "pack: no panels, expected some") }
+    try memory.bias?.fill(from: bias)
+    let packed = try PackedGPTQ(weights, layout, plan: plan, shards: shards, memory: panels)
     let source = try weights.qweight.source()
     if source.storage == .map { source.releasePages() }
     let layer = PreparedLinear(
-      row: row, bfloat16Row: nil, inDim: layout.columns.count, shards: shards, clip: nil, compute: compute,
-      automatic: automatic, packed: packed, source: source, packedBias: packedBias)
+      plan: plan, inDim: layout.columns.count, shards: shards, clip: nil, packed: packed, source: source,
+      packedBias: memory.bias)
     var contents: [(weight: Weight, contents: WeightContents)] = []
-    if packed.isRestorable && whole { contents.append((weights.qweight, .prepared(packed))) }
-    if let bias, let packedBias { contents.append((bias, .prepared(packedBias))) }
+    if packed.isRestorable && hasAll { contents.append((weights.qweight, .prepared(packed))) }
+    if let bias, let packedBias = memory.bias { contents.append((bias, .prepared(packedBias))) }
     return (layer, contents)
   }
 }

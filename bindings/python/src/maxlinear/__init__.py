@@ -16,13 +16,16 @@ from .errors import check as _check
 from .errors import integer as _integer
 from .errors import new_error as _new_error
 from .float8 import dequantize_float8, quantize_float8
+from .runnable import CanRun, can_run
 
 __all__ = [
     "Array",
+    "CanRun",
     "Communicator",
     "DType",
     "Error",
     "__version__",
+    "can_run",
     "cpu_info",
     "dequantize",
     "dequantize_float8",

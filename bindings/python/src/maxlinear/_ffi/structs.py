@@ -246,6 +246,7 @@ PROTOTYPES = {
     "mxl_layer_load": (_status, [LayerHandle, POINTER(Entry), c_size_t, c_uint32, _error]),
     "mxl_layer_load_weights": (_status, [LayerHandle, WeightsHandle, c_char_p, c_uint32, _error]),
     "mxl_layer_prepare": (_status, [LayerHandle, POINTER(PrepareOptions), _error]),
+    "mxl_can_run": (_status, [POINTER(LinearOptions), POINTER(PrepareOptions), POINTER(c_char_p), _error]),
     "mxl_layer_kernel": (_status, [LayerHandle, POINTER(c_char_p), _error]),
     "mxl_layer_forward": (_status, [LayerHandle, POINTER(RunOptions), POINTER(Tensor), POINTER(Tensor), _error]),
     "mxl_layers_forward": (

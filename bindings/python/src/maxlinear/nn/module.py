@@ -44,6 +44,16 @@ def _choice(table: dict[str | None, int], value: str | None, argument: str) -> i
     return table[value]
 
 
+def prepare_options(compute: str | None, pack: str | None, threads: int | None) -> structs.PrepareOptions:
+    """The C options of `Module.prepare`."""
+    return structs.PrepareOptions(
+        struct_size=ctypes.sizeof(structs.PrepareOptions),
+        compute=_choice(_COMPUTE, compute, "compute"),
+        pack=_choice(_PACK, pack, "pack"),
+        threads=0 if threads is None else integer(threads, 32, "threads"),
+    )
+
+
 def _load_flags(strict: bool, replace: bool, override_encoding: bool) -> int:
     return (
         (constants.MXL_LOAD_STRICT if strict else 0)
@@ -276,12 +286,7 @@ class Module:
             maxlinear.Error: no weights yet, or prepared in another way (RuntimeError), an option that does not fit the weights
                 (ValueError).
         """
-        options = structs.PrepareOptions(
-            struct_size=ctypes.sizeof(structs.PrepareOptions),
-            compute=_choice(_COMPUTE, compute, "compute"),
-            pack=_choice(_PACK, pack, "pack"),
-            threads=0 if threads is None else integer(threads, 32, "threads"),
-        )
+        options = prepare_options(compute, pack, threads)
         error = new_error()
         self._changes += 1
         check(library.mxl_layer_prepare(self._handle, ctypes.byref(options), error), error)
