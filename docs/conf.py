@@ -16,6 +16,7 @@ html_show_sourcelink = False
 html_show_copyright = False
 myst_heading_anchors = 3
 default_role = "code"
+smartquotes = False
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True, "show-inheritance": True}
 autodoc_typehints = "signature"

@@ -1,9 +1,12 @@
-"""Every public Swift symbol says what it is: check_swift_docs.py SYMBOLS.json ... prints those that do not, and exits 1 when there are some."""
+"""Every public Swift symbol says what it is and what it throws, and the catalogue's front page has a place for every type:
+check_swift_docs.py SYMBOLS.json ... prints those that lack it, and exits 1 when there are some.
+"""
 
 import json
 import sys
 from pathlib import Path
 
+FRONT = Path(__file__).resolve().parents[1] / "Sources" / "MaxLinear" / "MaxLinear.docc" / "MaxLinear.md"
 #: Characters of a comment that says something.
 LEAST = 12
 
@@ -20,6 +23,8 @@ def lacking(symbol):
     is_type = symbol["kind"]["identifier"] in ("swift.typealias", "swift.class", "swift.struct")
     if throws and not is_type and "throw" not in comment.lower() and "error" not in comment.lower():
         return "its comment does not say what it throws"
+    if len(symbol["pathComponents"]) == 1 and f"- ``{symbol['pathComponents'][0]}``" not in FRONT.read_text():
+        return f"{FRONT.name} does not list it"
     return None
 
 

@@ -15,10 +15,10 @@ public struct DeviceRef: Hashable, Sendable, CustomStringConvertible {
   /// Its number among those of its kind, from 0.
   public let id: Int
 
-  /// The CPU. Only id 0 exists without a device plugin.
+  /// The CPU, or, for layers on several devices, the part of a call's threads with that number. A layer on one device takes id 0 alone.
   public static func cpu(id: Int = 0) -> DeviceRef { DeviceRef(kind: .cpu, id: id) }
 
-  /// A GPU. Needs a device plugin.
+  /// A GPU, which would need a device plugin: layers throw `.noDevice`.
   public static func gpu(id: Int = 0) -> DeviceRef { DeviceRef(kind: .gpu, id: id) }
 
   /// The kind and the number, such as "cpu:0".

@@ -17,7 +17,7 @@ open class MLP: Layer {
   /// What gate's outputs go through; silu unless an ``MLPV2`` says otherwise.
   public final let activationFunction: Activation
 
-  /// That the shapes do not fit is found when the layer is prepared (`.invalidShape`).
+  /// An MLP of three layers at hand, which it keeps. That their shapes do not fit is found when the layer is prepared (`.invalidShape`).
   public convenience init(gateProjection: Linear, downProjection: Linear, upProjection: Linear) {
     self.init(gate: gateProjection, down: downProjection, up: upProjection, activation: .silu)
   }

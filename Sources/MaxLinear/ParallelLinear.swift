@@ -16,6 +16,11 @@ open class ColumnParallelLinear: Layer {
   /// The outputs of each device.
   public final let shards: [Range<Int>]
 
+  /// A layer without contents, split by its outputs.
+  ///
+  /// Parameters as those of `LinearV2.init`, with encoding `.gptq` of `GPTQLinearV2.init`; `devices` as in `DistributedMLP.init`; with `gather` each
+  /// device gets the whole y.
+  ///
   /// - Throws: as `LinearV2.init` or `GPTQLinearV2.init`; `.invalidArgument` for more devices than outputs or a device that comes twice.
   public init(
     inDim: Int, outDim: Int, dtype: DType, devices: [DeviceRef] = [], hasBias: Bool = false,
@@ -76,6 +81,8 @@ open class RowParallelLinear: Layer {
   /// The inputs of each device: multiples of 256 but for the last end.
   public final let shards: [Range<Int>]
 
+  /// A layer without contents, split by its inputs. Parameters as those of `ColumnParallelLinear.init`.
+  ///
   /// - Throws: as `LinearV2.init` or `GPTQLinearV2.init`; `.invalidArgument` for more devices than 256 inputs each or a device that comes twice.
   public init(
     inDim: Int, outDim: Int, dtype: DType, devices: [DeviceRef] = [], hasBias: Bool = false,

@@ -28,7 +28,7 @@ public struct PrepareOptions: Sendable {
   /// The most threads packing may use, 1 to 1024; 0 for `Threads.count`.
   public var threads: Int
 
-  /// Options; those that are left out are what a layer's first call would take.
+  /// Options; what is left out is what a layer's first call takes. `threads`: the most that packing may use; 0 for `Threads.count`.
   public init(compute: Compute = .automatic, packing: Packing = .automatic, threads: Int = 0) {
     self.compute = compute
     self.packing = packing

@@ -39,9 +39,10 @@ def test_c_and_cpp(command, expected, tmp_path):
     assert numbers(run([str(tmp_path / "linear")])) == expected
 
 
-def test_swift():
+@pytest.mark.parametrize(("example", "expected"), [("linear", NUMBERS), ("tasks", [917504.0])])
+def test_swift(example, expected):
     swift = [str(ROOT / "scripts" / "swift"), str(ROOT / "build" / "example-swift"), "run"]
-    assert numbers(run([*swift, "--package-path", str(ROOT / "examples" / "swift"), "linear"])) == NUMBERS
+    assert numbers(run([*swift, "--package-path", str(ROOT / "examples" / "swift"), example])) == expected
 
 
 def python(example):

@@ -1,4 +1,4 @@
-"""Code on the pages: README.md and docs/*.md.
+"""Code on the pages: README.md, bindings/python/README.md and docs/*.md.
 
 A fenced block in a language is either to the letter in an example or a plugin, its lines in their order, or, in Python and sh, part of a program:
 the blocks of a section (##), in their order, are run in a folder that has include/, examples/ and plugins/. So what a page claims, it asserts.
@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "bindings" / "python" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 #: Where a language's blocks may come from.
 SOURCES = {
     "c": ["examples/c/*.c", "plugins/*/*.[ch]"],
@@ -109,14 +109,14 @@ def test_readme_shows_every_language():
     assert shown >= {"c", "cpp", "swift", "python"}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_paths_exist(page):
     prose = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
     for path in re.findall(r"\]\((?!http)([^)#]+)(?:#[^)]*)?\)", prose):
         assert (page.parent / path).exists(), f"{page.name} links to {path}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_make_targets_exist(page):
     makefile = (ROOT / "Makefile").read_text()
     for target in set(re.findall(r"`make ([a-z-]+)", page.read_text())):

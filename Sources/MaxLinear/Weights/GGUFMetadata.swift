@@ -65,35 +65,35 @@ public struct GGUFValue: Sendable {
     storage = .mapped(file, range)
   }
 
-  /// A value of this type.
+  /// An unsigned number of 8 bits.
   public static func uint8(_ value: UInt8) -> GGUFValue { GGUFValue(.uint8, [value]) }
-  /// A value of this type.
+  /// A signed number of 8 bits.
   public static func int8(_ value: Int8) -> GGUFValue { GGUFValue(.int8, value.littleEndianBytes) }
-  /// A value of this type.
+  /// An unsigned number of 16 bits.
   public static func uint16(_ value: UInt16) -> GGUFValue { GGUFValue(.uint16, value.littleEndianBytes) }
-  /// A value of this type.
+  /// A signed number of 16 bits.
   public static func int16(_ value: Int16) -> GGUFValue { GGUFValue(.int16, value.littleEndianBytes) }
-  /// A value of this type.
+  /// An unsigned number of 32 bits.
   public static func uint32(_ value: UInt32) -> GGUFValue { GGUFValue(.uint32, value.littleEndianBytes) }
-  /// A value of this type.
+  /// A signed number of 32 bits.
   public static func int32(_ value: Int32) -> GGUFValue { GGUFValue(.int32, value.littleEndianBytes) }
-  /// A value of this type.
+  /// An unsigned number of 64 bits.
   public static func uint64(_ value: UInt64) -> GGUFValue { GGUFValue(.uint64, value.littleEndianBytes) }
-  /// A value of this type.
+  /// A signed number of 64 bits.
   public static func int64(_ value: Int64) -> GGUFValue { GGUFValue(.int64, value.littleEndianBytes) }
-  /// A value of this type.
+  /// A float of 32 bits.
   public static func float32(_ value: Float) -> GGUFValue { GGUFValue(.float32, value.bitPattern.littleEndianBytes) }
-  /// A value of this type.
+  /// A float of 64 bits.
   public static func float64(_ value: Double) -> GGUFValue { GGUFValue(.float64, value.bitPattern.littleEndianBytes) }
-  /// A value of this type.
+  /// A truth value.
   public static func bool(_ value: Bool) -> GGUFValue { GGUFValue(.bool, [value ? 1 : 0]) }
 
-  /// A value of this type.
+  /// A string, as UTF-8.
   public static func string(_ value: String) -> GGUFValue {
     GGUFValue(.string, UInt64(value.utf8.count).littleEndianBytes + Array(value.utf8))
   }
 
-  /// Throws `.invalidArgument` when an element is of another kind.
+  /// Values of one kind, side by side. Throws `.invalidArgument` when an element is of another kind.
   public static func array(of kind: Kind, _ elements: [GGUFValue]) throws -> GGUFValue {
     var bytes = kind.rawValue.littleEndianBytes + UInt64(elements.count).littleEndianBytes
     for (index, element) in elements.enumerated() {

@@ -98,7 +98,7 @@ public final class Weights: Sendable {
     }
   }
 
-  /// How GPTQ tensors are quantized, as quantize_config.json or config.json's "quantization_config" in the checkpoint's folder says; nil
+  /// How GPTQ tensors are quantized, as quantize_config.json, quant_config.json or config.json's "quantization_config" in the checkpoint's folder says; nil
   /// when neither does.
   ///
   /// Throws `.invalidFile` for a file that is no such JSON, `.io` for one that cannot be read.
