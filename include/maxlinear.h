@@ -3,7 +3,8 @@
  * This header includes the whole C ABI; the parts may also be included alone. C11 and C++11.
  *
  * - Errors: every function that can fail returns an mxl_status and takes a trailing mxl_error * that may
- *   be NULL (maxlinear/status.h). The library never aborts, prints or calls back.
+ *   be NULL (maxlinear/status.h). The library never aborts or calls back, and prints
+ *   only where MAXLINEAR_VERBOSE asks for it, on standard error.
  * - A failed call changes nothing: out parameters and handles are as they were before it.
  * - Thread safety: any number of threads may call mxl_layer_forward on one prepared layer at once, and may
  *   read one mxl_weights handle at once. Different handles are independent. Each header says what else holds.

@@ -15,6 +15,9 @@ TRAPS = re.compile(
     r"\btry!|\bas!|\bfatalError\(|\bprecondition\(|\bpreconditionFailure\(|\bassert(ionFailure)?\(|"
     r"\babort\(|\bexit\(|\bprintf\(|\bfputs\(|\bprint\("
 )
+#: Nor write to where a host program's user looks, but for one file, where that user asks for it.
+WRITES = re.compile(r"\bSTD(OUT|ERR)_FILENO\b|\bstd(out|err)\b|\bv?dprintf\(|\bsyslog\(")
+WRITER = Path("Sources/Kernels/trace.c")
 COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
@@ -64,6 +67,8 @@ def breaches(path):
         for number, line in enumerate(code.splitlines(), 1):
             if TRAPS.search(line):
                 yield f"line {number}: may trap, abort or print: {line.strip()}"
+            if WRITES.search(line) and path != WRITER:
+                yield f"line {number}: writes to a standard stream: {line.strip()}"
             if "#pragma omp" in line and path.name != "parallel.c":
                 yield f"line {number}: OpenMP outside parallel.c"
 

@@ -3,6 +3,7 @@
 #include "float16.h"
 #include "kernels.h"
 #include "parallel.h"
+#include "trace.h"
 
 #include <stdatomic.h>
 
@@ -112,10 +113,13 @@ int64_t mxlk_blocks_refused(const mxlk_blocks_job *job) {
   return first == INT64_MAX ? -1 : first;
 }
 
-void mxlk_quantize(const mxlk_blocks_job *job) {
-  mxlk_parallel(threads_of(job, pieces_of(job)), quantize_thread, (void *)job);
+static void run_traced(const mxlk_blocks_job *job, mxlk_body body, const char *operation) {
+  int64_t begin = mxlk_trace_begin();
+  int32_t threads = threads_of(job, pieces_of(job));
+  mxlk_parallel(threads, body, (void *)job);
+  mxlk_trace_end(begin, operation, job->encoding->name, job->rows, job->k, 0, threads);
 }
 
-void mxlk_dequantize(const mxlk_blocks_job *job) {
-  mxlk_parallel(threads_of(job, pieces_of(job)), dequantize_thread, (void *)job);
-}
+void mxlk_quantize(const mxlk_blocks_job *job) { run_traced(job, quantize_thread, "quantize"); }
+
+void mxlk_dequantize(const mxlk_blocks_job *job) { run_traced(job, dequantize_thread, "dequantize"); }

@@ -18,6 +18,7 @@
 #include "parallel.h"
 #include "plan.h"
 #include "scratch.h"
+#include "trace.h"
 
 #include <string.h>
 
@@ -244,6 +245,22 @@ static void run_thread(void *context, const mxlk_team *team) {
   }
 }
 
+/* For whoever asked to see it: the kernels of all jobs, one after the other where they differ. */
+static void trace_plan(const mxlk_plan *p, int64_t nanoseconds) {
+  char kernels[384] = "";
+  size_t used = 0;
+  for (int32_t i = 0; i < p->task_count; i++) {
+    const mxl_kernel_row *row = p->tasks[i].row;
+    size_t length = strlen(row->name);
+    if ((i > 0 && row == p->tasks[i - 1].row) || used + length + 2 > sizeof kernels) continue;
+    if (used > 0) kernels[used++] = ',';
+    memcpy(kernels + used, row->name, length + 1);
+    used += length;
+  }
+  const char *operation = p->tasks->job->gate != NULL ? "gate_up" : p->task_count > 1 ? "together" : "linear";
+  mxlk_trace(operation, kernels, p->row_count, p->in_dim, p->out_dim, p->threads, nanoseconds);
+}
+
 static void run_plan(mxlk_plan *p, char *scratch) {
   mxlk_plan_place(p, scratch);
   int64_t start = mxlk_nanoseconds();
@@ -251,7 +268,9 @@ static void run_plan(mxlk_plan *p, char *scratch) {
     mxlk_plan_chunk(p, chunk);
     mxlk_parallel(p->threads, run_thread, p);
   }
-  mxlk_pace_learn(p->kernels, p->row_count, p->products, p->threads, mxlk_nanoseconds() - start);
+  int64_t nanoseconds = mxlk_nanoseconds() - start;
+  mxlk_pace_learn(p->kernels, p->row_count, p->products, p->threads, nanoseconds);
+  if (mxlk_traces()) trace_plan(p, nanoseconds);
 }
 
 size_t mxlk_linear_scratch(mxlk_linear_job *jobs, int32_t count) {

@@ -2,6 +2,7 @@
 #include "kernels.h"
 #include "parallel.h"
 #include "stream.h"
+#include "trace.h"
 
 #include <stdatomic.h>
 
@@ -62,7 +63,12 @@ static int32_t useful_threads(const pack_job *job, int32_t threads) {
 void mxlk_linear_pack_shards(const mxl_kernel_row *row, const mxl_source *sources, void *const *packed, int32_t count,
                              int32_t threads) {
   pack_job job = {row, sources, packed, count, 0};
-  mxlk_parallel(useful_threads(&job, threads), run_thread, &job);
+  int64_t begin = mxlk_trace_begin();
+  threads = useful_threads(&job, threads);
+  mxlk_parallel(threads, run_thread, &job);
+  int64_t out_dim = 0;
+  for (int32_t i = 0; i < count; i++) out_dim += sources[i].out_dim;
+  mxlk_trace_end(begin, "pack", row->name, 0, sources->in_dim, out_dim, threads);
 }
 
 void mxlk_linear_pack(const mxl_kernel_row *row, const mxl_source *source, void *packed, int32_t threads) {

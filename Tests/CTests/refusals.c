@@ -160,7 +160,8 @@ static void load_weights(const char *path) {
   REFUSED(MXL_INVALID_ARGUMENT, mxl_weights_open(paths, 1, NULL, error));
   REFUSED(MXL_IO, mxl_weights_open(nowhere, 1, &other, error));
   CHECK(strstr(failure.message, "/no/such/file") != NULL);
-  REFUSED(MXL_IO, mxl_weights_open(folder, 1, &other, error));
+  REFUSED(MXL_INVALID_FILE, mxl_weights_open(folder, 1, &other, error));
+  CHECK(strstr(failure.message, "the folder has no checkpoint") != NULL);
   CHECK(other == none);
 
   REFUSED(MXL_INVALID_HANDLE, mxl_weights_count(NULL, &count, error));

@@ -12,6 +12,9 @@ from matplotlib.image import imread
 from safetensors.numpy import save_file
 
 import maxlinear
+from maxlinear.dtype import DType
+from maxlinear.graph.quantization import QuantizationConfig
+from maxlinear.nn import GPTQLinearV2
 
 #: The fixture, which pytest looks for in this file.
 command = command_support.command
@@ -85,16 +88,43 @@ def test_gptq(command, checkpoint, tmp_path, bits, group):
         command, "quantize", checkpoint, out, "--gptq", "--asym", "--bits", bits, f"--group-size={group}", "--quiet"
     )
     found = printed_json(command, "compare", checkpoint, out, "--layers", "model.layers.*")
-    config = maxlinear.graph.quantization.QuantizationConfig("gptq", bits, group, False, False, "gptq")
+    config = QuantizationConfig("gptq", bits, group, False, False, "gptq")
     values = {}
     for name in NAMES:
         if name.startswith("model.layers."):
-            layer = maxlinear.nn.GPTQLinearV2(512, 40, maxlinear.dtype.DType.uint8, quantization_config=config)
+            layer = GPTQLinearV2(512, 40, DType.uint8, quantization_config=config)
             layer.load_state_dict(maxlinear.quantize_gptq(tensors()[f"{name}.weight"], config))
             layer.prepare(compute="float32")
             values[name] = layer(np.eye(512, dtype=np.float32)).T
     check(found, values)
     assert {item["file"] for item in found["matrices"]} == {"GPTQ"}
+
+
+@pytest.mark.parametrize("method", ["gptq", "awq"])
+def test_act_order_and_awq(command, tmp_path, method):
+    """Columns whose groups are in no order, and the other way of packing."""
+    random = np.random.default_rng(9)
+    weight = random.standard_normal((40, 512), np.float32)
+    plain = QuantizationConfig(method, 4, 128, False, False, "gptq" if method == "gptq" else "gemm")
+    state = maxlinear.quantize_gptq(weight, plain)
+    config = plain
+    if method == "gptq":
+        config = QuantizationConfig(method, 4, 128, True, False, "gptq")
+        state["g_idx"] = random.permutation(state["g_idx"])
+        file = {"bits": 4, "group_size": 128, "desc_act": True, "sym": False, "quant_method": "gptq"}
+        (tmp_path / "quantize_config.json").write_text(json.dumps(file))
+    else:
+        file = {"w_bit": 4, "q_group_size": 128, "zero_point": True, "version": "gemm"}
+        (tmp_path / "quant_config.json").write_text(json.dumps(file))
+    layer = GPTQLinearV2(512, 40, DType.uint8, quantization_config=config)
+    layer.load_state_dict(state)
+    layer.prepare(compute="float32")
+    save_file({f"w.{part}": array for part, array in state.items()}, tmp_path / "out.safetensors")
+    reference = write(tmp_path, "w.safetensors", weight)
+    found = printed_json(command, "compare", reference, tmp_path / "out.safetensors")
+    expected = errors(weight, layer(np.eye(512, dtype=np.float32)).T)
+    assert found["matrices"][0]["errors"] == pytest.approx(expected, rel=1e-9)
+    assert found["matrices"][0]["file"] == method.upper() and (expected["relative_rms"] < 0.2) == (method == "awq")
 
 
 @pytest.mark.parametrize("scale", ["row", "tensor", None])

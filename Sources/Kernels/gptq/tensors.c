@@ -8,6 +8,7 @@
 #include "panel/rows.h"
 #include "parallel.h"
 #include "stream.h"
+#include "trace.h"
 
 #include <stdatomic.h>
 #include <string.h>
@@ -328,7 +329,12 @@ static mxl_status run_panels(panels_job *job, int32_t threads) {
 mxl_status mxlk_gptq_pack(const mxl_kernel_row *row, const mxlk_gptq_tensors *tensors, void *const *packed,
                           int32_t count, int32_t threads) {
   panels_job job = {.row = row, .tensors = tensors, .packed = packed, .count = count};
-  return run_panels(&job, threads);
+  int64_t begin = mxlk_trace_begin();
+  mxl_status status = run_panels(&job, threads);
+  int64_t out_dim = 0;
+  for (int32_t i = 0; i < count; i++) out_dim += tensors[i].out_dim;
+  mxlk_trace_end(begin, "pack", row->name, 0, tensors->in_dim, out_dim, threads);
+  return status;
 }
 
 mxl_status mxlk_gptq_unpack(const mxl_kernel_row *row, const void *packed, const mxlk_gptq_tensors *tensors,
