@@ -1,8 +1,8 @@
 /* A communicator over MPI. kind "mpi", native: an MPI_Comm *, NULL for MPI_COMM_WORLD.
  *
  * Parts go straight from each rank to each other one, in messages that are polled until a deadline: so it is known who has not come, and nothing
- * waits for ever. MAXLINEAR_MPI_TIMEOUT is the time, in seconds, that a rank waits for the others, read anew for each wait; 120 unless set. MPI is initialized where the host has
- * not, and then finalized when the process ends. */
+ * waits for ever. MAXLINEAR_MPI_TIMEOUT is the time, in seconds, that a rank waits for the others, read anew for each wait; 120 unless set. MPI is
+ * initialized where the host has not, and then finalized when the process ends. */
 #define _POSIX_C_SOURCE 200809L
 #include <maxlinear/plugin.h>
 
