@@ -339,7 +339,7 @@ static void end(void *self, const char *message) {
       MPI_Isend(&c->words, (int)sizeof c->words, MPI_BYTE, r, TAG_END, c->comm, &c->requests[c->size + r]);
   int done = 0;
   for (double start = now(); !done && now() - start < END_SECONDS; pause_since(start))
-    if (MPI_Testall(2 * c->size, c->requests, &done, MPI_STATUSES_IGNORE) != MPI_SUCCESS) return;
+    if (MPI_Testall(2 * c->size, c->requests, &done, c->statuses) != MPI_SUCCESS) return;
 }
 
 /* After a failure the messages and their memory stay: freeing would wait for ranks that are gone. */
