@@ -282,6 +282,33 @@ class weights {
   std::shared_ptr<mxl_weights> handle_;
 };
 
+/* mxl_communicator: processes that share layers. Copies are the same one. */
+class communicator {
+ public:
+  explicit communicator(const std::string &kind, const void *native = nullptr) {
+    mxl_communicator *made = nullptr;
+    detail::call(mxl_communicator_create, kind.c_str(), native, &made);
+    handle_.reset(made, mxl_communicator_destroy);
+  }
+
+  std::int32_t rank() const {
+    std::int32_t found = 0;
+    detail::call(mxl_communicator_rank, c(), &found, nullptr);
+    return found;
+  }
+  std::int32_t size() const {
+    std::int32_t found = 0;
+    detail::call(mxl_communicator_rank, c(), nullptr, &found);
+    return found;
+  }
+  /* This process cannot go on: the others' next calls fail with this message. */
+  void abort(const std::string &message) { detail::call(mxl_communicator_abort, handle_.get(), message.c_str()); }
+  const mxl_communicator *c() const noexcept { return handle_.get(); }
+
+ private:
+  std::shared_ptr<mxl_communicator> handle_;
+};
+
 /* mxl_quantization: how GPTQ weights are quantized. */
 struct quantization {
   std::int32_t bits = 4;

@@ -211,13 +211,42 @@ void mlps() {
   EXPECT(rows.shards()[0].second == rows.shards()[1].first);
 }
 
+/* A communicator of one rank. */
+void ranks(const std::string &plugin, const std::string &native) {
+  EXPECT(mxl_plugin_load(plugin.c_str(), nullptr) == MXL_OK);
+  maxlinear::communicator alone("memory", native.c_str());
+  EXPECT(alone.rank() == 0 && alone.size() == 1);
+  const std::int64_t hidden = 64, wide = 512;
+  const auto gate = values(512 * 64), down = values(64 * 512), x = values(3 * 64);
+  maxlinear::mlp_options options;
+  options.ranks = alone;
+  maxlinear::distributed_mlp shared(hidden, wide, options);
+  shared.load({{"gate_proj.weight", {gate, {wide, hidden}}},
+               {"down_proj.weight", {down, {hidden, wide}}},
+               {"up_proj.weight", {gate, {wide, hidden}}}});
+  shared.prepare();
+  maxlinear::column_parallel_linear columns(hidden, wide, alone);
+  maxlinear::row_parallel_linear rows(hidden, wide, alone);
+  maxlinear::linear one(hidden, wide);
+  for (maxlinear::layer *layer : std::initializer_list<maxlinear::layer *>{&columns, &rows, &one}) {
+    layer->load({{"weight", {gate, {wide, hidden}}}});
+    layer->prepare();
+  }
+  const auto y = run(one, x, 3, wide);
+  EXPECT(run(columns, x, 3, wide) == y && run(rows, x, 3, wide) == y && run(shared, x, 3, hidden).size() == 3 * 64);
+  alone.abort("enough");
+  REFUSES(MXL_COMMUNICATION, "enough", run(shared, x, 3, hidden));
+}
+
 }  // namespace
 
-int main(int, char **argv) {
+int main(int argc, char **argv) {
   tensors();
   linears(argv[1]);
   encodings();
   mlps();
+  REFUSES(MXL_INVALID_ARGUMENT, "kind", maxlinear::communicator("none"));
+  if (argc > 2) ranks(argv[2], argv[3]);
   EXPECT(maxlinear::threads() >= 1 && maxlinear::info().find("\"encodings\"") != std::string::npos);
   REFUSES(MXL_INVALID_ARGUMENT, "", maxlinear::set_threads(0));
   std::printf("%s\n", maxlinear::version().c_str());

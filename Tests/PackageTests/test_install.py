@@ -134,8 +134,11 @@ def test_cpp_client(prefix, tmp_path):
     sources = [ROOT / "Tests/CTests/client.cpp", tmp_path / "second.cpp"]
     flags = ["-std=c++17", "-O1", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{prefix / 'include'}"]
     run("g++", *flags, *sources, f"-L{prefix / 'lib'}", "-lmaxlinear", "-o", tmp_path / "client")
+    plugin = [ROOT / "Tests/DistributedTests/memory.c", "-o", tmp_path / "memory.so"]
+    run("gcc", "-std=c11", "-shared", "-fPIC", f"-I{prefix / 'include'}", *plugin)
     environment = {**PLAIN, "LD_LIBRARY_PATH": str(prefix / "lib")}
-    assert run(tmp_path / "client", checkpoint, environment=environment) == f"{VERSION}\n"
+    arguments = [checkpoint, tmp_path / "memory.so", f"{tmp_path / 'shared'} 0 1"]
+    assert run(tmp_path / "client", *arguments, environment=environment) == f"{VERSION}\n"
 
 
 def test_uninstall_takes_its_own_files_only(tmp_path):

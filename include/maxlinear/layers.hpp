@@ -211,6 +211,7 @@ struct mlp_options {
   std::optional<quantization> gptq = {};
   std::vector<mxl_device> devices = {};
   bool reduce = false;
+  std::optional<communicator> ranks = {}; /* of a distributed_mlp: the processes that are the devices */
 };
 
 namespace detail {
@@ -229,6 +230,7 @@ struct mlp_settings {
     options.device_count = stored.device_count = from.devices.size();
     options.quantization = stored.quantization = from.gptq ? &gptq : nullptr;
     options.reduce = stored.reduce = from.reduce;
+    options.communicator = stored.communicator = from.ranks ? from.ranks->c() : nullptr;
   }
   mlp_settings(const mlp_settings &) = delete;
   const mxl_mlp_options *c() const noexcept { return &options; }
@@ -259,9 +261,10 @@ class mlp : public layer {
       : layer(make(mxl_mlp_create_from_weights, from.c(), number, detail::mlp_settings(options).of_weights(false))) {}
 };
 
-/* What layers on several devices have: one x and one y a device. */
+/* What layers on several devices have: one x and one y a device; or on the ranks of a communicator, each with the whole x and y. */
 class distributed_layer : public layer {
  public:
+  using layer::forward;
   using layer::layer;
 
   void forward(const std::vector<const_tensor> &xs, const std::vector<tensor> &ys, const run_options &how = {}) const {
@@ -309,6 +312,11 @@ struct parallel_settings {
     options.device_count = devices.size();
     options.gather = gather;
   }
+  parallel_settings(std::int64_t in_dim, std::int64_t out_dim, const communicator &ranks, bool gather,
+                    const linear_options &from)
+      : parallel_settings(in_dim, out_dim, std::vector<mxl_device>(), gather, from) {
+    options.communicator = ranks.c();
+  }
   const mxl_parallel_options *c() const noexcept { return &options; }
 
   linear_settings undivided;
@@ -324,6 +332,10 @@ class column_parallel_linear : public distributed_layer {
                          bool gather = true, const linear_options &options = {})
       : distributed_layer(make(mxl_column_parallel_create,
                                detail::parallel_settings(in_dim, out_dim, devices, gather, options).c())) {}
+  column_parallel_linear(std::int64_t in_dim, std::int64_t out_dim, const communicator &ranks, bool gather = true,
+                         const linear_options &options = {})
+      : distributed_layer(
+            make(mxl_column_parallel_create, detail::parallel_settings(in_dim, out_dim, ranks, gather, options).c())) {}
 };
 
 /* RowParallelLinear: split by inputs. */
@@ -333,6 +345,10 @@ class row_parallel_linear : public distributed_layer {
                       const linear_options &options = {})
       : distributed_layer(
             make(mxl_row_parallel_create, detail::parallel_settings(in_dim, out_dim, devices, false, options).c())) {}
+  row_parallel_linear(std::int64_t in_dim, std::int64_t out_dim, const communicator &ranks,
+                      const linear_options &options = {})
+      : distributed_layer(
+            make(mxl_row_parallel_create, detail::parallel_settings(in_dim, out_dim, ranks, false, options).c())) {}
 };
 
 /* A block of an encoding: its weights and its bytes. */

@@ -1,8 +1,8 @@
 /* A communicator over MPI. kind "mpi", native: an MPI_Comm *, NULL for MPI_COMM_WORLD.
  *
  * Parts go straight from each rank to each other one, in messages that are polled until a deadline: so it is known who has not come, and nothing
- * waits for ever. MAXLINEAR_MPI_TIMEOUT is the time, in seconds, that a rank waits for the others, read anew for each wait; 120 unless set. MPI is initialized where the host has
- * not, and then finalized when the process ends. */
+ * waits for ever. MAXLINEAR_MPI_TIMEOUT is the time, in seconds, that a rank waits for the others, read anew for each wait; 120 unless set. MPI is
+ * initialized where the host has not, and then finalized when the process ends. */
 #define _POSIX_C_SOURCE 200809L
 #include <maxlinear/plugin.h>
 
@@ -339,7 +339,7 @@ static void end(void *self, const char *message) {
       MPI_Isend(&c->words, (int)sizeof c->words, MPI_BYTE, r, TAG_END, c->comm, &c->requests[c->size + r]);
   int done = 0;
   for (double start = now(); !done && now() - start < END_SECONDS; pause_since(start))
-    if (MPI_Testall(2 * c->size, c->requests, &done, MPI_STATUSES_IGNORE) != MPI_SUCCESS) return;
+    if (MPI_Testall(2 * c->size, c->requests, &done, c->statuses) != MPI_SUCCESS) return;
 }
 
 /* After a failure the messages and their memory stay: freeing would wait for ranks that are gone. */
