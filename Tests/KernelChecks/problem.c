@@ -270,6 +270,11 @@ void problem_end(problem *p) {
   free(p->y_before);
 }
 
+int has_faster_row(const char *encoding, int32_t compute) {
+  const mxl_kernel_row *best = mxlk_row_find(MXL_OP_LINEAR, encoding, compute, mxlk_cpu_features());
+  return best != NULL && best->cpu_features != 0;
+}
+
 const mxl_kernel_row *scalar_row(const char *encoding, int32_t compute) {
   return mxlk_row_find(MXL_OP_LINEAR, encoding, compute, 0);
 }

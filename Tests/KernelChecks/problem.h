@@ -9,6 +9,7 @@ typedef struct shape {
   int64_t rows, out_dim, in_dim;
   check_values values;
   uint32_t seed;
+  int leaves_scalar; /* the scalar row has been on enough of such shapes: only the others run */
 } shape;
 
 typedef struct problem {
@@ -45,6 +46,8 @@ void check_problem(const problem *p, check_result *result);
 /* mxlk_linear_pack, run and unpack alone, called in that environment. */
 void check_problem_in_environment(const problem *p, check_environment environment, check_result *result);
 
+/* Whether a row that needs CPU features of an encoding and compute runs here: then the scalar one, ten times as slow, need not be everywhere. */
+int has_faster_row(const char *encoding, int32_t compute);
 /* The scalar row of an encoding and compute. */
 const mxl_kernel_row *scalar_row(const char *encoding, int32_t compute);
 /* Calls body for every (encoding, compute) that has rows. */

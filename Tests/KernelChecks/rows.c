@@ -224,6 +224,7 @@ static void each_row(const problem *p, check_environment environment, int in_env
   for (size_t i = 0; i < mxlk_row_count(); i++) {
     const mxl_kernel_row *row = mxlk_row_at(i);
     if (strcmp(row->encoding, p->encoding->name) != 0 || row->compute != p->compute) continue;
+    if (p->shape.leaves_scalar && row->cpu_features == 0) continue;
     if (!visit_row(result, i)) continue;
     if (in_environment) {
       check_row_in_environment(p, row, environment, result);
