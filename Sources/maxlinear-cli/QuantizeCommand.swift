@@ -103,6 +103,8 @@ struct QuantizeCommand: ParsableCommand {
       progress.finish(step.result.text)
     }
     try signals.check()
+    // What was read while a file changed may be of either state.
+    for step in steps { try step.source.checkFile() }
     try writer.finish()
     try Quantized(output: output, tensors: steps.map(\.result)).say(progress, json: json)
   }
@@ -156,6 +158,7 @@ struct QuantizeCommand: ParsableCommand {
     let columns = step.target == nil ? 1 : step.source.shape.last ?? 1
     try step.source.forEachPiece(columns: columns) { values, rows in
       try signals.check()
+      try step.source.checkFile()
       do {
         try writer.write(step.target?.apply(values) ?? values)
       } catch let error as MaxLinearError where error.status == .invalidArgument {

@@ -40,6 +40,8 @@ struct QuantizeToGPTQ {
       progress.finish(step.result.text)
     }
     try signals.check()
+    // What was read while a file changed may be of either state.
+    for step in steps { try step.source.checkFile() }
     try writer.finish { try config.write(to: configPath) }
     try Quantized(output: output, tensors: steps.map(\.result)).say(progress, json: json)
   }
@@ -108,6 +110,7 @@ struct QuantizeToGPTQ {
   ) throws {
     try signals.check()
     let source = step.source
+    try source.checkFile()
     let values = try source.encoding.map { try QuantizationEncoding($0).dequantize(source.tensor) } ?? source.tensor
     let tensors = try naming(source) { try config.quantize(values) }
     source.releasePages()
@@ -123,6 +126,7 @@ struct QuantizeToGPTQ {
     let encoding = try step.source.encoding.map { try QuantizationEncoding($0) }
     try step.source.forEachPiece(columns: encoding == nil ? 1 : step.source.shape.last ?? 1) { part, _ in
       try signals.check()
+      try step.source.checkFile()
       try writer.write(encoding?.dequantize(part) ?? part, to: step.first)
       progress.advance(part.byteCount, name: step.source.name)
     }

@@ -9,6 +9,7 @@ struct PreparedHidden {
 
   var inDim: Int { gate.inDim }
   var columns: Int { up.outDim }
+  var mapped: [UnsafeRawPointer] { gate.mapped + up.mapped }
   var packedBytes: Int { gate.packedBytes + up.packedBytes }
   func matches(_ options: PrepareOptions) -> Bool { gate.matches(options) && up.matches(options) }
 

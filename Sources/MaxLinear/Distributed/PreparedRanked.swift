@@ -17,6 +17,7 @@ final class PreparedRankedColumn: PreparedComputation {
   }
 
   var kernelName: UnsafePointer<CChar> { linear.kernelName }
+  var mapped: [UnsafeRawPointer] { linear.mapped }
   var packedBytes: Int { linear.packedBytes }
   var shards: [Range<Int>] { outputs }
   var deviceCount: Int { 1 }
@@ -77,6 +78,7 @@ final class PreparedRankedRow: PreparedComputation {
   }
 
   var kernelName: UnsafePointer<CChar> { part.kernelName }
+  var mapped: [UnsafeRawPointer] { part.mapped }
   var packedBytes: Int { part.packedBytes }
   var shards: [Range<Int>] { inputs }
   var deviceCount: Int { 1 }
@@ -155,6 +157,7 @@ final class PreparedRankedMLP: PreparedComputation {
   }
 
   var kernelName: UnsafePointer<CChar> { hidden.gate.kernelName }
+  var mapped: [UnsafeRawPointer] { hidden.mapped + downComputation.mapped }
   var packedBytes: Int { hidden.packedBytes + downComputation.packedBytes }
   var shards: [Range<Int>] { columns }
   var deviceCount: Int { 1 }

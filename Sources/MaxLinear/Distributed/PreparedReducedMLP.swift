@@ -12,6 +12,7 @@ final class PreparedReducedMLP: PreparedComputation {
   }
 
   var kernelName: UnsafePointer<CChar> { hidden.gate.kernelName }
+  var mapped: [UnsafeRawPointer] { hidden.mapped + down.mapped }
   var packedBytes: Int { hidden.packedBytes + down.packedBytes }
   var shards: [Range<Int>] { down.inputs }
   func matches(_ options: PrepareOptions) -> Bool { hidden.matches(options) && down.matches(options) }
