@@ -192,6 +192,22 @@ def test_mpi_rank_that_does_not_come(tmp_path, mpi_plugin, checkpoint, end, text
         expect_everywhere(told, key, text, size=2)
 
 
+def test_mpi_is_not_finalized_without_a_dead_rank(tmp_path, mpi_plugin, checkpoint):
+    """mpi4py finalizes at the end of the program, which would wait for the dead rank."""
+    body = f"""
+    from mpi4py import MPI
+    mlp = DistributedMLP.from_weights(load_weights("{checkpoint}"), communicator=connect())
+    mlp(x_of(1))
+    if rank == 1:
+        os.kill(os.getpid(), 9)
+    os.environ["MAXLINEAR_MPI_TIMEOUT"] = "2"
+    result["call"] = tell(lambda: digest(mlp(x_of(1))))
+    """
+    told, done = support.run_mpi(tmp_path, mpi_plugin, 3, body, *RECOVERY, living=[0, 2], check=False)
+    expect_everywhere(told, "call", "rank 1 did not come within 2 seconds", size=2)
+    assert "MPI_ABORT was invoked" in done.stderr
+
+
 def test_mpirun_ends_the_job_of_a_dead_rank(tmp_path, mpi_plugin, checkpoint):
     body = f"""
     mlp = DistributedMLP.from_weights(load_weights("{checkpoint}"), communicator=connect())

@@ -2,7 +2,8 @@
  *
  * Parts go straight from each rank to each other one, in messages that are polled until a deadline: so it is known who has not come, and nothing
  * waits for ever. MAXLINEAR_MPI_TIMEOUT is the time, in seconds, that a rank waits for the others, read anew for each wait; 120 unless set. MPI is
- * initialized where the host has not, and then finalized when the process ends. */
+ * initialized where the host has not, and then finalized when the process ends. Once a rank has not come in time, MPI_Finalize by the host ends
+ * the job by MPI_Abort: it would wait for that rank. */
 #define _POSIX_C_SOURCE 200809L
 #include <maxlinear/plugin.h>
 
@@ -116,6 +117,19 @@ static int has_ended(communicator *c, mxl_error *error, mxl_status *status) {
   return 1;
 }
 
+/* MPI_Finalize calls this first. With a rank that is gone it would never return: then it is an error of the whole job. */
+static int at_finalize(MPI_Comm comm, int key, void *value, void *state) {
+  (void)comm, (void)key, (void)value, (void)state;
+  return MPI_Abort(MPI_COMM_WORLD, 1);
+}
+
+static void expect_no_finalize(void) {
+  static int key = MPI_KEYVAL_INVALID;
+  if (key == MPI_KEYVAL_INVALID &&
+      MPI_Comm_create_keyval(MPI_COMM_NULL_COPY_FN, at_finalize, &key, NULL) == MPI_SUCCESS)
+    MPI_Comm_set_attr(MPI_COMM_SELF, key, NULL);
+}
+
 /* Completes the requests, or says who has not come. */
 static mxl_status complete(communicator *c, const char *call, mxl_error *error) {
   double start = now(), limit = time_limit();
@@ -138,6 +152,7 @@ static mxl_status complete(communicator *c, const char *call, mxl_error *error) 
     if (has_ended(c, error, &status)) return status;
     if (now() - start > limit) {
       char missing[160], text[320];
+      expect_no_finalize();
       list_missing(c, missing, sizeof missing);
       snprintf(text, sizeof text, "%s: %s did not come within %g seconds (MAXLINEAR_MPI_TIMEOUT)", call,
                missing[0] ? missing : "a rank that takes this one's message", limit);
@@ -403,6 +418,7 @@ static mxl_status create(const mxl_communicator_kind *kind, const void *native, 
     snprintf(text, sizeof text, "create: not all of the %d ranks came within %g seconds (MAXLINEAR_MPI_TIMEOUT)",
              c->size, limit);
     any_failed = 1;
+    expect_no_finalize();
     return fail(error, MXL_COMMUNICATION, text);
   }
   if (code != MPI_SUCCESS) {
