@@ -21,6 +21,13 @@ def test_layers_have_the_bits_of_one_process(tmp_path, mpi_plugin, checkpoint, s
     reduced = DistributedMLP.from_weights(weights, communicator=communicator, reduce=True)
     devices = DistributedMLP.from_weights(weights, devices=[DeviceRef.CPU(i) for i in range(size)], reduce=True)
     result["reduced"] = [bool((reduced(x_of(rows)) == devices([x_of(rows)] * size)[0]).all()) for rows in (1, 40)]
+    import threading
+    ys = []
+    for _ in range(3):
+        thread = threading.Thread(target=lambda: ys.append(mlp(x_of(2))))
+        thread.start()
+        thread.join()
+    result["threads"] = [bool((y == one(x_of(2))).all()) for y in ys]
     result["ranks"] = communicator.rank, communicator.size
     [plugin] = [p for p in maxlinear.cpu_info()["plugins"] if p["name"] == "mpi"]
     result["plugin"] = plugin["communicators"], plugin["messages"][0]["text"]
@@ -29,6 +36,7 @@ def test_layers_have_the_bits_of_one_process(tmp_path, mpi_plugin, checkpoint, s
     assert len(told) == size and not done.stderr
     for rank, result in enumerate(told):
         assert result["same"] == result["reduced"] == [True, True]
+        assert result["threads"] == [True] * 3
         assert result["ranks"] == [rank, size]
         assert result["plugin"][0] == ["mpi"] and result["plugin"][1]
 

@@ -29,7 +29,8 @@ mxl_status mxl_communicator_create(const char *kind, const void *native, mxl_com
 mxl_status mxl_communicator_rank(const mxl_communicator *communicator, int32_t *rank, int32_t *size, mxl_error *error);
 
 /* This process cannot go on, such as without its checkpoint: the others' next calls fail with a message that names this rank and says why,
- * instead of waiting for it. The communicator is of no use afterwards. message: UTF-8. Any thread. */
+ * instead of waiting for it. The communicator is of no use afterwards. message: UTF-8. Any thread; waits
+ * for a call of this process that is running. */
 mxl_status mxl_communicator_abort(mxl_communicator *communicator, const char *message, mxl_error *error);
 
 /* Ends the handle; layers that have the communicator keep it. NULL is fine. */

@@ -184,7 +184,8 @@ struct mxl_kernel_row {
  * that fit. They return when this rank's memory may be used again. A communicator is used by one thread at a time, not
  * always the same one. They return MXL_OK, or a status with a message in error, which may be NULL and has the size that
  * its struct_size says; what they were to write is then undefined, and the communicator is only aborted or destroyed
- * afterwards. Memory has any alignment. Functions may allocate and block. */
+ * afterwards. Memory has any alignment. Functions may allocate and block, but not for ever: where a rank does not come, they fail in a time that the
+ * kind sets, with a message that names it. */
 typedef struct mxl_communicator_kind mxl_communicator_kind;
 struct mxl_communicator_kind {
   uint32_t struct_size;

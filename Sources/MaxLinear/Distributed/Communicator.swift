@@ -56,7 +56,8 @@ public final class Communicator: Sendable {
     }
   }
 
-  /// Says that this process cannot go on, so that the others' next calls fail with this message instead of waiting for it.
+  /// Says that this process cannot go on, so that the others' next calls fail with this message instead of waiting for it. Waits for a call of this
+  /// process that is running.
   public func end(because message: String) {
     state.withLock { state in
       guard state.failure == nil else { return }
