@@ -33,7 +33,7 @@ open class ColumnParallelLinear: Layer {
   override func prepare(_ options: PrepareOptions) throws(MaxLinearError) -> Preparation {
     let part = try linear.prepare(options)
     guard let computation = part.layer.computation as? PreparedLinear else {
-      throw MaxLinearError(.internal, "prepare: no linear")
+      throw MaxLinearError(.internal, "prepare: there is no linear, expected one")
     }
     let whole = PreparedColumnParallel(computation, outputs: shards, gathers: gather)
     return Preparation(layer: PreparedLayer(whole), contents: part.contents)

@@ -119,7 +119,7 @@ final class PreparedLinear: PreparedComputation, @unchecked Sendable {
     var job = job(views, accumulate: accumulate, threads: threads)
     let status = mxlk_linear_run(&job)
     if status != MXL_OK {
-      throw MaxLinearError(.outOfMemory, "forward: cannot allocate scratch for x of shape \(x.shapeText)")
+      throw MaxLinearError(.outOfMemory, "forward: memory ran out, expected scratch for x of shape \(x.shapeText)")
     }
   }
 }
@@ -144,7 +144,7 @@ struct PanelMemory: Sendable {
     for outputs in shards {
       let bytes = panelBytes.multipliedReportingOverflow(by: Int(mxlk_panel_count(row, Int64(outputs.count))))
       guard !bytes.overflow else {
-        throw MaxLinearError(.outOfMemory, "\(purpose): weights are larger than memory can hold")
+        throw MaxLinearError(.outOfMemory, "\(purpose): are larger than memory can hold, expected fewer weights")
       }
       memory.append(try HeapMemory(byteCount: bytes.partialValue, purpose: purpose))
     }

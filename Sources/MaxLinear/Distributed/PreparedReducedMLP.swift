@@ -63,7 +63,7 @@ final class PreparedReducedMLP: PreparedComputation {
       }
     }
     guard status == MXL_OK else {
-      throw MaxLinearError(.outOfMemory, "forward: cannot allocate scratch for x of shape \(x.shapeText)")
+      throw MaxLinearError(.outOfMemory, "forward: memory ran out, expected scratch for x of shape \(x.shapeText)")
     }
     job.x_dtype = MXL_FLOAT32.rawValue
     job.rows.x_strides = first.rows.y_strides

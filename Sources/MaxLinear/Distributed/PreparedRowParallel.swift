@@ -89,7 +89,7 @@ final class PreparedRowParallel: PreparedComputation {
       part.weights = linear.pointer
       part.x = start
       guard mxlk_linear_run(&part) == MXL_OK else {
-        throw MaxLinearError(.outOfMemory, "forward: cannot allocate scratch for y of shape \(shape())")
+        throw MaxLinearError(.outOfMemory, "forward: memory ran out, expected scratch for y of shape \(shape())")
       }
       part.accumulate = 1
     }

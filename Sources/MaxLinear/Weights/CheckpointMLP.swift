@@ -24,7 +24,9 @@ struct CheckpointMLP {
   var linearClass: MLPV2.LinearClass {
     var remaining = [gate, down, up][...]
     return { inDim, outDim, _, device, _, _ in
-      guard let part = remaining.popFirst() else { throw MaxLinearError(.internal, "fromWeights: no linear") }
+      guard let part = remaining.popFirst() else {
+        throw MaxLinearError(.internal, "fromWeights: there is no linear left, expected one")
+      }
       return try part.linear(inDim: inDim, outDim: outDim, device: device)
     }
   }
@@ -59,7 +61,8 @@ private struct CheckpointLinear {
       guard let config = try quantizationConfig ?? weights.quantizationConfig() else {
         throw MaxLinearError(
           .invalidArgument,
-          "quantization_config: \(name) is GPTQ or AWQ, and no quantize_config.json, quant_config.json or config.json beside it says how"
+          "quantization_config: is nil, expected that of \(name): it is GPTQ or AWQ, and no quantize_config.json, quant_config.json or "
+            + "config.json beside it says how"
         )
       }
       try config.check()
