@@ -57,7 +57,8 @@ public enum Activation: Int32, Sendable, CaseIterable {
     for (view, argument) in [(gate, "gate"), (up, "up")] where view.data != hidden.data && bytes > 0 {
       let first = UInt(bitPattern: view.data), second = UInt(bitPattern: hidden.data)
       guard max(first, second) - min(first, second) >= bytes else {
-        throw MaxLinearError(.invalidArgument, "hidden: overlaps \(argument) without being it")
+        throw MaxLinearError(
+          .invalidArgument, "hidden: overlaps \(argument), expected memory of its own, or \(argument) itself")
       }
     }
     mxlk_gate_run(rawValue, gate.data, up.data, Int64(extent.count), hidden.data)

@@ -29,7 +29,7 @@ public struct DeviceRef: Hashable, Sendable, CustomStringConvertible {
     guard self != .cpu() else { return }
     let missing = kind == .cpu ? "further CPU devices" : "GPUs"
     throw MaxLinearError(
-      .noDevice, "\(argument): \(self) needs a device plugin for \(missing), and none is loaded; cpu:0 is always there")
+      .noDevice, "\(argument): is \(self), expected cpu:0: no device plugin for \(missing) is loaded")
   }
 
   private init(kind: Kind, id: Int) {

@@ -25,7 +25,7 @@ open class GPTQLinear: QLinear {
   ) throws {
     try Self.check(quantizationEncoding)
     guard let data = try weight.makeWeight(named: "weight").data() else {
-      throw MaxLinearError(.notLoaded, "weight: has no contents")
+      throw MaxLinearError(.notLoaded, "weight: has no contents, expected a loaded one")
     }
     var state = try Self.parts(of: data, config: quantizationConfig)
     let inDim = 8 * (state["qweight"]?.shape.first ?? 0)

@@ -11,7 +11,7 @@ final class HeapMemory: @unchecked Sendable {
   /// Contents are undefined. At least 64-byte aligned. `purpose` is what the message says could not be allocated.
   init(byteCount: Int, purpose: @autoclosure () -> String) throws(MaxLinearError) {
     guard let pointer = mxlk_allocate(max(byteCount, 1)) else {
-      throw MaxLinearError(.outOfMemory, "\(purpose()): cannot allocate \(byteCount) bytes")
+      throw MaxLinearError(.outOfMemory, "\(purpose()): memory ran out, expected \(byteCount) bytes")
     }
     self.pointer = pointer
     self.byteCount = byteCount

@@ -35,7 +35,8 @@ enum KernelSelection {
   ) throws(MaxLinearError) -> UnsafePointer<mxl_kernel_row> {
     let row = encoding.withCString { mxlk_row_find(Int32(operation.rawValue), $0, compute.rawValue, features) }
     guard let row else {
-      throw MaxLinearError(.unsupported, "\(argument): no kernel computes \(encoding) weights in \(compute)")
+      throw MaxLinearError(
+        .unsupported, "\(argument): is \(encoding) with compute \(compute), expected a pair that a kernel has")
     }
     return row
   }

@@ -30,7 +30,7 @@ open class Layer: Module {
 
   /// Packs for the kernels. Must change nothing: `prepared` takes the result over.
   func prepare(_ options: PrepareOptions) throws(MaxLinearError) -> Preparation {
-    throw MaxLinearError(.internal, "\(type(of: self)): has no kernels of its own")
+    throw MaxLinearError(.internal, "\(type(of: self)): has no kernels of its own, expected a layer of the library")
   }
 
   /// Picks a kernel row and packs the weights for it, then gives the source back: copies are freed, mapped pages
@@ -51,13 +51,17 @@ open class Layer: Module {
   ) throws(MaxLinearError) -> (layer: PreparedLayer, retired: Retired) {
     if let preparedLayer, preparedRevision == revision {
       guard preparedLayer.computation.matches(options) else {
-        throw MaxLinearError(.alreadyPrepared, "prepare: the layer is prepared with other options")
+        throw MaxLinearError(
+          .alreadyPrepared,
+          "prepare: the layer is prepared with other options, expected those, or a layer that is not prepared")
       }
       return (preparedLayer, Retired())
     }
     let retired = try takeOver(options)
     preparedOptions = options
-    guard let preparedLayer else { throw MaxLinearError(.internal, "prepare: no result") }
+    guard let preparedLayer else {
+      throw MaxLinearError(.internal, "prepare: there is no result, expected a prepared layer")
+    }
     return (preparedLayer, Retired(contents: retired))
   }
 

@@ -56,7 +56,9 @@ open class LinearV2: Layer {
     try LinearRules.check(clip: clipWeight, encoding: quantizationEncoding, dtype: dtype)
     guard quantizationEncoding != .gptq else {
       throw MaxLinearError(
-        .unsupported, "quantization_encoding: is GPTQ, which needs a GPTQLinearV2 and its quantization_config")
+        .unsupported,
+        "quantization_encoding: is GPTQ, expected a block encoding: GPTQ is GPTQLinearV2's, with its quantization_config"
+      )
     }
     if quantizationEncoding == nil { try LinearRules.checkDense(dtype, argument: "dtype") }
     let device = device ?? .cpu()

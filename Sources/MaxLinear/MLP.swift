@@ -71,7 +71,7 @@ open class MLP: Layer {
       guard Self.isOfLibrary(layer) else {
         throw MaxLinearError(
           .unsupported,
-          "\(name): is a \(type(of: layer)) with a forward of its own, which a prepared MLP would pass by; call the MLP"
+          "\(name): is a \(type(of: layer)) with a forward of its own, expected a layer of the library: a prepared MLP would pass that forward by; call the MLP"
         )
       }
       let prepared: PreparedLayer

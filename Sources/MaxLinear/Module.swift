@@ -33,7 +33,7 @@ open class Module {
         }
         if weight.isOptional { return nil }
         guard autoInitialize else {
-          throw MaxLinearError(.notLoaded, "\(key): not loaded: there is no state dict yet")
+          throw MaxLinearError(.notLoaded, "\(key): not loaded, expected a state dict that is loaded first")
         }
         return WeightData(
           name: key, tensor: try Tensor.zeros(shape: weight.storedShape, dtype: weight.storedDType),
@@ -102,7 +102,7 @@ open class Module {
     let layers = preparedLayers()
     guard options.replace || layers.isEmpty else {
       throw MaxLinearError(
-        .alreadyPrepared, "load: the layer is prepared; ask to replace its weights, or make a new layer")
+        .alreadyPrepared, "load: the layer is prepared, expected one that is not, or the option to replace its weights")
     }
     let named = namedWeights()
     var found: [WeightData?] = []
@@ -111,7 +111,7 @@ open class Module {
       guard data != nil || weight.isOptional else { throw source.missing(key) }
       if let unserved = weight.unserved, let other = source.data(forKey: key + unserved.suffix) {
         throw MaxLinearError(
-          .unsupported, "\(source.fullName(key))\(unserved.suffix): shape is \(other.shape): \(unserved.reason)")
+          .unsupported, "\(source.fullName(key))\(unserved.suffix): shape is \(other.shape), \(unserved.reason)")
       }
       found.append(data)
     }
@@ -154,7 +154,7 @@ open class Module {
     for key in source.keys where !known.contains(ByteExactString(key)) {
       let nearest = nearestKey(to: key, among: expected).map { "; the nearest of its keys is \"\($0)\"" } ?? ""
       throw MaxLinearError(
-        .unexpectedKey, "\(source.fullName(key)): the layer has no such key\(nearest)")
+        .unexpectedKey, "\(source.fullName(key)): is a key of none, expected only keys that the layer has\(nearest)")
     }
   }
 }

@@ -137,7 +137,7 @@ extension Layer.Preparation {
   ) throws(MaxLinearError) {
     let part = try linear.prepare(options)
     guard let computation = part.layer.computation as? Part else {
-      throw MaxLinearError(.internal, "prepare: no linear")
+      throw MaxLinearError(.internal, "prepare: there is no linear, expected one")
     }
     self.init(layer: PreparedLayer(body(computation)), contents: part.contents)
   }

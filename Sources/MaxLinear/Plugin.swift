@@ -62,8 +62,9 @@ public struct Plugin: Sendable {
   /// `load` with the error's type.
   package static func load(checking path: String) throws(MaxLinearError) {
     guard !path.utf8.contains(0) else {
-      throw MaxLinearError(.invalidArgument, "path: \(path) has a NUL byte")
+      throw MaxLinearError(.invalidArgument, "path: is \(path) with a NUL byte, expected a path")
     }
+    guard !path.isEmpty else { throw MaxLinearError(.io, "path: is empty, expected that of a plugin") }
     var reason = [CChar](repeating: 0, count: 504)
     let code = path.withCString { mxlk_plugin_load($0, &reason, reason.count) }
     guard code != MXL_OK else { return }

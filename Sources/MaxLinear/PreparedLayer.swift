@@ -41,7 +41,7 @@ public final class PreparedLayer: Sendable {
   ///   - threads: the most this call may use, 1 to 1024; 0 for `Threads.count`.
   /// - Throws: `.invalidShape`, `.invalidDType`, `.invalidArgument`, `.outOfMemory`, `.io`.
   public func forward(_ x: Tensor, into y: Tensor, accumulate: Bool = false, threads: Int = 0) throws {
-    guard !y.isReadOnly else { throw MaxLinearError(.invalidArgument, "y: is read-only") }
+    guard !y.isReadOnly else { throw MaxLinearError(.invalidArgument, "y: is read-only, expected memory to write to") }
     try x.withCTensor { xView throws(MaxLinearError) in
       try y.withCTensor { yView throws(MaxLinearError) in
         try forward(xView, into: yView, accumulate: accumulate, threads: threads)
@@ -81,7 +81,7 @@ public final class PreparedLayer: Sendable {
     devices xs: [Tensor], into ys: [Tensor], accumulate: Bool = false, threads: Int = 0
   ) throws {
     for (device, y) in ys.enumerated() where y.isReadOnly {
-      throw MaxLinearError(.invalidArgument, "ys[\(device)]: is read-only")
+      throw MaxLinearError(.invalidArgument, "ys[\(device)]: is read-only, expected memory to write to")
     }
     try Self.withViews(xs) { xs in
       try Self.withViews(ys) { ys in try forward(devices: xs, into: ys, accumulate: accumulate, threads: threads) }

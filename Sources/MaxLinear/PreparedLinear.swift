@@ -128,7 +128,7 @@ final class PreparedLinear: PreparedComputation, @unchecked Sendable {
     part.y_dtype = MXL_FLOAT32.rawValue
     mxlk_rows_in_c_order(&part.rows, Int64(outDim))
     guard mxlk_linear_run(&part) == MXL_OK else {
-      throw MaxLinearError(.outOfMemory, "forward: cannot allocate scratch for \(mxlk_job_rows(&part)) rows of x")
+      throw MaxLinearError(.outOfMemory, "forward: memory ran out, expected scratch for \(mxlk_job_rows(&part)) rows of x")
     }
   }
 
@@ -138,7 +138,7 @@ final class PreparedLinear: PreparedComputation, @unchecked Sendable {
     var job = job(views, accumulate: accumulate, threads: threads)
     let status = mxlk_linear_run(&job)
     if status != MXL_OK {
-      throw MaxLinearError(.outOfMemory, "forward: cannot allocate scratch for x of shape \(x.shapeText)")
+      throw MaxLinearError(.outOfMemory, "forward: memory ran out, expected scratch for x of shape \(x.shapeText)")
     }
   }
 }
@@ -163,7 +163,7 @@ struct PanelMemory: Sendable {
     for outputs in shards {
       let bytes = panelBytes.multipliedReportingOverflow(by: Int(mxlk_panel_count(row, Int64(outputs.count))))
       guard !bytes.overflow else {
-        throw MaxLinearError(.outOfMemory, "\(purpose): weights are larger than memory can hold")
+        throw MaxLinearError(.outOfMemory, "\(purpose): are larger than memory can hold, expected fewer weights")
       }
       memory.append(try HeapMemory(byteCount: bytes.partialValue, purpose: purpose))
     }

@@ -75,7 +75,7 @@ final class PreparedMLP: PreparedComputation, @unchecked Sendable {
       activation: activation.rawValue, job: mxlk_linear_job(views, accumulate: accumulate, threads: threads))
     job.job.shard_count = gate.shardCount
     guard mxlk_mlp_run(&job) == MXL_OK else {
-      throw MaxLinearError(.outOfMemory, "forward: cannot allocate scratch for x of shape \(x.shapeText)")
+      throw MaxLinearError(.outOfMemory, "forward: memory ran out, expected scratch for x of shape \(x.shapeText)")
     }
   }
 }

@@ -38,8 +38,8 @@ public struct QuantizationEncoding: Hashable, Sendable, CustomStringConvertible 
     }
     guard let encoding = Self.registered(name) else {
       let known = Self.all.map(\.name)
-      let choice = known.isEmpty ? "this library has none yet" : "known are \(known.joined(separator: ", "))"
-      throw MaxLinearError(.unsupported, "quantization encoding: \"\(name)\" is unknown; \(choice)")
+      throw MaxLinearError(
+        .unsupported, "quantization_encoding: is \"\(name)\", expected one of \(known.joined(separator: ", "))")
     }
     self = encoding
   }
@@ -79,7 +79,7 @@ public struct QuantizationEncoding: Hashable, Sendable, CustomStringConvertible 
   ) throws(MaxLinearError) -> QuantizationEncoding {
     let encodings = [self] + (fallback.map { [$0] } ?? [])
     if let other = encodings.first(where: { !$0.storesRows }) {
-      throw MaxLinearError(.unsupported, "encoding: \(other.name) does not store rows of blocks")
+      throw MaxLinearError(.unsupported, "encoding: is \(other.name), expected one that stores rows of blocks")
     }
     if let fitting = encodings.first(where: { $0.holds(columns: columns) }) { return fitting }
     let wanted = encodings.map { "of \($0.elementsPerBlock) for \($0.name)" }.joined(separator: ", or ")

@@ -70,7 +70,7 @@ extension QuantizationEncoding {
   ) throws(MaxLinearError) {
     var job = try job(values: values, blocks: blocks)
     guard job.encoding.pointee.quantize != nil else {
-      throw MaxLinearError(.unsupported, "encoding: \(name) can be read, but not made")
+      throw MaxLinearError(.unsupported, "encoding: is \(name), which can be read but not made, expected another")
     }
     if let importance { job.importance = try Self.checked(importance: importance, columns: Int(job.k)) }
     job.threads = try Threads.checked(threads)
@@ -78,8 +78,8 @@ extension QuantizationEncoding {
     guard refused < 0 else {
       throw MaxLinearError(
         .invalidArgument,
-        "values: row \(Int(refused) / Int(job.k)), column \(Int(refused) % Int(job.k)) is not finite or beyond what "
-          + "\(name) holds, +-\(job.encoding.pointee.largest)")
+        "values: row \(Int(refused) / Int(job.k)), column \(Int(refused) % Int(job.k)) is too large or not finite, expected numbers "
+          + "within what \(name) holds, +-\(job.encoding.pointee.largest)")
     }
     mxlk_quantize(&job)
   }
@@ -99,14 +99,14 @@ extension QuantizationEncoding {
       throw MaxLinearError(.invalidShape, "\(wanted); \(Self.holders(columns: columns))")
     }
     let bytes = (columns / elementsPerBlock).multipliedReportingOverflow(by: blockSize)
-    guard !bytes.overflow else { throw MaxLinearError(.invalidShape, "\(wanted) that memory can hold") }
+    guard !bytes.overflow else { throw MaxLinearError(.invalidShape, "\(wanted), as many as memory can hold") }
     return shape.dropLast() + [bytes.partialValue]
   }
 
   /// The checked job of two views, without importance and threads.
   private func job(values: mxl_tensor, blocks: mxl_tensor) throws(MaxLinearError) -> mxlk_blocks_job {
     guard let encoding = name.withCString({ mxlk_encoding_find($0) }) else {
-      throw MaxLinearError(.unsupported, "encoding: \"\(name)\" is unknown")
+      throw MaxLinearError(.unsupported, "encoding: is \"\(name)\", expected one that is registered")
     }
     let dtype = try values.checkedDType("values")
     guard dtype.isFloat else {
@@ -145,7 +145,8 @@ extension QuantizationEncoding {
     }
     let address = UInt(bitPattern: importance.data)
     guard address % UInt(MemoryLayout<Float>.alignment) == 0 else {
-      throw MaxLinearError(.invalidArgument, "importance: is not aligned to its 4-byte elements")
+      throw MaxLinearError(
+        .invalidArgument, "importance: data is not aligned, expected a multiple of its 4-byte elements")
     }
     let values = importance.data.map { UnsafePointer($0.assumingMemoryBound(to: Float.self)) }
     for column in 0..<columns {

@@ -103,7 +103,8 @@ package struct Float8Views {
       guard refused < 0 else {
         throw MaxLinearError(
           .invalidArgument,
-          "values: row \(refused / views.job.k), column \(refused % views.job.k) is not finite, which no scale serves")
+          "values: row \(refused / views.job.k), column \(refused % views.job.k) is not finite, expected a number that a scale serves"
+        )
       }
       views.job.scales = UnsafePointer(floats)
       scale.data?.copyMemory(from: memory.pointer, byteCount: 4 * views.scaleCount)

@@ -56,7 +56,7 @@ extension WeightSource {
   func missing(_ key: String) -> MaxLinearError {
     let name = fullName(key)
     let suggestion = nearestKey(to: name, among: names).map { "; the nearest key is \"\($0)\"" } ?? ""
-    return MaxLinearError(.missingKey, "\(name): missing from the \(noun)\(suggestion)")
+    return MaxLinearError(.missingKey, "\(name): missing, expected it in the \(noun)\(suggestion)")
   }
 }
 
@@ -70,7 +70,7 @@ struct StateDictSource: WeightSource {
     var positions: [ByteExactString: Int] = [:]
     for (position, entry) in state.entries.enumerated() {
       guard positions.updateValue(position, forKey: ByteExactString(entry.name)) == nil else {
-        throw MaxLinearError(.invalidArgument, "\(entry.name): comes twice in the state dict")
+        throw MaxLinearError(.invalidArgument, "\(entry.name): comes twice, expected it once in the state dict")
       }
     }
     self.positions = positions

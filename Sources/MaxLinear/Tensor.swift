@@ -57,7 +57,8 @@ public struct Tensor: @unchecked Sendable {
   ) throws(MaxLinearError) {
     if let strides, strides.count != shape.count {
       throw MaxLinearError(
-        .invalidShape, "\(argument()): \(strides.count) strides for a shape of \(shape.count) dimensions")
+        .invalidShape,
+        "\(argument()): there are \(strides.count) strides, expected one for each of the \(shape.count) dimensions")
     }
     self.count = try Self.withCTensor(pointer, dtype, shape, strides) { view throws(MaxLinearError) in
       try view.checkedExtent(bits: dtype.bits, argument()).count

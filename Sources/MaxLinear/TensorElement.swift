@@ -33,7 +33,8 @@ extension Tensor {
     let shape = shape ?? [elements.count]
     try self.init(uninitialized: shape, dtype: Element.dtype, purpose: "tensor")
     guard count == elements.count else {
-      throw MaxLinearError(.invalidShape, "tensor: shape \(shape) has \(count) elements, got \(elements.count) values")
+      throw MaxLinearError(
+        .invalidShape, "elements: there are \(elements.count), expected the \(count) of shape \(shape)")
     }
     elements.withUnsafeBytes { source in
       if let pointer, let start = source.baseAddress { pointer.copyMemory(from: start, byteCount: source.count) }

@@ -14,7 +14,7 @@ extension mxl_tensor {
   /// The dtype as a checked enumerator.
   func checkedDType(_ argument: @autoclosure () -> String) throws(MaxLinearError) -> DType {
     guard let known = DType(rawValue: dtype) else {
-      throw MaxLinearError(.invalidDType, "\(argument()): dtype is \(dtype), which is no mxl_dtype")
+      throw MaxLinearError(.invalidDType, "\(argument()): dtype is \(dtype), expected an mxl_dtype")
     }
     return known
   }
@@ -54,7 +54,7 @@ extension mxl_tensor {
     }
     let bitCount = nonzeroProduct.multipliedReportingOverflow(by: bits)
     guard !overflows, !bitCount.overflow, bitCount.partialValue <= Int.max - 7 else {
-      throw MaxLinearError(.invalidShape, "\(argument()): shape \(shapeText) has more elements than memory can hold")
+      throw MaxLinearError(.invalidShape, "\(argument()): shape is \(shapeText), expected one that memory can hold")
     }
     if isEmpty { return TensorExtent(count: 0, low: 0, high: 0) }
     guard let data else {
@@ -64,7 +64,8 @@ extension mxl_tensor {
     let address = UInt(bitPattern: data)
     guard address >= extent.low.magnitude, !address.addingReportingOverflow(UInt(extent.high)).overflow else {
       throw MaxLinearError(
-        .invalidShape, "\(argument()): shape \(shapeText) with strides \(stridesText) leaves the address space")
+        .invalidShape,
+        "\(argument()): shape is \(shapeText) with strides \(stridesText), expected elements within the address space")
     }
     return TensorExtent(count: nonzeroProduct, low: extent.low, high: extent.high)
   }
@@ -75,7 +76,8 @@ extension mxl_tensor {
   ) throws(MaxLinearError) -> (low: Int, high: Int) {
     guard strides != nil, !isContiguous else { return (0, byteCount) }
     guard bits % 8 == 0 else {
-      throw MaxLinearError(.invalidShape, "\(argument()): elements of \(bits) bits cannot have strides")
+      throw MaxLinearError(
+        .invalidShape, "\(argument()): strides are \(stridesText), expected C order, as elements have \(bits) bits")
     }
     let elementBytes = bits / 8
     var low = 0
@@ -86,7 +88,9 @@ extension mxl_tensor {
       let moved = (bytes.partialValue < 0 ? low : high).addingReportingOverflow(bytes.partialValue)
       guard !reach.overflow, !bytes.overflow, !moved.overflow else {
         throw MaxLinearError(
-          .invalidShape, "\(argument()): shape \(shapeText) with strides \(stridesText) leaves the address space")
+          .invalidShape,
+          "\(argument()): shape is \(shapeText) with strides \(stridesText), expected elements within the address space"
+        )
       }
       if bytes.partialValue < 0 { low = moved.partialValue } else { high = moved.partialValue }
     }

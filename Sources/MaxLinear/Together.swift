@@ -21,7 +21,8 @@ struct Together {
       guard let linear = layer.computation as? PreparedLinear else {
         throw MaxLinearError(
           .unsupported,
-          "layers[\(index)]: is no linear layer of one device; MLPs and layers that are split among devices run alone")
+          "layers[\(index)]: is a layer of another kind, expected a linear layer of one device: MLPs and layers that are split among devices "
+            + "run alone")
       }
       layers.append(linear)
     }
@@ -70,7 +71,7 @@ struct Together {
     }
     let status = withExtendedLifetime(layers) { mxlk_linear_run_together(jobs, Int32(jobs.count)) }
     if status != MXL_OK {
-      throw MaxLinearError(.outOfMemory, "forward: cannot allocate scratch for x of shape \(x.shapeText)")
+      throw MaxLinearError(.outOfMemory, "forward: memory ran out, expected scratch for x of shape \(x.shapeText)")
     }
   }
 }
@@ -107,7 +108,7 @@ extension PreparedLayer {
     _ layers: [PreparedLayer], _ x: Tensor, into ys: [Tensor], accumulate: Bool = false, threads: Int = 0
   ) throws {
     for (index, y) in ys.enumerated() where y.isReadOnly {
-      throw MaxLinearError(.invalidArgument, "ys[\(index)]: is read-only")
+      throw MaxLinearError(.invalidArgument, "ys[\(index)]: is read-only, expected memory to write to")
     }
     try x.withCTensor { xView in
       try withViews(ys) { views in

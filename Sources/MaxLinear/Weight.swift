@@ -119,7 +119,8 @@ public final class Weight {
   func source() throws(MaxLinearError) -> WeightData {
     switch contents {
     case .empty:
-      throw MaxLinearError(.notLoaded, "\(name): not loaded: load a state dict before preparing or calling the layer")
+      throw MaxLinearError(
+        .notLoaded, "\(name): not loaded, expected a state dict that is loaded before the layer is prepared or called")
     case .source(let data): return data
     case .prepared(let memory):
       return WeightData(
@@ -256,7 +257,7 @@ public final class Weight {
       }
       let next = product.multipliedReportingOverflow(by: max(dimension, 1))
       guard !next.overflow, next.partialValue <= Int.max - 7 else {
-        throw MaxLinearError(.invalidShape, "\(name): shape \(shape) has more elements than memory can hold")
+        throw MaxLinearError(.invalidShape, "\(name): shape is \(shape), expected one that memory can hold")
       }
       product = next.partialValue
     }

@@ -15,7 +15,7 @@ enum WeightScale {
     scale.otherShapes = shapes(outDim: outDim)
     scale.unserved = (
       "_inv",
-      "scales of blocks of weights are not supported, expected \(name), one of the whole tensor or one a row of it"
+      "expected \(name), one of the whole tensor or one a row of it: scales of blocks of weights are not supported"
     )
     return scale
   }
@@ -99,8 +99,8 @@ extension WeightConvertible {
     if let blocks = path.weights["\(tensor)_scale_inv"] {
       throw MaxLinearError(
         .unsupported,
-        "\(blocks.name): shape is \(blocks.shape): scales of blocks of weights are not supported, expected "
-          + "\(tensor)_scale, one of the whole tensor or one a row of it")
+        "\(blocks.name): shape is \(blocks.shape), expected \(tensor)_scale, one of the whole tensor or one a row "
+          + "of it: scales of blocks of weights are not supported")
     }
     return path.weights["\(tensor)_scale"]
   }

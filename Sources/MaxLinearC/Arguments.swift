@@ -76,7 +76,7 @@ func copied<Struct: SizedStruct>(
 func required<Pointee>(
   _ pointer: UnsafePointer<Pointee>?, _ argument: StaticString
 ) throws(MaxLinearError) -> UnsafePointer<Pointee> {
-  guard let pointer else { throw MaxLinearError(.invalidArgument, "\(argument): is NULL") }
+  guard let pointer else { throw MaxLinearError(.invalidArgument, "\(argument): is NULL, expected a pointer") }
   return pointer
 }
 
@@ -84,7 +84,7 @@ func required<Pointee>(
 func required<Pointee>(
   _ pointer: UnsafeMutablePointer<Pointee>?, _ argument: StaticString
 ) throws(MaxLinearError) -> UnsafeMutablePointer<Pointee> {
-  guard let pointer else { throw MaxLinearError(.invalidArgument, "\(argument): is NULL") }
+  guard let pointer else { throw MaxLinearError(.invalidArgument, "\(argument): is NULL, expected a pointer") }
   return pointer
 }
 
@@ -92,7 +92,7 @@ func required<Pointee>(
 func text(_ pointer: UnsafePointer<CChar>?, _ argument: @autoclosure () -> String) throws(MaxLinearError) -> String? {
   guard let pointer else { return nil }
   guard let text = String(validatingCString: pointer) else {
-    throw MaxLinearError(.invalidArgument, "\(argument()): is not valid UTF-8")
+    throw MaxLinearError(.invalidArgument, "\(argument()): is other bytes, expected valid UTF-8")
   }
   return text
 }
@@ -102,7 +102,7 @@ func requiredText(
   _ pointer: UnsafePointer<CChar>?, _ argument: @autoclosure () -> String
 ) throws(MaxLinearError) -> String {
   guard let text = try text(pointer, argument()) else {
-    throw MaxLinearError(.invalidArgument, "\(argument()): is NULL")
+    throw MaxLinearError(.invalidArgument, "\(argument()): is NULL, expected a string")
   }
   return text
 }
@@ -130,7 +130,7 @@ func flag(_ value: Int32, _ argument: StaticString) throws(MaxLinearError) -> Bo
 /// A dtype that options name.
 func dtype(_ value: Int32, _ argument: StaticString) throws(MaxLinearError) -> DType {
   guard let dtype = DType(rawValue: value) else {
-    throw MaxLinearError(.invalidDType, "\(argument): is \(value), which is no mxl_dtype")
+    throw MaxLinearError(.invalidDType, "\(argument): is \(value), expected an mxl_dtype")
   }
   return dtype
 }

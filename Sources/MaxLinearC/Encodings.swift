@@ -75,7 +75,9 @@ public func mxl_quantize_gptq(
   _ error: UnsafeMutablePointer<mxl_error>!
 ) -> mxl_status {
   reporting(to: error) { () throws(MaxLinearError) in
-    guard let config = try quantization(config) else { throw MaxLinearError(.invalidArgument, "config: is NULL") }
+    guard let config = try quantization(config) else {
+      throw MaxLinearError(.invalidArgument, "config: is NULL, expected how to quantize")
+    }
     let options = options == nil ? mxl_quantize_options() : try copied(options, "options")
     guard options.importance == nil else {
       throw MaxLinearError(.unsupported, "importance: rounding to nearest weighs nothing, expected NULL")

@@ -35,7 +35,7 @@ struct LentEntries {
     let name = if let known { known } else { try requiredText(entry.name, "\(argument).name") }
     let argument = known == nil ? "\(argument) (\(name))" : argument
     guard let storage = WeightStorage(rawValue: entry.storage) else {
-      throw MaxLinearError(.invalidArgument, "\(argument): storage is \(entry.storage), which is no mxl_storage")
+      throw MaxLinearError(.invalidArgument, "\(argument): storage is \(entry.storage), expected an mxl_storage")
     }
     let lent = entry.release.map { BorrowedMemory($0, entry.owner) }
     let tensor = try Tensor(entry.tensor, owner: lent, isReadOnly: true, argument: argument)

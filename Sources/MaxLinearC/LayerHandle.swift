@@ -100,7 +100,7 @@ final class LayerHandle: HandleObject {
   ) throws(MaxLinearError) -> PreparedLayer {
     let current = try unretained(handle, argument)._withUnsafeGuaranteedRef { $0.prepared.withLock { $0 } }
     guard let current else {
-      throw MaxLinearError(.notPrepared, "layer: not prepared: call mxl_layer_prepare first")
+      throw MaxLinearError(.notPrepared, "\(argument): is not prepared, expected mxl_layer_prepare before this call")
     }
     return current
   }

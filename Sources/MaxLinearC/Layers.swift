@@ -120,7 +120,9 @@ public func mxl_layer_load(
     guard count >= 0, count == 0 || entries != nil else {
       throw MaxLinearError(
         .invalidArgument,
-        count < 0 ? "count: is \(UInt(bitPattern: count)), more than memory holds" : "entries: is NULL")
+        count < 0
+          ? "count: is \(UInt(bitPattern: count)), expected no more than memory holds"
+          : "entries: is NULL, expected \(count) entries")
     }
     var lent = LentEntries()
     for index in 0..<count { try lent.append(entries[index], "entries[\(index)]") }

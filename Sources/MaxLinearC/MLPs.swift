@@ -4,7 +4,7 @@ import MaxLinear
 
 func activation(_ value: Int32) throws(MaxLinearError) -> Activation {
   guard let activation = Activation(rawValue: value) else {
-    throw MaxLinearError(.invalidArgument, "activation: is \(value), which is no mxl_activation")
+    throw MaxLinearError(.invalidArgument, "activation: is \(value), expected an mxl_activation")
   }
   return activation
 }
@@ -49,7 +49,7 @@ public func mxl_mlp_create_from(
 private func part(_ handle: UnsafePointer<mxl_layer>?, _ argument: StaticString) throws(MaxLinearError) -> sending Layer
 {
   guard let layer = try LayerHandle.of(handle, argument).sharingContents() else {
-    throw MaxLinearError(.unsupported, "\(argument): is no linear layer")
+    throw MaxLinearError(.unsupported, "\(argument): is a layer of another kind, expected a linear layer")
   }
   return layer
 }

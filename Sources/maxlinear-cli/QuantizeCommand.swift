@@ -89,7 +89,9 @@ struct QuantizeCommand: ParsableCommand {
       return try QuantizeToGPTQ(input: input, output: output, config: gptqOptions.config(), layers: layers).run(
         quiet: quiet, json: json, signals)
     }
-    guard let encoding else { throw MaxLinearError(.invalidArgument, "--encoding: is missing") }
+    guard let encoding else {
+      throw MaxLinearError(.invalidArgument, "--encoding: is missing, expected the name of an encoding")
+    }
     let target = try QuantizeTarget(encoding, option: "--encoding")
     let fallback = try fallback.map { try QuantizeTarget($0, option: "--fallback") }
     let weights = try Weights.open([input])
@@ -118,11 +120,11 @@ struct QuantizeCommand: ParsableCommand {
     }
     let columns = source.shape.last ?? 0
     guard let target = target.fitting(columns: columns, fallback: fallback) else {
-      let refused = fallback.map { "\(target.name), nor of \($0.name)" } ?? target.name
+      let refused = fallback.map { "\(target.name), or of \($0.name)" } ?? target.name
       let others = QuantizeTarget.names(QuantizeTarget.all.filter { $0.holds(columns: columns) })
       throw MaxLinearError(
         .invalidShape,
-        "tensor \"\(source.name)\": rows of \(columns) values are no whole blocks of \(refused); "
+        "tensor \"\(source.name)\": has rows of \(columns) values, expected whole blocks of \(refused); "
           + "--fallback can be \(others)")
     }
     return Step(source: source, target: target, info: target.info(source))

@@ -19,7 +19,7 @@ enum QuantizeTarget {
   init(_ name: String, option: String) throws {
     guard let target = Self.all.first(where: { $0.name == name }) else {
       throw MaxLinearError(
-        .unsupported, "\(option): \"\(name)\" is unknown; known are \(Self.names(Self.all))")
+        .unsupported, "\(option): is \"\(name)\", expected one of \(Self.names(Self.all))")
     }
     self = target
   }
@@ -68,7 +68,8 @@ enum QuantizeTarget {
         let columns = max(values.shape.last ?? 1, 1)
         throw MaxLinearError(
           .invalidArgument,
-          "values: row \(index / columns), column \(index % columns) is not finite or beyond what \(name) holds")
+          "values: row \(index / columns), column \(index % columns) is too large or not finite, expected numbers within what \(name) holds"
+        )
       }
       return result
     }

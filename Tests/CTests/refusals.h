@@ -27,17 +27,24 @@ extern int checks, failures;
     }                                                                                               \
   } while (0)
 
-/* The call must fail with that status, say why, and fail likewise without an mxl_error to say it in. `call` uses
+/* Whether a message names the argument, what came and what was expected: "x: rank is 0, expected 1 or more". */
+static inline int has_three_parts(const char *message) {
+  const char *came = strstr(message, ": "), *expected = came == NULL ? NULL : strstr(came + 2, " expected ");
+  return came != NULL && came > message && expected != NULL && expected > came + 3 && expected[10] != 0;
+}
+
+/* The call must fail with that status, say why in three parts, and fail likewise without an mxl_error to say it in. `call` uses
  * `error` as its last argument. */
-#define REFUSED(expected, call)                                                        \
-  do {                                                                                 \
-    failure = (mxl_error)MXL_ERROR_INIT;                                               \
-    mxl_error *error = &failure;                                                       \
-    mxl_status status = call;                                                          \
-    if (status != (expected)) fprintf(stderr, "%s, ", mxl_status_name(status));        \
-    CHECK(status == (expected) && failure.status == (expected) && failure.message[0]); \
-    error = NULL;                                                                      \
-    CHECK((call) == (expected));                                                       \
+#define REFUSED(expected, call)                                                 \
+  do {                                                                          \
+    failure = (mxl_error)MXL_ERROR_INIT;                                        \
+    mxl_error *error = &failure;                                                \
+    mxl_status status = call;                                                   \
+    if (status != (expected)) fprintf(stderr, "%s, ", mxl_status_name(status)); \
+    CHECK(status == (expected) && failure.status == (expected));                \
+    CHECK(has_three_parts(failure.message));                                    \
+    error = NULL;                                                               \
+    CHECK((call) == (expected));                                                \
   } while (0)
 #define ACCEPTED(call)                   \
   do {                                   \

@@ -76,5 +76,6 @@ func expectStatus(
   let returned = call(&error)
   #expect(returned == status && error.status == status, sourceLocation: sourceLocation)
   #expect(message(error) == text, sourceLocation: sourceLocation)
+  #expect(hasThreeParts(text), "\(text)", sourceLocation: sourceLocation)
   #expect(call(nil) == status, sourceLocation: sourceLocation)
 }

@@ -33,7 +33,7 @@ struct CInterfaceTests {
     ])
     expectOK { mxl_layer_load(layer, state, 2, MXL_LOAD_STRICT, $0) }
     var name: UnsafePointer<CChar>?
-    expectStatus(MXL_NOT_PREPARED, "layer: not prepared: call mxl_layer_prepare first") {
+    expectStatus(MXL_NOT_PREPARED, "layer: is not prepared, expected mxl_layer_prepare before this call") {
       mxl_layer_kernel(layer, &name, $0)
     }
     expectOK { mxl_layer_prepare(layer, nil, $0) }
@@ -109,8 +109,8 @@ struct CInterfaceTests {
     mxl_layer_destroy(junk)
     mxl_weights_destroy(nil)
     let layer = arguments.layer(inDim: 1, outDim: 1)
-    expectStatus(MXL_INVALID_ARGUMENT, "count: is NULL") { mxl_layer_entry_count(layer, nil, $0) }
-    expectStatus(MXL_INVALID_ARGUMENT, "options: is NULL") { error in
+    expectStatus(MXL_INVALID_ARGUMENT, "count: is NULL, expected a pointer") { mxl_layer_entry_count(layer, nil, $0) }
+    expectStatus(MXL_INVALID_ARGUMENT, "options: is NULL, expected a pointer") { error in
       var made: UnsafeMutablePointer<mxl_layer>?
       return mxl_linear_create(nil, &made, error)
     }
@@ -144,7 +144,7 @@ struct CInterfaceTests {
     refuse(MXL_INVALID_ARGUMENT, "options: struct_size is 0, expected sizeof(mxl_linear_options), at least 64") {
       $0.struct_size = 0
     }
-    refuse(MXL_INVALID_DTYPE, "dtype: is 99, which is no mxl_dtype") { $0.dtype = 99 }
+    refuse(MXL_INVALID_DTYPE, "dtype: is 99, expected an mxl_dtype") { $0.dtype = 99 }
     refuse(
       MXL_UNSUPPORTED,
       "dtype: dense float64 weights are not supported, expected float32, float16, bfloat16, float8_e4m3fn, float8_e5m2"
@@ -158,17 +158,17 @@ struct CInterfaceTests {
       MXL_INVALID_ARGUMENT,
       "device: device type 77 with id 0, expected MXL_DEVICE_DEFAULT with id 0, MXL_DEVICE_CPU or MXL_DEVICE_CUDA"
     ) { $0.device.type = 77 }
-    refuse(MXL_NO_DEVICE, "device: gpu:2 needs a device plugin for GPUs, and none is loaded; cpu:0 is always there") {
+    refuse(MXL_NO_DEVICE, "device: is gpu:2, expected cpu:0: no device plugin for GPUs is loaded") {
       $0.device = mxl_device(type: MXL_DEVICE_CUDA.rawValue, id: 2)
     }
     let encoding = arguments.string("Q9_X")
     refuse(
-      MXL_UNSUPPORTED, "quantization encoding: \"Q9_X\" is unknown; known are \(knownEncodings)"
+      MXL_UNSUPPORTED, "quantization_encoding: is \"Q9_X\", expected one of \(knownEncodings)"
     ) {
       $0.encoding = encoding
     }
     let invalid = UnsafePointer(arguments.array([CChar(bitPattern: 0xC3), 0 as CChar]))
-    refuse(MXL_INVALID_ARGUMENT, "name: is not valid UTF-8") { $0.name = invalid }
+    refuse(MXL_INVALID_ARGUMENT, "name: is other bytes, expected valid UTF-8") { $0.name = invalid }
     let clip = UnsafePointer(arguments.array([Float(0)]))
     refuse(
       MXL_INVALID_ARGUMENT,
@@ -201,7 +201,7 @@ struct CInterfaceTests {
       memory.storeBytes(of: size, as: UInt32.self)
       let error = memory.assumingMemoryBound(to: mxl_error.self)
       #expect(mxl_layer_load(layer, state, 1, 0, error) == MXL_MISSING_KEY)
-      let full = "weight: missing from the state dict"
+      let full = "weight: missing, expected it in the state dict"
       let reach = Int(min(size, 512))
       #expect((max(reach, 4)..<600).allSatisfy { memory.load(fromByteOffset: $0, as: UInt8.self) == 0xAA })
       if reach >= 8 { #expect(error.pointee.status == MXL_MISSING_KEY) }
@@ -230,9 +230,9 @@ struct CInterfaceTests {
       change(&entry)
       expectStatus(status, text, sourceLocation: sourceLocation) { mxl_layer_load(layer, &entry, 1, 0, $0) }
     }
-    refuse(MXL_INVALID_ARGUMENT, "entries[0].name: is NULL") { $0.name = nil }
-    refuse(MXL_INVALID_ARGUMENT, "entries[0] (weight): storage is 9, which is no mxl_storage") { $0.storage = 9 }
-    refuse(MXL_INVALID_DTYPE, "entries[0] (weight): dtype is 12345, which is no mxl_dtype") {
+    refuse(MXL_INVALID_ARGUMENT, "entries[0].name: is NULL, expected a string") { $0.name = nil }
+    refuse(MXL_INVALID_ARGUMENT, "entries[0] (weight): storage is 9, expected an mxl_storage") { $0.storage = 9 }
+    refuse(MXL_INVALID_DTYPE, "entries[0] (weight): dtype is 12345, expected an mxl_dtype") {
       $0.tensor.dtype = 12345
     }
     refuse(MXL_INVALID_SHAPE, "entries[0] (weight): rank is -1, expected 0 to 16") { $0.tensor.rank = -1 }
@@ -248,14 +248,16 @@ struct CInterfaceTests {
     }
     refuse(
       MXL_NO_DEVICE,
-      "entries[0] (weight): gpu:0 needs a device plugin for GPUs, and none is loaded; cpu:0 is always there"
+      "entries[0] (weight): is gpu:0, expected cpu:0: no device plugin for GPUs is loaded"
     ) { $0.tensor.device.type = MXL_DEVICE_CUDA.rawValue }
-    expectStatus(MXL_INVALID_ARGUMENT, "entries: is NULL") { mxl_layer_load(layer, nil, 1, 0, $0) }
+    expectStatus(MXL_INVALID_ARGUMENT, "entries: is NULL, expected 1 entries") { mxl_layer_load(layer, nil, 1, 0, $0) }
     expectStatus(
       MXL_INVALID_ARGUMENT,
       "flags: is 8, expected MXL_LOAD_* ored together, or 0"
     ) { mxl_layer_load(layer, nil, 0, 8, $0) }
-    expectStatus(MXL_NOT_LOADED, "weight: not loaded: load a state dict before preparing or calling the layer") {
+    expectStatus(
+      MXL_NOT_LOADED, "weight: not loaded, expected a state dict that is loaded before the layer is prepared or called"
+    ) {
       mxl_layer_prepare(layer, nil, $0)
     }
     var entry = mxl_entry()
@@ -340,7 +342,9 @@ struct CInterfaceTests {
     var options = mxl_linear_v1_options()
     options.struct_size = UInt32(MemoryLayout<mxl_linear_v1_options>.size)
     var layer: UnsafeMutablePointer<mxl_layer>?
-    expectStatus(MXL_INVALID_ARGUMENT, "weight: is NULL") { mxl_linear_v1_create(&options, &layer, $0) }
+    expectStatus(MXL_INVALID_ARGUMENT, "weight: is NULL, expected a pointer") {
+      mxl_linear_v1_create(&options, &layer, $0)
+    }
     options.weight = UnsafePointer(arguments.array([weight]))
     options.bias = UnsafePointer(arguments.array([bias]))
     options.in_features = 2
@@ -412,7 +416,7 @@ struct CInterfaceTests {
     expectOK { mxl_weights_find(weights, arguments.string("a.weight"), &again, $0) }
     #expect(entry.name == again.name && entry.tensor.data == again.tensor.data && entry.release == nil)
     #expect(entry.storage == Int32(MXL_STORAGE_MAP.rawValue) && entry.tensor.rank == 2 && entry.tensor.shape[1] == 3)
-    expectStatus(MXL_MISSING_KEY, "a.weigth: missing from the checkpoint; the nearest key is \"a.weight\"") {
+    expectStatus(MXL_MISSING_KEY, "a.weigth: missing, expected it in the checkpoint; the nearest key is \"a.weight\"") {
       mxl_weights_find(weights, arguments.string("a.weigth"), &again, $0)
     }
     expectStatus(MXL_INVALID_ARGUMENT, "index: is 1, expected less than the 1 tensors") {
@@ -432,7 +436,9 @@ struct CInterfaceTests {
       mxl_weights_open(paths, 0, &weights, $0)
     }
     let missing = arguments.array([nil as UnsafePointer<CChar>?])
-    expectStatus(MXL_INVALID_ARGUMENT, "paths[0]: is NULL") { mxl_weights_open(missing, 1, &weights, $0) }
+    expectStatus(MXL_INVALID_ARGUMENT, "paths[0]: is NULL, expected a string") {
+      mxl_weights_open(missing, 1, &weights, $0)
+    }
     #expect(
       mxl_weights_open(arguments.array([arguments.string("/nowhere") as UnsafePointer<CChar>?]), 1, &weights, nil)
         == MXL_IO)

@@ -82,8 +82,8 @@ struct Float8Tests {
     #expect(try Linear(weight: good.path("a"))(x).floats() == [6, 12])
     let blocks = try file("a.weight_scale_inv")
     let message =
-      "a.weight_scale_inv: shape is [2, 1]: scales of blocks of weights are not supported, expected a.weight_scale, "
-      + "one of the whole tensor or one a row of it"
+      "a.weight_scale_inv: shape is [2, 1], expected a.weight_scale, one of the whole tensor or one a row "
+      + "of it: scales of blocks of weights are not supported"
     expectError(.unsupported, message) { _ = try Linear(weight: blocks.path("a.weight")) }
     let layer = try LinearV2(inDim: 2, outDim: 2, dtype: .float8E4M3)
     expectError(.unsupported, message.replacing("expected a.", with: "expected ")) {
@@ -98,7 +98,7 @@ struct Float8Tests {
     #expect(try tensors.dequantized().floats() == [1, -448, 448 * (3 / 448), 72 * (3 / 448)])
     var floats = [Float](repeating: 1, count: 6)
     floats[4] = .nan
-    expectError(.invalidArgument, "values: row 1, column 1 is not finite, which no scale serves") {
+    expectError(.invalidArgument, "values: row 1, column 1 is not finite, expected a number that a scale serves") {
       _ = try Float8Tensors(quantizing: Tensor(floats, shape: [2, 3]))
     }
     expectError(.invalidDType, "weight: dtype is uint8, expected float8_e4m3fn or float8_e5m2") {

@@ -143,7 +143,9 @@ struct ForwardTests {
       try layer.forward(x, into: wrong)
     }
     let constant = try Tensor.zeros(shape: [3, 4]).asReadOnly()
-    expectError(.invalidArgument, "y: is read-only") { try layer.forward(x, into: constant) }
+    expectError(.invalidArgument, "y: is read-only, expected memory to write to") {
+      try layer.forward(x, into: constant)
+    }
   }
 
   @Test("refuses y that overlaps x, and takes y beside x in one array")

@@ -13,9 +13,15 @@ func expectError(
     Issue.record("nothing was thrown, expected: \(message)", sourceLocation: sourceLocation)
   } catch let error as MaxLinearError {
     #expect(error == MaxLinearError(status, message), sourceLocation: sourceLocation)
+    #expect(hasThreeParts(error.message), "\(error.message)", sourceLocation: sourceLocation)
   } catch {
     Issue.record("another error was thrown: \(error)", sourceLocation: sourceLocation)
   }
+}
+
+/// Whether a message names the argument, what came and what was expected: "x: rank is 0, expected 1 or more".
+func hasThreeParts(_ message: String) -> Bool {
+  message.wholeMatch(of: /[^:]+: .*[^ ,:] ?[,:(]? expected .+/.dotMatchesNewlines()) != nil
 }
 
 /// Values in -1 to 1 that are the same in each run.

@@ -115,7 +115,7 @@ struct MLPTests {
     #expect(try make(true)(x).floats() == make(false)(x).floats().map { 2 * $0 })
     expectError(
       .unsupported,
-      "down_proj: is a Doubled with a forward of its own, which a prepared MLP would pass by; call the MLP"
+      "down_proj: is a Doubled with a forward of its own, expected a layer of the library: a prepared MLP would pass that forward by; call the MLP"
     ) { try make(true).prepared() }
   }
 

@@ -43,30 +43,34 @@ import Testing
     do {
       let writer = try SafetensorsWriter(path: path, tensors: Self.infos)
       try writer.write(Tensor([0, 1, 2]), to: 1)
-      expectError(.invalidArgument, "\(path): tensor \"bytes\" is not written whole") { try writer.finish() }
+      expectError(.invalidArgument, "\(path): tensor \"bytes\" is not written whole, expected all of it") {
+        try writer.finish()
+      }
     }
     let writer = try SafetensorsWriter(path: path, tensors: [])
     struct Refused: Error {}
     #expect(throws: Refused.self) { try writer.finish { throw Refused() } }
     #expect(try files() == ["out.safetensors"])
     #expect(FileManager.default.contents(atPath: path) == Data("old".utf8))
-    expectError(.invalidArgument, "\(path): the file is closed") { try writer.finish() }
+    expectError(.invalidArgument, "\(path): is closed, expected an open file") { try writer.finish() }
   }
 
   @Test func refusesWhatDoesNotFit() throws {
     let writer = try SafetensorsWriter(path: path, tensors: Self.infos)
-    expectError(.invalidArgument, "\(path): there is no tensor number 4") { try writer.write(Tensor([1]), to: 4) }
+    expectError(.invalidArgument, "index: is 4, expected less than the 4 tensors of \(path)") {
+      try writer.write(Tensor([1]), to: 4)
+    }
     expectError(.invalidDType, "tensor \"bytes\": dtype is float32, expected uint8") {
       try writer.write(Tensor([1]), to: 0)
     }
-    expectError(.invalidArgument, "tensor \"floats\": 28 bytes, more than its 24 left") {
+    expectError(.invalidArgument, "tensor \"floats\": 28 bytes came, expected at most the 24 left") {
       try writer.write(Tensor([0, 1, 2, 3, 4, 5, 6]), to: 1)
     }
     let twice = [Self.infos[0], Self.infos[0]]
-    expectError(.invalidArgument, "tensor \"bytes\" comes twice") {
+    expectError(.invalidArgument, "tensor \"bytes\": comes twice, expected it once") {
       _ = try SafetensorsWriter(path: path, tensors: twice)
     }
-    expectError(.invalidArgument, "the metadata key \"a\" comes twice") {
+    expectError(.invalidArgument, "metadata: the key \"a\" comes twice, expected it once") {
       _ = try SafetensorsWriter(path: path, metadata: [("a", ""), ("a", "")], tensors: [])
     }
     for (name, shape, status) in [

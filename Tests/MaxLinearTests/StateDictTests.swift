@@ -92,14 +92,14 @@ struct StateDictTests {
     encoded.encoding = "Q4_K"
     let cases: [(status: MaxLinearError.Status, message: String, state: StateDict)] = try [
       (
-        .missingKey, "bias: missing from the state dict; the nearest key is \"bais\"",
+        .missingKey, "bias: missing, expected it in the state dict; the nearest key is \"bais\"",
         entries(("weight", weight), ("bais", bias))
       ),
       (
-        .missingKey, "weight: missing from the state dict; the nearest key is \"Weight\"",
+        .missingKey, "weight: missing, expected it in the state dict; the nearest key is \"Weight\"",
         entries(("bias", bias), ("Weight", weight))
       ),
-      (.missingKey, "weight: missing from the state dict", entries()),
+      (.missingKey, "weight: missing, expected it in the state dict", entries()),
       (
         .invalidShape, "weight: shape is [2, 3], expected [3, 2]",
         entries(("weight", randomTensor([2, 3], seed: 3)), ("bias", bias))
@@ -117,14 +117,16 @@ struct StateDictTests {
         StateDict([encoded, WeightData(name: "bias", tensor: bias)])
       ),
       (
-        .invalidArgument, "bias: comes twice in the state dict",
+        .invalidArgument, "bias: comes twice, expected it once in the state dict",
         entries(("weight", weight), ("bias", bias), ("bias", bias))
       ),
       (
-        .unexpectedKey, "extra: the layer has no such key", entries(("weight", weight), ("bias", bias), ("extra", bias))
+        .unexpectedKey, "extra: is a key of none, expected only keys that the layer has",
+        entries(("weight", weight), ("bias", bias), ("extra", bias))
       ),
       (
-        .unexpectedKey, "weights: the layer has no such key; the nearest of its keys is \"weight\"",
+        .unexpectedKey,
+        "weights: is a key of none, expected only keys that the layer has; the nearest of its keys is \"weight\"",
         entries(("weight", weight), ("bias", bias), ("weights", bias))
       ),
     ]
@@ -146,7 +148,9 @@ struct StateDictTests {
       expectError(status, message) { try fresh.loadStateDict(state, strict: true) }
       #expect(!fresh.weight.isLoaded && fresh.bias?.isLoaded == false)
     }
-    expectError(.notLoaded, "weight: not loaded: there is no state dict yet") { _ = try fresh.stateDict() }
+    expectError(.notLoaded, "weight: not loaded, expected a state dict that is loaded first") {
+      _ = try fresh.stateDict()
+    }
   }
 
   @Test("ignore other keys unless strict")
@@ -164,7 +168,7 @@ struct StateDictTests {
     let old = try made.layer.prepared(PrepareOptions(packing: .never))
     let before = try bits(old(x))
     expectError(
-      .alreadyPrepared, "load: the layer is prepared; ask to replace its weights, or make a new layer"
+      .alreadyPrepared, "load: the layer is prepared, expected one that is not, or the option to replace its weights"
     ) { try made.layer.loadStateDict(other.state) }
     #expect(try bits(made.layer(x)) == before)
     try made.layer.loadStateDict(other.state, replace: true)
@@ -216,10 +220,12 @@ struct StateDictTests {
     #expect(try pair.stateDict().keys == keys)
     try pair.second.prepared()
     expectError(
-      .alreadyPrepared, "load: the layer is prepared; ask to replace its weights, or make a new layer"
+      .alreadyPrepared, "load: the layer is prepared, expected one that is not, or the option to replace its weights"
     ) { try pair.loadStateDict(state) }
     try pair.loadStateDict(state, replace: true)
-    expectError(.missingKey, "second.bias: missing from the state dict; the nearest key is \"second.weight\"") {
+    expectError(
+      .missingKey, "second.bias: missing, expected it in the state dict; the nearest key is \"second.weight\""
+    ) {
       try pair.loadStateDict(StateDict(Array(state.entries.dropLast())), replace: true)
     }
   }
@@ -236,16 +242,16 @@ struct StateDictTests {
         "m.safetensors", safetensors("{" + parts.joined(separator: ",") + "}", data: [UInt8](repeating: 0, count: 16)))
     ])
     let layer = try LinearV2(inDim: 1, outDim: 1, dtype: .float32, hasBias: true)
-    expectError(.unexpectedKey, "a.scale: the layer has no such key") {
+    expectError(.unexpectedKey, "a.scale: is a key of none, expected only keys that the layer has") {
       try layer.load(weights, prefix: "a.", strict: true)
     }
-    expectError(.missingKey, "b.bias: missing from the checkpoint; the nearest key is \"a.bias\"") {
+    expectError(.missingKey, "b.bias: missing, expected it in the checkpoint; the nearest key is \"a.bias\"") {
       try layer.load(weights, prefix: "b.")
     }
-    expectError(.missingKey, "x.a.weight: missing from the checkpoint; the nearest key is \"a.weight\"") {
+    expectError(.missingKey, "x.a.weight: missing, expected it in the checkpoint; the nearest key is \"a.weight\"") {
       try layer.load(weights, prefix: "x.a.")
     }
-    expectError(.missingKey, "model.layers.weight: missing from the checkpoint") {
+    expectError(.missingKey, "model.layers.weight: missing, expected it in the checkpoint") {
       try layer.load(weights, prefix: "model.layers.")
     }
     try layer.load(weights, prefix: "a.")

@@ -23,6 +23,7 @@ private func message(_ text: String, _ body: (inout JSONReader) throws -> Void) 
     }
     return "no error"
   } catch let error as MaxLinearError {
+    #expect(hasThreeParts(error.message), "\(error.message)")
     return error.message
   } catch {
     return "another error: \(error)"
@@ -158,7 +159,7 @@ private let pythonPath: String? = (ProcessInfo.processInfo.environment["PATH"] ?
       #expect(result == value)
     }
     for text in ["9223372036854775808", "-9223372036854775809", "100000000000000000000"] {
-      #expect(message(text) { _ = try $0.readInteger() } == "text: byte 0: an integer beyond 64 bits")
+      #expect(message(text) { _ = try $0.readInteger() } == "text: byte 0: an integer, expected one of 64 bits")
     }
     for text in ["1.0", "1e2", "1.5"] {
       #expect(
@@ -169,25 +170,27 @@ private let pythonPath: String? = (ProcessInfo.processInfo.environment["PATH"] ?
 
   @Test func messagesSayWhatCameAndWhatWasExpected() {
     #expect(message("[1") { try $0.skipValue() } == "text: byte 2: the JSON text ends, expected \",\" or \"]\"")
-    #expect(message("{\"a\":1,\"a\":2}") { try $0.skipValue() } == "text: byte 7: the key \"a\" comes twice")
+    #expect(
+      message("{\"a\":1,\"a\":2}") { try $0.skipValue() } == "text: byte 7: the key \"a\" comes twice, expected it once"
+    )
     #expect(message("[\"a\"]") { try $0.enterObject() } == "text: byte 0: an array, expected an object")
     #expect(message("  12") { _ = try $0.readString() } == "text: byte 2: a number, expected a string")
     #expect(message("{\"a\" \u{1}}") { try $0.skipValue() } == "text: byte 5: a byte 0x1, expected \":\"")
     #expect(
       message(String(repeating: "[", count: 65)) { try $0.skipValue() }
-        == "text: byte 64: objects and arrays nest deeper than 64")
+        == "text: byte 64: objects and arrays nest deeper, expected at most 64 in one another")
     #expect(
       message("{}x") {
         try $0.skipValue()
         try $0.finish()
       }
         == "text: byte 2: \"x\", expected the end of the JSON text")
-    #expect(message("1") { _ = try $0.nextElement() } == "text: byte 0: not inside an array")
+    #expect(message("1") { _ = try $0.nextElement() } == "text: byte 0: is elsewhere, expected to be inside an array")
     #expect(
       message("[1]") {
         try $0.enterArray()
         _ = try $0.nextKey()
-      } == "text: byte 1: not inside an object")
+      } == "text: byte 1: is elsewhere, expected to be inside an object")
   }
 
   @Test func treesFindMembersByBytes() throws {

@@ -27,90 +27,102 @@ private let dtypeNames =
   "F64, F32, F16, BF16, F8_E5M2, F8_E4M3, F8_E8M0, F6_E2M3, F6_E3M2, F4, C64, I64, I32, I16, I8, U64, U32, U16, U8, BOOL"
 
 private let badLengths: [BadFile] = [
-  .init("empty file", [UInt8](), "the file is empty"),
+  .init("empty file", [UInt8](), "is empty, expected a checkpoint"),
   .init(
     "shorter than the length", [2, 0, 0, 0, 0, 0, 0],
-    "the file has 7 bytes, safetensors begin with 8 bytes of header length"),
-  .init("only a length", safetensors("", headerLength: 0), "the header does not begin with \"{\""),
+    "has 7 bytes, expected 8 bytes of header length first"),
+  .init("only a length", safetensors("", headerLength: 0), "the header begins with something else, expected \"{\""),
   .init(
-    "a header of no bytes", safetensors("{}", headerLength: 0), "the header does not begin with \"{\""),
+    "a header of no bytes", safetensors("{}", headerLength: 0), "the header begins with something else, expected \"{\""),
   .init(
     "header longer than the file", safetensors("{}", headerLength: 3),
-    "the header length is 3, but only 2 bytes follow in the file"),
+    "the header length is 3, expected at most the 2 bytes that follow in the file"),
   .init(
     "header of 100 MB that is not there", safetensors("{}", headerLength: 100_000_000),
-    "the header length is 100000000, but only 2 bytes follow in the file"),
+    "the header length is 100000000, expected at most the 2 bytes that follow in the file"),
   .init(
     "header beyond 100 MB", safetensors("{}", headerLength: 100_000_001),
-    "the header length is 100000001, at most 100000000"),
+    "the header length is 100000001, expected at most 100000000"),
   .init(
     "header of 2^63", safetensors("{}", headerLength: 1 << 63),
-    "the header length is 9223372036854775808, at most 100000000"),
+    "the header length is 9223372036854775808, expected at most 100000000"),
   .init(
     "header of 2^64 - 1", safetensors("{}", headerLength: .max),
-    "the header length is 18446744073709551615, at most 100000000"),
+    "the header length is 18446744073709551615, expected at most 100000000"),
   .init(
     "Git LFS pointer", Array("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n".utf8),
-    "this is a Git LFS pointer, not the file itself: fetch it with git lfs pull"),
+    "is a Git LFS pointer, expected the file itself: fetch it with git lfs pull"),
 ]
 
 private let badJSON: [BadFile] = [
-  .init("whitespace before the header", " {}", "the header does not begin with \"{\""),
-  .init("an array", "[]", "the header does not begin with \"{\""),
+  .init("whitespace before the header", " {}", "the header begins with something else, expected \"{\""),
+  .init("an array", "[]", "the header begins with something else, expected \"{\""),
   .init("cut off", "{\"a\":", "safetensors header: byte 5: the JSON text ends, expected a value"),
   .init("something after the object", "{}x", "safetensors header: byte 2: \"x\", expected the end of the JSON text"),
   .init("NUL as padding", "{}\u{0}", "safetensors header: byte 2: a byte 0x0, expected the end of the JSON text"),
   .init("two objects", "{}{}", "safetensors header: byte 2: \"{\", expected the end of the JSON text"),
   .init(
     "a name that is not UTF-8", safetensors(Array("{\"".utf8) + [0xff] + Array("\":{}}".utf8)),
-    "safetensors header: byte 2: the string that begins here is not valid UTF-8"),
+    "safetensors header: byte 2: the string that begins here is something else, expected valid UTF-8"),
   .init("a lone surrogate", "{\"\\ud800\":{}}", "safetensors header: byte 4: a lone surrogate \\u escape"),
   .init(
     "a name twice", "{" + tensorText("a", "U8", [1], 0, 1) + "," + tensorText("a", "U8", [1], 1, 2) + "}", data: 2,
-    "the key \"a\" comes twice"),
+    "the key \"a\" comes twice, expected it once"),
   .init(
     "a name twice, once escaped",
     "{" + tensorText("a", "U8", [1], 0, 1) + "," + tensorText("\\u0061", "U8", [0], 1, 1)
-      + "}", data: 1, "the key \"a\" comes twice"),
+      + "}", data: 1, "the key \"a\" comes twice, expected it once"),
   .init(
     "a tensor's key twice", entryText("\"dtype\":\"U8\",\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0,1]"), data: 1,
-    "the key \"dtype\" comes twice"),
+    "the key \"dtype\" comes twice, expected it once"),
   .init(
     "too deep", entryText("\"x\":" + String(repeating: "[", count: 100)),
-    "objects and arrays nest deeper than 64"),
-  .init("metadata twice", "{\"__metadata__\":{},\"__metadata__\":{}}", "the key \"__metadata__\" comes twice"),
-  .init("a metadata key twice", "{\"__metadata__\":{\"k\":\"1\",\"k\":\"2\"}}", "the key \"k\" comes twice"),
-  .init("metadata is null", "{\"__metadata__\":null}", "__metadata__ is not an object of strings"),
-  .init("metadata is an array", "{\"__metadata__\":[]}", "__metadata__ is not an object of strings"),
-  .init("metadata of a number", "{\"__metadata__\":{\"k\":1}}", "__metadata__: \"k\" is not a string"),
-  .init("metadata of an object", "{\"__metadata__\":{\"k\":{}}}", "__metadata__: \"k\" is not a string"),
+    "objects and arrays nest deeper, expected at most 64 in one another"),
+  .init(
+    "metadata twice", "{\"__metadata__\":{},\"__metadata__\":{}}",
+    "the key \"__metadata__\" comes twice, expected it once"),
+  .init(
+    "a metadata key twice", "{\"__metadata__\":{\"k\":\"1\",\"k\":\"2\"}}",
+    "the key \"k\" comes twice, expected it once"),
+  .init("metadata is null", "{\"__metadata__\":null}", "__metadata__ is something else, expected an object of strings"),
+  .init(
+    "metadata is an array", "{\"__metadata__\":[]}", "__metadata__ is something else, expected an object of strings"),
+  .init(
+    "metadata of a number", "{\"__metadata__\":{\"k\":1}}", "__metadata__: \"k\" is something else, expected a string"),
+  .init(
+    "metadata of an object", "{\"__metadata__\":{\"k\":{}}}", "__metadata__: \"k\" is something else, expected a string"
+  ),
   .init(
     "metadata like a tensor", "{" + tensorText("__metadata__", "U8", [], 0, 1) + "}", data: 1,
-    "__metadata__: \"shape\" is not a string"),
+    "__metadata__: \"shape\" is something else, expected a string"),
 ]
 
 private let badEntries: [BadFile] = [
-  .init("null", "{\"a\":null}", "tensor \"a\": not an object with dtype, shape, data_offsets"),
+  .init("null", "{\"a\":null}", "tensor \"a\": is something else, expected an object with dtype, shape, data_offsets"),
   .init(
-    "an array", "{\"a\":[\"U8\",[],[0,1]]}", data: 1, "tensor \"a\": not an object with dtype, shape, data_offsets"),
+    "an array", "{\"a\":[\"U8\",[],[0,1]]}", data: 1,
+    "tensor \"a\": is something else, expected an object with dtype, shape, data_offsets"),
   .init("no dtype", entryText("\"shape\":[],\"data_offsets\":[0,1]"), data: 1, "tensor \"a\": has no dtype"),
   .init("no shape", entryText("\"dtype\":\"U8\",\"data_offsets\":[0,1]"), data: 1, "tensor \"a\": has no shape"),
   .init("no offsets", entryText("\"dtype\":\"U8\",\"shape\":[]"), data: 1, "tensor \"a\": has no data_offsets"),
-  .init("dtype is a number", entryText("\"dtype\":8"), "tensor \"a\": dtype is not a string"),
+  .init("dtype is a number", entryText("\"dtype\":8"), "tensor \"a\": dtype is something else, expected a string"),
   .init(
     "unknown dtype", "{" + tensorText("a", "F33", [], 0, 1) + "}", data: 1,
     "tensor \"a\": dtype is \"F33\", expected one of \(dtypeNames)"),
   .init(
     "dtype in lower case", "{" + tensorText("a", "f32", [], 0, 4) + "}", data: 4,
     "tensor \"a\": dtype is \"f32\", expected one of \(dtypeNames)"),
-  .init("shape is a number", entryText("\"shape\":2"), "tensor \"a\": shape is not an array"),
-  .init("shape of a string", entryText("\"shape\":[\"2\"]"), "tensor \"a\": shape[0] is not a number"),
+  .init("shape is a number", entryText("\"shape\":2"), "tensor \"a\": shape is something else, expected an array"),
+  .init(
+    "shape of a string", entryText("\"shape\":[\"2\"]"), "tensor \"a\": shape[0] is something else, expected a number"),
   .init("negative dimension", entryText("\"shape\":[2,-2]"), "tensor \"a\": shape[1] is -2, expected 0 or more"),
   .init("fraction", entryText("\"shape\":[2.0]"), "a fraction or exponent, expected an integer"),
   .init("exponent", entryText("\"shape\":[1e2]"), "a fraction or exponent, expected an integer"),
-  .init("dimension of 2^63", entryText("\"shape\":[9223372036854775808]"), "an integer beyond 64 bits"),
-  .init("dimension of 2^64", entryText("\"shape\":[18446744073709551616]"), "an integer beyond 64 bits"),
-  .init("offsets is an object", entryText("\"data_offsets\":{}"), "tensor \"a\": data_offsets is not an array"),
+  .init("dimension of 2^63", entryText("\"shape\":[9223372036854775808]"), "an integer, expected one of 64 bits"),
+  .init("dimension of 2^64", entryText("\"shape\":[18446744073709551616]"), "an integer, expected one of 64 bits"),
+  .init(
+    "offsets is an object", entryText("\"data_offsets\":{}"),
+    "tensor \"a\": data_offsets is something else, expected an array"),
   .init(
     "one offset", entryText("\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0]"), data: 1,
     "tensor \"a\": data_offsets has 1 numbers, expected 2: begin and end"),
@@ -126,67 +138,67 @@ private let badEntries: [BadFile] = [
 private let badData: [BadFile] = [
   .init(
     "begin after end", "{" + tensorText("a", "U8", [1], 2, 1) + "}", data: 2,
-    "tensor \"a\": data_offsets [2, 1]: begin is after end"),
+    "tensor \"a\": data_offsets are [2, 1], expected the begin before the end"),
   .init(
     "end past the file", "{" + tensorText("a", "U8", [3], 0, 3) + "}", data: 2,
-    "tensor \"a\": data_offsets [0, 3] reach past the file's 2 bytes of data"),
+    "tensor \"a\": data_offsets are [0, 3], expected them within the file's 2 bytes of data"),
   .init(
     "end at 2^63 - 1", "{" + tensorText("a", "U8", [.max], 0, .max) + "}", data: 2,
-    "tensor \"a\": data_offsets [0, 9223372036854775807] reach past the file's 2 bytes of data"),
+    "tensor \"a\": data_offsets are [0, 9223372036854775807], expected them within the file's 2 bytes of data"),
   .init(
     "an empty tensor past the file", "{" + tensorText("a", "U8", [0], 9, 9) + "}", data: 2,
-    "tensor \"a\": data_offsets [9, 9] reach past the file's 2 bytes of data"),
+    "tensor \"a\": data_offsets are [9, 9], expected them within the file's 2 bytes of data"),
   .init(
     "size too small", "{" + tensorText("a", "F32", [2, 3], 0, 20) + "}", data: 20,
-    "tensor \"a\": shape [2, 3] of float32 takes 24 bytes, but data_offsets [0, 20] have 20"),
+    "tensor \"a\": data_offsets are [0, 20], 20 bytes, expected the 24 that shape [2, 3] of float32 takes"),
   .init(
     "size too large", "{" + tensorText("a", "BF16", [2], 0, 8) + "}", data: 8,
-    "tensor \"a\": shape [2] of bfloat16 takes 4 bytes, but data_offsets [0, 8] have 8"),
+    "tensor \"a\": data_offsets are [0, 8], 8 bytes, expected the 4 that shape [2] of bfloat16 takes"),
   .init(
     "0-d is one element", "{" + tensorText("a", "F32", [], 0, 0) + "}",
-    "tensor \"a\": shape [] of float32 takes 4 bytes, but data_offsets [0, 0] have 0"),
+    "tensor \"a\": data_offsets are [0, 0], 0 bytes, expected the 4 that shape [] of float32 takes"),
   .init(
     "product overflows", "{" + tensorText("a", "U8", [1 << 32, 1 << 32], 0, 0) + "}",
-    "tensor \"a\": the size of shape [4294967296, 4294967296] of uint8 overflows"),
+    "tensor \"a\": shape is [4294967296, 4294967296] of uint8, expected one that memory can hold"),
   .init(
     "product wraps to 0", "{" + tensorText("a", "F32", [1 << 62, 4], 0, 0) + "}",
-    "tensor \"a\": the size of shape [4611686018427387904, 4] of float32 overflows"),
+    "tensor \"a\": shape is [4611686018427387904, 4] of float32, expected one that memory can hold"),
   .init(
     "bits overflow", "{" + tensorText("a", "F64", [1 << 58], 0, 0) + "}",
-    "tensor \"a\": the size of shape [288230376151711744] of float64 overflows"),
+    "tensor \"a\": shape is [288230376151711744] of float64, expected one that memory can hold"),
   .init(
     "overflow before a zero", "{" + tensorText("a", "U8", [.max, .max, 0], 0, 0) + "}",
-    "tensor \"a\": the size of shape [9223372036854775807, 9223372036854775807, 0] of uint8 overflows"),
+    "tensor \"a\": shape is [9223372036854775807, 9223372036854775807, 0] of uint8, expected one that memory can hold"),
   .init(
     "overflow after a zero", "{" + tensorText("a", "U8", [0, .max, .max], 0, 0) + "}",
-    "tensor \"a\": the size of shape [0, 9223372036854775807, 9223372036854775807] of uint8 overflows"),
+    "tensor \"a\": shape is [0, 9223372036854775807, 9223372036854775807] of uint8, expected one that memory can hold"),
   .init(
     "4 bits, odd", "{" + tensorText("a", "F4", [3], 0, 2) + "}", data: 2,
-    "tensor \"a\": shape [3] of float4_e2m1fn takes 12 bits, which do not end at a byte"),
+    "tensor \"a\": shape is [3] of float4_e2m1fn, 12 bits, expected whole bytes"),
   .init(
     "6 bits, 2 elements", "{" + tensorText("a", "F6_E3M2", [2], 0, 2) + "}", data: 2,
-    "tensor \"a\": shape [2] of float6_e3m2fn takes 12 bits, which do not end at a byte"),
+    "tensor \"a\": shape is [2] of float6_e3m2fn, 12 bits, expected whole bytes"),
   .init(
     "hole at the beginning", "{" + tensorText("a", "U8", [1], 1, 2) + "}", data: 2,
     "tensor \"a\": begins at byte 1 of the data and leaves a hole of 1 bytes after the beginning of the data"),
   .init(
     "hole between", "{" + tensorText("a", "U8", [1], 0, 1) + "," + tensorText("b", "U8", [1], 3, 4) + "}", data: 4,
-    "tensor \"b\": begins at byte 3 of the data and leaves a hole of 2 bytes after tensor \"a\", which ends at 1"),
+    "tensor \"b\": begins at byte 3 of the data and leaves a hole of 2 bytes after tensor \"a\", expected its end, 1"),
   .init(
     "hole at the end", "{" + tensorText("a", "U8", [1], 0, 1) + "}", data: 2,
-    "the tensors cover 1 bytes of data, but the file has 2"),
-  .init("data without tensors", "{}", data: 1, "the tensors cover 0 bytes of data, but the file has 1"),
+    "the tensors cover 1 bytes of data, expected the file's 2"),
+  .init("data without tensors", "{}", data: 1, "the tensors cover 0 bytes of data, expected the file's 1"),
   .init(
     "overlap", "{" + tensorText("a", "U8", [2], 0, 2) + "," + tensorText("b", "U8", [2], 1, 3) + "}", data: 3,
-    "tensor \"b\": begins at byte 1 of the data and overlaps tensor \"a\", which ends at 2"),
+    "tensor \"b\": begins at byte 1 of the data and overlaps tensor \"a\", expected its end, 2"),
   .init(
     "the same bytes twice", "{" + tensorText("a", "U8", [2], 0, 2) + "," + tensorText("b", "U8", [2], 0, 2) + "}",
     data: 2,
-    "tensor \"b\": begins at byte 0 of the data and overlaps tensor \"a\", which ends at 2"),
+    "tensor \"b\": begins at byte 0 of the data and overlaps tensor \"a\", expected its end, 2"),
   .init(
     "one inside another", "{" + tensorText("a", "U8", [4], 0, 4) + "," + tensorText("b", "U8", [0], 2, 2) + "}",
     data: 4,
-    "tensor \"b\": begins at byte 2 of the data and overlaps tensor \"a\", which ends at 4"),
+    "tensor \"b\": begins at byte 2 of the data and overlaps tensor \"a\", expected its end, 4"),
 ]
 
 @Suite struct WeightsSafetensorsTests {
@@ -211,7 +223,7 @@ private let badData: [BadFile] = [
   func unsupportedDType(_ dtype: String) throws {
     let error = thrownError { _ = try open("{" + tensorText("a", dtype, [1], 0, 1) + "}", data: [0]) }
     #expect(error?.status == .unsupported)
-    #expect(error?.message.hasSuffix("tensor \"a\": dtype \(dtype) is not supported") == true)
+    #expect(error?.message.hasSuffix("tensor \"a\": dtype is \(dtype), expected one that is supported") == true)
   }
 
   @Test func rankIsLimited() throws {
@@ -220,7 +232,7 @@ private let badData: [BadFile] = [
     #expect(weights["a"]?.tensor.shape.count == 16)
     let error = thrownError { _ = try open("{" + tensorText("a", "U8", ones, 0, 1) + "}", data: [7]) }
     #expect(error?.status == .unsupported)
-    #expect(error?.message.hasSuffix("tensor \"a\": has 17 dimensions, at most 16 are supported") == true)
+    #expect(error?.message.hasSuffix("tensor \"a\": has 17 dimensions, expected at most 16") == true)
   }
 
   /// One tensor of each dtype, eight elements, laid one after the other and so mostly unaligned.

@@ -77,7 +77,9 @@ struct SeededGenerator: RandomNumberGenerator {
 
 /// What the body throws; recorded as an issue when it throws nothing or something else.
 func thrownError(_ body: () throws -> Void) -> MaxLinearError? {
-  #expect(throws: MaxLinearError.self, performing: body)
+  let error = #expect(throws: MaxLinearError.self, performing: body)
+  if let error { #expect(hasThreeParts(error.message), "\(error.message)") }
+  return error
 }
 
 /// The tensor's first bytes, read through its pointer.

@@ -11,6 +11,9 @@ ROOT = Path(__file__).resolve().parents[2]
 HERE = ROOT / "Tests" / "PluginTests"
 EXAMPLE = ROOT / "plugins" / "example-encoding"
 LIBRARY = Path(os.environ.get("MAXLINEAR_LIBRARY", ROOT / "build" / "lib" / "libmaxlinear.so")).resolve()
+sys.path.insert(0, str(ROOT / "Tests"))
+from messages import has_three_parts  # noqa: F401
+
 WARNINGS = ["-Wall", "-Wextra", "-Werror"]
 
 

@@ -1,7 +1,7 @@
 """Plugins that break a rule: each is refused whole, with a reason, and the library goes on as before."""
 
 import pytest
-from plugin_support import HERE, build, build_case, load_all
+from plugin_support import HERE, build, build_case, has_three_parts, load_all
 
 FILE, CONFLICT, UNSUPPORTED, IO = "MXL_INVALID_FILE", "MXL_INVALID_ARGUMENT", "MXL_UNSUPPORTED", "MXL_IO"
 LONG = '"' + "A" * 64 + '"'
@@ -16,16 +16,20 @@ CASES = {
         UNSUPPORTED,
         "returned NULL: no FPGA here",
     ),
-    "next major": ("plugin.abi_major++", UNSUPPORTED, "has plugin ABI 2.0, this library takes 1"),
-    "major 0": ("plugin.abi_major = 0", UNSUPPORTED, "has plugin ABI 0.0"),
+    "next major": ("plugin.abi_major++", UNSUPPORTED, "plugin ABI is 2.0, expected 1"),
+    "major 0": ("plugin.abi_major = 0", UNSUPPORTED, "plugin ABI is 0.0, expected 1"),
     "no size": ("plugin.struct_size = 0", FILE, "mxl_plugin: struct_size is 0, expected 72"),
     "short": ("plugin.struct_size = 71", FILE, "struct_size is 71"),
     "huge": ("plugin.struct_size = 1u << 31", FILE, "struct_size is 2147483648"),
     "plugin name NULL": ("plugin.name = 0", FILE, "name: is NULL"),
     "plugin name empty": ('plugin.name = ""', FILE, "name: is empty"),
-    "plugin name long": (f"plugin.name = {LONG}", FILE, "longer than 63"),
+    "plugin name long": (f"plugin.name = {LONG}", FILE, "expected at most 63"),
     "plugin name odd": ('plugin.name = "a b"', FILE, "character 1"),
-    "plugin name taken": ('plugin.name = "maxlinear"', CONFLICT, 'a plugin "maxlinear" is already there'),
+    "plugin name taken": (
+        'plugin.name = "maxlinear"',
+        CONFLICT,
+        'name: is "maxlinear", expected a name that no plugin has yet',
+    ),
     "encodings NULL": ("plugin.encodings = 0", FILE, "encodings: is NULL, expected 2"),
     "encoding NULL": ("encodings[1] = 0", FILE, "encodings[1]: is NULL"),
     "many encodings": ("plugin.encoding_count = (size_t)-1", FILE, "encodings: are 18446744073709551615"),
@@ -36,11 +40,15 @@ CASES = {
     "encoding huge": ("encoding.struct_size = 1 << 30", FILE, "encodings[0]: struct_size is 1073741824"),
     "encoding name NULL": ("encoding.name = 0", FILE, "encodings[0].name: is NULL"),
     "encoding name empty": ('encoding.name = ""', FILE, "encodings[0].name: is empty"),
-    "encoding name long": (f"encoding.name = {LONG}", FILE, "longer than 63"),
+    "encoding name long": (f"encoding.name = {LONG}", FILE, "expected at most 63"),
     "encoding name not ASCII": ('encoding.name = "\\xff"', FILE, "character 0"),
-    "encoding built in": ('encoding.name = "Q4_K"', CONFLICT, 'an encoding "Q4_K" is already there'),
-    "encoding dense": ('encoding.name = "F32"', CONFLICT, 'an encoding "F32" is already there'),
-    "encoding twice": ('other_encoding.name = "CASE"', CONFLICT, 'encodings[1].name: an encoding "CASE"'),
+    "encoding built in": ('encoding.name = "Q4_K"', CONFLICT, 'is "Q4_K", expected a name that no encoding has yet'),
+    "encoding dense": ('encoding.name = "F32"', CONFLICT, 'is "F32", expected a name that no encoding has yet'),
+    "encoding twice": (
+        'other_encoding.name = "CASE"',
+        CONFLICT,
+        'encodings[1].name: is "CASE", expected a name that no encoding has yet',
+    ),
     "encoding GPTQ": ('encoding.name = "GPTQ_2"', FILE, "is the library's"),
     "encoding of floats": ("encoding.dtype = MXL_FLOAT64", FILE, "dtype is 4, expected MXL_UINT8"),
     "elements 0": ("encoding.elements_per_block = 0", FILE, "elements_per_block is 0, expected a divisor of 256"),
@@ -58,9 +66,13 @@ CASES = {
     "largest infinite": ("encoding.largest = __builtin_inff()", FILE, "largest is inf"),
     "row short": ("row.struct_size = sizeof row - 1", FILE, "rows[0]: struct_size"),
     "row name NULL": ("row.name = 0", FILE, "rows[0].name: is NULL"),
-    "row name long": (f"row.name = {LONG_ROW}", FILE, "longer than 127"),
-    "row built in": ('row.name = "mxlk_linear_f32_f32_4x16__scalar"', CONFLICT, "is already there"),
-    "row twice": ('other_row.name = "case_linear"', CONFLICT, 'rows[1].name: a row "case_linear"'),
+    "row name long": (f"row.name = {LONG_ROW}", FILE, "expected at most 127"),
+    "row built in": ('row.name = "mxlk_linear_f32_f32_4x16__scalar"', CONFLICT, "expected a name that no row has yet"),
+    "row twice": (
+        'other_row.name = "case_linear"',
+        CONFLICT,
+        'rows[1].name: is "case_linear", expected a name that no row has yet',
+    ),
     "row generic": ('row.name = "mxlk_linear_generic_CASE_f32_4x16__scalar"', FILE, "is the library's"),
     "row without encoding": ("row.encoding = 0", FILE, "rows[0].encoding: is NULL"),
     "row of nothing": ('row.encoding = "NONE"', FILE, 'encoding is "NONE", which nothing has registered'),
@@ -85,7 +97,7 @@ CASES = {
     "expand without size": ("row.expand = expand", FILE, "expanded_size is 0"),
     "size without expand": ("row.expanded_size = 64", FILE, "expanded_size is 64"),
     "expanded_size absurd": ("row.expand = expand; row.expanded_size = (size_t)-1", FILE, "expanded_size is"),
-    "run_packed without expand": ("row.run_packed = run", FILE, "run_packed is set"),
+    "run_packed without expand": ("row.run_packed = run", FILE, "expected it beside run_packed"),
     "int8 of small blocks": (
         'row.compute = MXL_COMPUTE_INT8; row.encoding = "CASE_2"',
         FILE,
@@ -94,7 +106,7 @@ CASES = {
     "int8 on one CPU only": (
         "row.compute = MXL_COMPUTE_INT8; row.cpu_features = MXL_CPU_AVX2",
         FILE,
-        "no row of its encoding and compute needs none",
+        "expected another row of its encoding and compute that needs none",
     ),
     "communicator NULL": ("communicators[0] = 0", FILE, "communicators[0]: is NULL"),
     "communicators NULL": ("plugin.communicators = 0", FILE, "communicators: is NULL"),
@@ -103,7 +115,7 @@ CASES = {
     "communicator twice": (
         "plugin.communicator_count = 2",
         CONFLICT,
-        'communicators[1].name: a communicator "case_group"',
+        'communicators[1].name: is "case_group", expected a name that no communicator has yet',
     ),
     **{
         f"communicator without {name}": (f"communicator.{name} = 0", FILE, f'"case_group": {name} is NULL')
@@ -145,20 +157,21 @@ def test_case_is_refused_whole(name, results):
     _, status, message = CASES[name]
     result = results[name]
     assert result["status"] == status and message in result["message"], result
+    assert has_three_parts(result["message"]), result
     assert result["unchanged"] and result["works"]
 
 
 FILES = {
-    "no entry": (FILE, "has no function mxl_plugin_entry"),
-    "text": (FILE, "cannot be loaded as a library"),
-    "empty": (FILE, "cannot be loaded as a library"),
-    "cut": (FILE, "cannot be loaded as a library"),
-    "folder": (IO, "is a directory"),
-    "missing": (IO, "cannot be opened: No such file"),
-    "its copy": (CONFLICT, 'a plugin "case" is already there'),
-    "its encoding": (CONFLICT, 'an encoding "CASE" is already there'),
-    "its row": (CONFLICT, 'a row "case_linear" is already there'),
-    "its communicator": (CONFLICT, 'a communicator "case_group" is already there'),
+    "no entry": (FILE, "expected mxl_plugin_entry"),
+    "text": (FILE, "expected a library that can be loaded"),
+    "empty": (FILE, "expected a library that can be loaded"),
+    "cut": (FILE, "expected a whole shared library"),
+    "folder": (IO, "is a directory, expected a shared library"),
+    "missing": (IO, "No such file or directory, expected a file that can be opened"),
+    "its copy": (CONFLICT, 'name: is "case", expected a name that no plugin has yet'),
+    "its encoding": (CONFLICT, 'is "CASE", expected a name that no encoding has yet'),
+    "its row": (CONFLICT, 'is "case_linear", expected a name that no row has yet'),
+    "its communicator": (CONFLICT, 'is "case_group", expected a name that no communicator has yet'),
 }
 
 
@@ -167,7 +180,7 @@ def test_file_is_refused(name, results):
     status, message = FILES[name]
     result = results[name]
     assert result["status"] == status and message in result["message"], result
-    assert ".so: " in result["message"]
+    assert ".so: " in result["message"] and has_three_parts(result["message"])
     assert result["unchanged"] and result["works"]
 
 

@@ -53,21 +53,24 @@ static int is_name_character(char c) {
 }
 
 static mxl_status check_name(const char *what, const char *name, size_t most, const mxlk_reason *reason) {
-  if (name == NULL) return mxlk_refuse(MXL_INVALID_FILE, reason, "%s: is NULL", what);
+  if (name == NULL) return mxlk_refuse(MXL_INVALID_FILE, reason, "%s: is NULL, expected a name", what);
   size_t length = strnlen(name, most + 1);
-  if (length == 0) return mxlk_refuse(MXL_INVALID_FILE, reason, "%s: is empty", what);
-  if (length > most) return mxlk_refuse(MXL_INVALID_FILE, reason, "%s: is longer than %zu characters", what, most);
+  if (length == 0) return mxlk_refuse(MXL_INVALID_FILE, reason, "%s: is empty, expected a name", what);
+  if (length > most)
+    return mxlk_refuse(MXL_INVALID_FILE, reason, "%s: is longer, expected at most %zu characters", what, most);
   for (size_t i = 0; i < length; i++)
     if (!is_name_character(name[i]))
-      return mxlk_refuse(MXL_INVALID_FILE, reason, "%s: character %zu is none of letters, digits and \"_-.\"", what, i);
+      return mxlk_refuse(MXL_INVALID_FILE, reason, "%s: character %zu is another, expected letters, digits and \"_-.\"",
+                         what, i);
   return MXL_OK;
 }
 
 /* A function that may not be NULL. */
-#define REQUIRED(owner, function)                                                                   \
-  do {                                                                                              \
-    if ((owner)->function == NULL)                                                                  \
-      return mxlk_refuse(MXL_INVALID_FILE, reason, "\"%s\": %s is NULL", (owner)->name, #function); \
+#define REQUIRED(owner, function)                                                                            \
+  do {                                                                                                       \
+    if ((owner)->function == NULL)                                                                           \
+      return mxlk_refuse(MXL_INVALID_FILE, reason, "\"%s\": %s is NULL, expected a function", (owner)->name, \
+                         #function);                                                                         \
   } while (0)
 /* A number outside its range. */
 #define OUTSIDE(owner, value, expected, ...)                                                             \
@@ -125,7 +128,7 @@ mxl_status mxlk_row_check(const mxl_kernel_row *row, const mxl_encoding *encodin
                        row->expanded_size, row->expand == NULL ? "0 where expand is NULL, not" : "1 to",
                        row->expand == NULL ? row->expanded_size : most);
   if (row->run_packed != NULL && row->expand == NULL)
-    return mxlk_refuse(MXL_INVALID_FILE, reason, "\"%s\": run_packed is set, and expand is NULL", row->name);
+    return mxlk_refuse(MXL_INVALID_FILE, reason, "\"%s\": expand is NULL, expected it beside run_packed", row->name);
   return check_packed_sizes(row, encoding, reason);
 }
 
@@ -138,19 +141,21 @@ static mxl_status check_encodings(const mxl_plugin *plugin, const mxlk_reason *r
   for (size_t i = 0; i < plugin->encoding_count; i++) {
     char what[48];
     snprintf(what, sizeof what, "encodings[%zu]", i);
-    if (plugin->encodings[i] == NULL) return mxlk_refuse(MXL_INVALID_FILE, reason, "%s: is NULL", what);
+    if (plugin->encodings[i] == NULL)
+      return mxlk_refuse(MXL_INVALID_FILE, reason, "%s: is NULL, expected a struct", what);
     mxl_status status = check_size(what, plugin->encodings[i]->struct_size, ENCODING_SIZE, reason);
     if (status != MXL_OK) return status;
     mxl_encoding encoding = mxlk_encoding_read(plugin->encodings[i]);
     snprintf(what, sizeof what, "encodings[%zu].name", i);
     if ((status = check_name(what, encoding.name, MXL_MOST_NAME, reason)) != MXL_OK) return status;
     if (strncmp(encoding.name, "GPTQ", 4) == 0)
-      return mxlk_refuse(MXL_INVALID_FILE, reason, "%s: is \"%s\", but \"GPTQ...\" is the library's", what,
-                         encoding.name);
+      return mxlk_refuse(MXL_INVALID_FILE, reason, "%s: is \"%s\", expected another: \"GPTQ...\" is the library's",
+                         what, encoding.name);
     int twice = mxlk_registered_encoding(encoding.name) != NULL;
     for (size_t j = 0; j < i; j++) twice |= strcmp(plugin->encodings[j]->name, encoding.name) == 0;
     if (twice)
-      return mxlk_refuse(MXL_INVALID_ARGUMENT, reason, "%s: an encoding \"%s\" is already there", what, encoding.name);
+      return mxlk_refuse(MXL_INVALID_ARGUMENT, reason, "%s: is \"%s\", expected a name that no encoding has yet", what,
+                         encoding.name);
     if (encoding.dtype != MXL_UINT8) return OUTSIDE(&encoding, dtype, "MXL_UINT8 = %d", MXL_UINT8);
     if ((status = mxlk_encoding_check(&encoding, reason)) != MXL_OK) return status;
   }
@@ -183,7 +188,7 @@ static mxl_status check_row_names(const mxl_plugin *plugin, const mxlk_reason *r
   for (size_t i = 0; i < plugin->row_count; i++) {
     char what[48];
     snprintf(what, sizeof what, "rows[%zu]", i);
-    if (plugin->rows[i] == NULL) return mxlk_refuse(MXL_INVALID_FILE, reason, "%s: is NULL", what);
+    if (plugin->rows[i] == NULL) return mxlk_refuse(MXL_INVALID_FILE, reason, "%s: is NULL, expected a struct", what);
     mxl_status status = check_size(what, plugin->rows[i]->struct_size, ROW_SIZE, reason);
     if (status != MXL_OK) return status;
     const char *name = plugin->rows[i]->name;
@@ -191,10 +196,12 @@ static mxl_status check_row_names(const mxl_plugin *plugin, const mxlk_reason *r
     if ((status = check_name(what, name, MXL_MOST_ROW_NAME, reason)) != MXL_OK) return status;
     int twice = mxlk_registered_row(name) != NULL;
     for (size_t j = 0; j < i; j++) twice |= strcmp(plugin->rows[j]->name, name) == 0;
-    if (twice) return mxlk_refuse(MXL_INVALID_ARGUMENT, reason, "%s: a row \"%s\" is already there", what, name);
+    if (twice)
+      return mxlk_refuse(MXL_INVALID_ARGUMENT, reason, "%s: is \"%s\", expected a name that no row has yet", what,
+                         name);
     if (strncmp(name, "mxlk_linear_generic_", 20) == 0)
-      return mxlk_refuse(MXL_INVALID_FILE, reason, "%s: is \"%s\", but \"mxlk_linear_generic_...\" is the library's",
-                         what, name);
+      return mxlk_refuse(MXL_INVALID_FILE, reason,
+                         "%s: is \"%s\", expected another: \"mxlk_linear_generic_...\" is the library's", what, name);
     snprintf(what, sizeof what, "rows[%zu].encoding", i);
     if ((status = check_name(what, plugin->rows[i]->encoding, MXL_MOST_NAME, reason)) != MXL_OK) return status;
   }
@@ -208,16 +215,18 @@ static mxl_status check_rows(const mxl_plugin *plugin, const mxlk_reason *reason
     int is_own = 0;
     const mxl_encoding *encoding = encoding_of(plugin, row.encoding, &is_own);
     if (encoding == NULL || strncmp(row.encoding, "GPTQ", 4) == 0)
-      return mxlk_refuse(MXL_INVALID_FILE, reason, "\"%s\": encoding is \"%s\", which %s", row.name, row.encoding,
-                         encoding == NULL ? "nothing has registered" : "is the library's alone");
+      return mxlk_refuse(MXL_INVALID_FILE, reason, "\"%s\": encoding is \"%s\", which %s, expected another", row.name,
+                         row.encoding, encoding == NULL ? "nothing has registered" : "is the library's alone");
     if (!mxlk_row_is_known(&row)) {
       if (plugin->abi_minor > MXL_PLUGIN_ABI_MINOR) continue;
-      return mxlk_refuse(MXL_INVALID_FILE, reason, "\"%s\": op is %d and compute %d, which plugin ABI %u.%u has not",
-                         row.name, (int)row.op, (int)row.compute, MXL_PLUGIN_ABI_MAJOR, MXL_PLUGIN_ABI_MINOR);
+      return mxlk_refuse(MXL_INVALID_FILE, reason,
+                         "\"%s\": op is %d and compute %d, expected those of plugin ABI %u.%u", row.name, (int)row.op,
+                         (int)row.compute, MXL_PLUGIN_ABI_MAJOR, MXL_PLUGIN_ABI_MINOR);
     }
     if (!has_plain_row(plugin, &row, is_own))
       return mxlk_refuse(MXL_INVALID_FILE, reason,
-                         "\"%s\": needs CPU features, and no row of its encoding and compute needs none", row.name);
+                         "\"%s\": needs CPU features, expected another row of its encoding and compute that needs none",
+                         row.name);
     status = mxlk_row_check(&row, encoding, reason);
   }
   return status;
@@ -227,7 +236,8 @@ static mxl_status check_communicators(const mxl_plugin *plugin, const mxlk_reaso
   for (size_t i = 0; i < plugin->communicator_count; i++) {
     char what[48];
     snprintf(what, sizeof what, "communicators[%zu]", i);
-    if (plugin->communicators[i] == NULL) return mxlk_refuse(MXL_INVALID_FILE, reason, "%s: is NULL", what);
+    if (plugin->communicators[i] == NULL)
+      return mxlk_refuse(MXL_INVALID_FILE, reason, "%s: is NULL, expected a struct", what);
     mxl_status status = check_size(what, plugin->communicators[i]->struct_size, COMMUNICATOR_SIZE, reason);
     if (status != MXL_OK) return status;
     mxl_communicator_kind kind = mxlk_communicator_read(plugin->communicators[i]);
@@ -236,7 +246,8 @@ static mxl_status check_communicators(const mxl_plugin *plugin, const mxlk_reaso
     int twice = mxlk_registered_communicator(kind.name) != NULL;
     for (size_t j = 0; j < i; j++) twice |= strcmp(plugin->communicators[j]->name, kind.name) == 0;
     if (twice)
-      return mxlk_refuse(MXL_INVALID_ARGUMENT, reason, "%s: a communicator \"%s\" is already there", what, kind.name);
+      return mxlk_refuse(MXL_INVALID_ARGUMENT, reason, "%s: is \"%s\", expected a name that no communicator has yet",
+                         what, kind.name);
     REQUIRED(&kind, create);
     REQUIRED(&kind, destroy);
     REQUIRED(&kind, rank);
@@ -262,8 +273,8 @@ mxl_status mxlk_plugin_header_check(const mxl_plugin *plugin, const mxlk_reason 
   if (plugin->struct_size < SIZE_TO(mxl_plugin, abi_minor))
     return check_size("mxl_plugin", plugin->struct_size, PLUGIN_SIZE, reason);
   if (plugin->abi_major != MXL_PLUGIN_ABI_MAJOR)
-    return mxlk_refuse(MXL_UNSUPPORTED, reason, "the plugin has plugin ABI %u.%u, this library takes %u",
-                       (unsigned)plugin->abi_major, (unsigned)plugin->abi_minor, MXL_PLUGIN_ABI_MAJOR);
+    return mxlk_refuse(MXL_UNSUPPORTED, reason, "plugin ABI is %u.%u, expected %u", (unsigned)plugin->abi_major,
+                       (unsigned)plugin->abi_minor, MXL_PLUGIN_ABI_MAJOR);
   return check_size("mxl_plugin", plugin->struct_size, PLUGIN_SIZE, reason);
 }
 
@@ -273,7 +284,8 @@ mxl_status mxlk_plugin_check(const mxl_plugin *plugin, const mxlk_reason *reason
   mxl_plugin all = mxlk_plugin_read(plugin);
   if ((status = check_name("name", all.name, MXL_MOST_NAME, reason)) != MXL_OK) return status;
   if (mxlk_registered_plugin(all.name, NULL) != NULL)
-    return mxlk_refuse(MXL_INVALID_ARGUMENT, reason, "name: a plugin \"%s\" is already there", all.name);
+    return mxlk_refuse(MXL_INVALID_ARGUMENT, reason, "name: is \"%s\", expected a name that no plugin has yet",
+                       all.name);
   status = check_array("encodings", all.encodings, all.encoding_count, MOST_ENCODINGS, reason);
   if (status == MXL_OK) status = check_array("rows", all.rows, all.row_count, MOST_ROWS, reason);
   if (status == MXL_OK)

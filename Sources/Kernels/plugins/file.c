@@ -26,7 +26,7 @@ static mxl_status check_extent(int file, int64_t size, const mxlk_reason *reason
     uint64_t end = 0;
     if (!is_read || (part.p_type == PT_LOAD &&
                      (__builtin_add_overflow(part.p_offset, part.p_filesz, &end) || end > (uint64_t)size)))
-      return mxlk_refuse(MXL_INVALID_FILE, reason, "cannot be loaded as a library: the file is cut short");
+      return mxlk_refuse(MXL_INVALID_FILE, reason, "is cut short, expected a whole shared library");
   }
   return MXL_OK;
 }
@@ -40,14 +40,14 @@ static mxl_status check_extent(int file, int64_t size, const mxlk_reason *reason
 mxl_status mxlk_plugin_file_check(const char *path, const mxlk_reason *reason) {
   struct stat information;
   int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* no wait for a FIFO's writer */
-  if (file < 0) return mxlk_refuse(MXL_IO, reason, "cannot be opened: %s", strerror(errno));
+  if (file < 0) return mxlk_refuse(MXL_IO, reason, "%s, expected a file that can be opened", strerror(errno));
   mxl_status status = MXL_OK;
   if (fstat(file, &information) != 0)
-    status = mxlk_refuse(MXL_IO, reason, "cannot be opened: %s", strerror(errno));
+    status = mxlk_refuse(MXL_IO, reason, "%s, expected a file that can be opened", strerror(errno));
   else if (S_ISDIR(information.st_mode))
     status = mxlk_refuse(MXL_IO, reason, "is a directory, expected a shared library");
   else if (!S_ISREG(information.st_mode))
-    status = mxlk_refuse(MXL_IO, reason, "is no regular file");
+    status = mxlk_refuse(MXL_IO, reason, "is a device or the like, expected a shared library");
   else
     status = check_extent(file, information.st_size, reason);
   close(file);

@@ -57,7 +57,7 @@ static mxl_status refuse_library(const char *path, const mxlk_reason *reason) {
   if (text == NULL) text = "unknown error";
   size_t length = strlen(path);
   if (strncmp(text, path, length) == 0 && text[length] == ':') text += length + 1 + (text[length + 1] == ' ');
-  return mxlk_refuse(MXL_INVALID_FILE, reason, "cannot be loaded as a library: %s", text);
+  return mxlk_refuse(MXL_INVALID_FILE, reason, "%s, expected a library that can be loaded", text);
 }
 
 static mxl_status call_entry(mxl_plugin_entry_function *entry, opened *file, const char *path,
@@ -66,7 +66,8 @@ static mxl_status call_entry(mxl_plugin_entry_function *entry, opened *file, con
   if (plugin == NULL) {
     char said[256];
     mxlk_host_last(file->host, said, sizeof said);
-    return mxlk_refuse(MXL_UNSUPPORTED, reason, ENTRY " returned NULL%s%s", said[0] == 0 ? "" : ": ", said);
+    return mxlk_refuse(MXL_UNSUPPORTED, reason, ENTRY " returned NULL%s%s, expected a plugin", said[0] == 0 ? "" : ": ",
+                       said);
   }
   mxl_status status = mxlk_plugin_register(plugin, path, file->host, reason);
   file->is_registered |= status == MXL_OK;
@@ -85,18 +86,19 @@ static mxl_status load_library(const char *path, const mxlk_reason *reason) {
   mxl_plugin_entry_function *entry = (mxl_plugin_entry_function *)dlsym(library, ENTRY);
   if (entry == NULL) {
     dlclose(library);
-    return mxlk_refuse(MXL_INVALID_FILE, reason, "has no function " ENTRY);
+    return mxlk_refuse(MXL_INVALID_FILE, reason, "lacks a function, expected " ENTRY);
   }
   if (file == NULL && (file = opened_add(library)) == NULL) {
     dlclose(library);
-    return mxlk_refuse(MXL_OUT_OF_MEMORY, reason, "no memory for a plugin's host");
+    return mxlk_refuse(MXL_OUT_OF_MEMORY, reason, "memory ran out, expected some for the plugin's host");
   }
   return call_entry(entry, file, path, reason);
 }
 
 static mxl_status load(const char *path, const mxlk_reason *reason) {
   char absolute[PATH_MAX];
-  if (realpath(path, absolute) == NULL) return mxlk_refuse(MXL_IO, reason, "cannot be opened: %s", strerror(errno));
+  if (realpath(path, absolute) == NULL)
+    return mxlk_refuse(MXL_IO, reason, "%s, expected a file that can be opened", strerror(errno));
   if (mxlk_registered_plugin(NULL, absolute) != NULL) return MXL_OK;
   mxl_status status = mxlk_plugin_file_check(absolute, reason);
   return status == MXL_OK ? load_library(absolute, reason) : status;
@@ -113,7 +115,8 @@ static mxl_status load_alone(const char *path, const mxlk_reason *reason) {
 
 mxl_status mxlk_plugin_load(const char *path, char *reason, size_t capacity) {
   mxlk_reason why = {reason, capacity};
-  if (is_loading) return mxlk_refuse(MXL_UNSUPPORTED, &why, "is asked for by a plugin that is being loaded");
+  if (is_loading)
+    return mxlk_refuse(MXL_UNSUPPORTED, &why, "is asked for by a plugin that is being loaded, expected this after it");
   mxlk_plugins_first_use();
   return load_alone(path, &why);
 }

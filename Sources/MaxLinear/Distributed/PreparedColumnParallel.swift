@@ -43,7 +43,7 @@ final class PreparedColumnParallel: PreparedComputation {
       job.weights = linear.pointer.map { $0 + device }
       guard mxlk_linear_run(&job) == MXL_OK else {
         throw MaxLinearError(
-          .outOfMemory, "forward: cannot allocate scratch for x of shape \(devices.xs[device].shapeText)")
+          .outOfMemory, "forward: memory ran out, expected scratch for x of shape \(devices.xs[device].shapeText)")
       }
     }
   }

@@ -58,7 +58,7 @@ final class PreparedRankedColumn: PreparedComputation {
     } body: { _, job throws(MaxLinearError) in
       var job = job
       guard mxlk_linear_run(&job) == MXL_OK else {
-        throw MaxLinearError(.outOfMemory, "forward: cannot allocate scratch for x of shape \(x.shapeText)")
+        throw MaxLinearError(.outOfMemory, "forward: memory ran out, expected scratch for x of shape \(x.shapeText)")
       }
     }
   }

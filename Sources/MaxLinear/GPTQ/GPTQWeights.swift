@@ -139,7 +139,7 @@ struct GPTQWeights {
         for (left, right) in zip(permutation, permutation.dropFirst()) where found[Int(left)] > found[Int(right)] {
           throw MaxLinearError(
             .invalidArgument,
-            "\(permIdx.name): contradicts g_idx: it does not put the columns in the order of their groups")
+            "\(permIdx.name): contradicts g_idx, expected the columns in the order of their groups")
         }
       }
       return found
@@ -151,7 +151,8 @@ struct GPTQWeights {
     }
     guard !config.descAct else {
       throw MaxLinearError(
-        .missingKey, "\(gIdx.name): missing, and perm_idx too, although desc_act says that groups are not consecutive")
+        .missingKey,
+        "\(gIdx.name): missing, and perm_idx too, expected one of them: desc_act says that groups are not consecutive")
     }
     return plain
   }
@@ -188,7 +189,8 @@ struct GPTQWeights {
   private func zeroOffset() throws(MaxLinearError) -> Int32 {
     guard qzeros.isLoaded else {
       guard config.sym else {
-        throw MaxLinearError(.missingKey, "\(qzeros.name): missing, although sym is false, so that zeros differ")
+        throw MaxLinearError(
+          .missingKey, "\(qzeros.name): missing, expected the zeros, which differ where sym is false")
       }
       return 0
     }

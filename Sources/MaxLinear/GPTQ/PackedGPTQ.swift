@@ -38,7 +38,9 @@ final class PackedGPTQ: PackedPanels, RestorableMemory, @unchecked Sendable {
       memory.withPointers { mxlk_gptq_pack(plan.row, tensors.baseAddress, $0, Int32(tensors.count), plan.threads) }
     }
     self.weights.qweight.contents = .empty
-    guard status == MXL_OK else { throw MaxLinearError(.outOfMemory, "\(name): cannot allocate scratch for packing") }
+    guard status == MXL_OK else {
+      throw MaxLinearError(.outOfMemory, "\(name): memory ran out, expected scratch to pack it")
+    }
   }
 
   func pointer(shard: Int) -> UnsafeRawPointer { memory.pointer(shard: shard) }
@@ -65,7 +67,9 @@ final class PackedGPTQ: PackedPanels, RestorableMemory, @unchecked Sendable {
       }
       return MXL_OK
     }
-    guard status == MXL_OK else { throw MaxLinearError(.outOfMemory, "state dict: cannot allocate scratch to unpack") }
+    guard status == MXL_OK else {
+      throw MaxLinearError(.outOfMemory, "state dict: memory ran out, expected scratch to unpack it")
+    }
     return tensor
   }
 }

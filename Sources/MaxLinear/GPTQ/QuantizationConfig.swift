@@ -49,7 +49,7 @@ public struct QuantizationConfig: Equatable, Sendable {
         )
       }
       guard !descAct else {
-        throw MaxLinearError(.unsupported, "quantization_config: desc_act is true, which AWQ does not have")
+        throw MaxLinearError(.unsupported, "quantization_config: desc_act is true, expected false: AWQ has none")
       }
       return
     }
@@ -129,7 +129,7 @@ public struct QuantizationConfig: Equatable, Sendable {
   var isAWQ: Bool { quantMethod == "awq" }
 
   private static func wrong(_ key: String, _ path: String, _ expected: String) -> MaxLinearError {
-    MaxLinearError(.invalidFile, "\(path): \"\(key)\" is missing or is not \(expected)")
+    MaxLinearError(.invalidFile, "\(path): \"\(key)\" is missing or something else, expected \(expected)")
   }
 
   private static func integer(_ value: JSONValue, _ key: String, _ path: String) throws(MaxLinearError) -> Int {

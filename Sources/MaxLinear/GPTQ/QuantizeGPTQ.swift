@@ -114,8 +114,8 @@ extension QuantizationConfig {
     guard refused < 0 else {
       throw MaxLinearError(
         .invalidArgument,
-        "values: row \(Int(refused) / inDim), column \(Int(refused) % inDim) is not finite or beyond what \(scalesDType.name) "
-          + "scales hold, +-\(mxlk_gptq_largest(Int32(bits), scalesDType.rawValue))")
+        "values: row \(Int(refused) / inDim), column \(Int(refused) % inDim) is too large or not finite, expected numbers "
+          + "within what \(scalesDType.name) scales hold, +-\(mxlk_gptq_largest(Int32(bits), scalesDType.rawValue))")
     }
     mxlk_gptq_quantize(&job)
   }
@@ -170,7 +170,9 @@ extension QuantizationConfig {
       throw MaxLinearError(.invalidDType, "\(argument): dtype is \(dtype.name), expected int32")
     }
     guard UInt(bitPattern: view.data) % 4 == 0 else {
-      throw MaxLinearError(.invalidArgument, "\(argument): is not aligned to its 4-byte elements")
+      throw MaxLinearError(
+        .invalidArgument,
+        "\(argument): data is at \(UInt(bitPattern: view.data)), expected a multiple of its 4-byte elements")
     }
     return try view.checkedInCOrder(bits: 32, argument)
   }

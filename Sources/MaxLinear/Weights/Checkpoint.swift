@@ -47,7 +47,8 @@ struct CheckpointFormat: Sendable {
     guard let format else {
       let kinds = known.map(\.description).joined(separator: "; ")
       throw MaxLinearError(
-        .invalidFile, "\(mapping.path): a file of unknown kind; known are: \(kinds); \(SafetensorsIndex.description)")
+        .invalidFile,
+        "\(mapping.path): is a file of unknown kind, expected one of: \(kinds); \(SafetensorsIndex.description)")
     }
     // Readers hold pointers into the mapping while they read.
     return try withExtendedLifetime(mapping) { try format.read(mapping) }

@@ -27,7 +27,8 @@ struct CheckpointLinear {
       guard let config = try quantizationConfig ?? weights.quantizationConfig() else {
         throw MaxLinearError(
           .invalidArgument,
-          "quantization_config: \(name) is GPTQ or AWQ, and no quantize_config.json, quant_config.json or config.json beside it says how"
+          "quantization_config: is nil, expected that of \(name): it is GPTQ or AWQ, and no quantize_config.json, quant_config.json or "
+            + "config.json beside it says how"
         )
       }
       try config.check()

@@ -24,7 +24,9 @@ struct CheckpointMLP {
   var linearClass: MLPV2.LinearClass {
     var remaining = [gate, down, up][...]
     return { inDim, outDim, _, device, _, _ in
-      guard let part = remaining.popFirst() else { throw MaxLinearError(.internal, "fromWeights: no linear") }
+      guard let part = remaining.popFirst() else {
+        throw MaxLinearError(.internal, "fromWeights: there is no linear left, expected one")
+      }
       return try part.linear(inDim: inDim, outDim: outDim, device: device)
     }
   }

@@ -19,18 +19,22 @@ package final class FileMapping: Sendable {
   /// Maps the file. `.io` when the operating system refuses or the path is no regular file, `.invalidFile` when the file
   /// is empty.
   package init(path: String) throws {
-    guard !path.utf8.contains(0) else { throw MaxLinearError(.invalidArgument, "\(path): the path has a NUL byte") }
+    guard !path.utf8.contains(0) else {
+      throw MaxLinearError(.invalidArgument, "path: is \(path) with a NUL byte, expected the path of a file")
+    }
     let descriptor = try Self.openForReading(path)
     var isKept = false
     defer { if !isKept { _ = close(descriptor) } }
     var information = stat()
-    guard fstat(descriptor, &information) == 0 else { throw Self.failure(path, "read the size of", errno) }
-    guard information.st_mode & S_IFMT == S_IFREG else { throw MaxLinearError(.io, "\(path): not a regular file") }
+    guard fstat(descriptor, &information) == 0 else { throw Self.failure(path, "measured", errno) }
+    guard information.st_mode & S_IFMT == S_IFREG else {
+      throw MaxLinearError(.io, "\(path): is a folder or device, expected a regular file")
+    }
     guard let count = Int(exactly: information.st_size), count > 0 else {
-      throw MaxLinearError(.invalidFile, "\(path): the file is empty")
+      throw MaxLinearError(.invalidFile, "\(path): is empty, expected a checkpoint")
     }
     guard let address = mmap(nil, count, PROT_READ, MAP_PRIVATE, descriptor, 0), address != MAP_FAILED else {
-      throw Self.failure(path, "map", errno)
+      throw Self.failure(path, "mapped", errno)
     }
     self.path = path
     bytes = UnsafeRawBufferPointer(start: address, count: count)
@@ -55,12 +59,12 @@ package final class FileMapping: Sendable {
       let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
       if descriptor >= 0 { return descriptor }
       let code = errno
-      guard code == EINTR else { throw failure(path, "open", code) }
+      guard code == EINTR else { throw failure(path, "opened", code) }
     }
   }
 
   private static func failure(_ path: String, _ action: String, _ code: Int32) -> MaxLinearError {
     let reason = strerror(code).map { String(cString: $0) } ?? "error \(code)"
-    return MaxLinearError(.io, "\(path): cannot \(action) the file: \(reason)")
+    return MaxLinearError(.io, "\(path.isEmpty ? "path" : path): \(reason), expected a file that can be \(action)")
   }
 }

@@ -59,7 +59,7 @@ enum GGUF {
       MaxLinearError(status, "tensor \"\(info.name)\": \(message)")
     }
     guard info.shape.count <= maximumRank else {
-      throw failure(.unsupported, "has \(info.shape.count) dimensions, GGUF at most \(maximumRank)")
+      throw failure(.unsupported, "has \(info.shape.count) dimensions, expected at most \(maximumRank)")
     }
     var shape = info.shape
     let known = types.first { type in
@@ -69,7 +69,7 @@ enum GGUF {
       }
     }
     guard let known else {
-      throw failure(.unsupported, "GGUF has no type for \(info.encoding ?? info.dtype.name)")
+      throw failure(.unsupported, "is \(info.encoding ?? info.dtype.name), expected a type of GGUF")
     }
     if case .blocks(let name, let elements, let bytes) = known.value {
       guard info.dtype == .uint8 else {
@@ -86,7 +86,9 @@ enum GGUF {
     var byteCount = info.dtype.bits / 8
     for dimension in info.shape {
       let (product, overflow) = byteCount.multipliedReportingOverflow(by: dimension)
-      guard dimension >= 0, !overflow else { throw failure(.invalidShape, "shape \(info.shape) is no size of a file") }
+      guard dimension >= 0, !overflow else {
+        throw failure(.invalidShape, "shape is \(info.shape), expected one that a file can hold")
+      }
       byteCount = product
     }
     return (known.key, shape.reversed(), byteCount)
@@ -102,7 +104,7 @@ enum GGUF {
     let (padded, overflow) = header.position.addingReportingOverflow(alignment - 1)
     let dataBegin = padded / alignment * alignment
     guard !overflow, tensors.isEmpty || dataBegin <= mapping.bytes.count else {
-      throw header.failure("the file ends before its data")
+      throw header.failure("the file ends, expected its data")
     }
     let entries = try tensors.map { try entry($0, dataBegin: dataBegin, alignment: alignment, mapping) }
     try checkApart(entries, mapping.path)
@@ -138,7 +140,7 @@ enum GGUF {
     }
     guard let type = types[tensor.type] else {
       throw MaxLinearError(
-        .unsupported, "\(mapping.path): tensor \"\(tensor.name)\": type \(tensor.type) is not known")
+        .unsupported, "\(mapping.path): tensor \"\(tensor.name)\": type is \(tensor.type), expected a known one")
     }
     var shape = Array(tensor.dimensions.reversed())
     let dtype: DType
@@ -148,11 +150,11 @@ enum GGUF {
     case .blocks(let name, let elements, let bytes):
       guard let last = shape.last, last % elements == 0 else {
         throw failure(
-          "shape is \(shape), but \(name) has blocks of \(elements); \(QuantizationEncoding.holders(columns: shape.last ?? 0))"
+          "shape is \(shape), expected rows of \(name)'s blocks of \(elements); \(QuantizationEncoding.holders(columns: shape.last ?? 0))"
         )
       }
       let (rowBytes, overflow) = (last / elements).multipliedReportingOverflow(by: bytes)
-      guard !overflow else { throw failure("shape \(shape) has more elements than memory can hold") }
+      guard !overflow else { throw failure("shape is \(shape), expected one that memory can hold") }
       shape[shape.count - 1] = rowBytes
       dtype = .uint8
       encoding = name
@@ -160,15 +162,16 @@ enum GGUF {
     var bytes = dtype.bits / 8
     for dimension in shape {
       let (product, overflow) = bytes.multipliedReportingOverflow(by: dimension)
-      guard !overflow else { throw failure("shape \(shape) has more elements than memory can hold") }
+      guard !overflow else { throw failure("shape is \(shape), expected one that memory can hold") }
       bytes = product
     }
     guard tensor.offset % UInt64(alignment) == 0 else {
-      throw failure("offset \(tensor.offset) is no multiple of the alignment, \(alignment)")
+      throw failure("offset is \(tensor.offset), expected a multiple of the alignment, \(alignment)")
     }
     let room = UInt64(mapping.bytes.count - min(dataBegin, mapping.bytes.count))
     guard tensor.offset <= room, UInt64(bytes) <= room - tensor.offset else {
-      throw failure("\(bytes) bytes at offset \(tensor.offset) leave the file, whose data has \(room)")
+      throw failure(
+        "has \(bytes) bytes at offset \(tensor.offset), expected them within the file's \(room) bytes of data")
     }
     let begin = dataBegin + Int(tensor.offset)
     return CheckpointEntry(
@@ -179,7 +182,9 @@ enum GGUF {
   private static func checkApart(_ entries: [CheckpointEntry], _ path: String) throws {
     let ordered = entries.filter { !$0.range.isEmpty }.sorted { $0.range.lowerBound < $1.range.lowerBound }
     for (first, second) in zip(ordered, ordered.dropFirst()) where second.range.lowerBound < first.range.upperBound {
-      throw MaxLinearError(.invalidFile, "\(path): tensors \"\(first.name)\" and \"\(second.name)\" overlap")
+      throw MaxLinearError(
+        .invalidFile,
+        "\(path): tensors \"\(first.name)\" and \"\(second.name)\" overlap, expected bytes of its own for each")
     }
   }
 
@@ -204,7 +209,7 @@ enum GGUF {
 
     private mutating func read<Number: FixedWidthInteger>(_ type: Number.Type) throws -> Number {
       let size = MemoryLayout<Number>.size
-      guard bytes.count - position >= size else { throw failure("the file ends within its header") }
+      guard bytes.count - position >= size else { throw failure("the file ends, expected more of its header") }
       defer { position += size }
       return Number(littleEndian: bytes.loadUnaligned(fromByteOffset: position, as: Number.self))
     }
@@ -213,7 +218,7 @@ enum GGUF {
     private mutating func readCount(_ what: String, size: Int) throws -> Int {
       let count = try read(UInt64.self)
       guard count <= UInt64((bytes.count - position) / size) else {
-        throw failure("\(count) \(what) are more than the rest of the file can hold")
+        throw failure("there are \(count) \(what), expected no more than the rest of the file can hold")
       }
       return Int(count)
     }
@@ -221,13 +226,15 @@ enum GGUF {
     private mutating func readString(_ what: String) throws -> String {
       let count = try readCount("bytes of \(what)", size: 1)
       let range = position..<position + count
-      guard let text = String(validating: bytes[range], as: UTF8.self) else { throw failure("\(what) is not UTF-8") }
+      guard let text = String(validating: bytes[range], as: UTF8.self) else {
+        throw failure("\(what) is not UTF-8, expected that it is")
+      }
       position += count
       return text
     }
 
     mutating func readCounts() throws {
-      guard bytes.count >= 24, GGUF.recognizes(bytes) else { throw failure("is no GGUF file") }
+      guard bytes.count >= 24, GGUF.recognizes(bytes) else { throw failure("is another kind of file, expected GGUF") }
       let version = try read(UInt32.self)
       guard version == 2 || version == 3 else {
         let swapped = version.byteSwapped == 2 || version.byteSwapped == 3
@@ -248,9 +255,11 @@ enum GGUF {
         let begin = position
         let value = try readValue(type, depth: 0)
         guard text.updateValue(value ?? "", forKey: key) == nil else {
-          throw failure("the metadata key \"\(key)\" comes twice")
+          throw failure("the metadata key \"\(key)\" comes twice, expected it once")
         }
-        guard let kind = GGUFValue.Kind(rawValue: type) else { throw failure("metadata type \(type) is not known") }
+        guard let kind = GGUFValue.Kind(rawValue: type) else {
+          throw failure("metadata type is \(type), expected a known one")
+        }
         values.append(GGUFMetadata(key, GGUFValue(kind, in: mapping, at: begin..<position)))
       }
       return (text, values)
@@ -272,29 +281,31 @@ enum GGUF {
         return bool == 1 ? "true" : "false"
       case 8: return try readString("a metadata string")
       case 9:
-        guard depth < Self.maximumDepth else { throw failure("arrays are nested more than \(Self.maximumDepth) deep") }
+        guard depth < Self.maximumDepth else {
+          throw failure("arrays are nested deeper, expected at most \(Self.maximumDepth) in one another")
+        }
         let elements = try read(UInt32.self)
         for _ in 0..<(try readCount("array elements", size: 1)) { _ = try readValue(elements, depth: depth + 1) }
         return nil
       case 10: return "\(try read(UInt64.self))"
       case 11: return "\(try read(Int64.self))"
       case 12: return "\(Double(bitPattern: try read(UInt64.self)))"
-      default: throw failure("metadata type \(type) is not known")
+      default: throw failure("metadata type is \(type), expected a known one")
       }
     }
 
     mutating func readTensor(_ index: Int) throws -> HeaderTensor {
       let name = try readString("the name of tensor \(index)")
-      guard !name.utf8.contains(0) else { throw failure("the name of tensor \(index) has a NUL byte") }
+      guard !name.utf8.contains(0) else { throw failure("the name of tensor \(index) has a NUL byte, expected none") }
       let rank = try read(UInt32.self)
       guard rank <= UInt32(GGUF.maximumRank) else {
-        throw failure("tensor \"\(name)\" has \(rank) dimensions, at most \(GGUF.maximumRank)")
+        throw failure("tensor \"\(name)\" has \(rank) dimensions, expected at most \(GGUF.maximumRank)")
       }
       var dimensions: [Int] = []
       for _ in 0..<rank {
         let dimension = try read(UInt64.self)
         guard let dimension = Int(exactly: dimension) else {
-          throw failure("tensor \"\(name)\" has a dimension of \(dimension)")
+          throw failure("tensor \"\(name)\" has a dimension of \(dimension), expected at most \(Int.max)")
         }
         dimensions.append(dimension)
       }

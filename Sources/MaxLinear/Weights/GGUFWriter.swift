@@ -73,7 +73,8 @@ public final class GGUFWriter {
     let values = try values.inCOrder("values")
     if values.byteCount == 0 { return }
     guard current < places.count else {
-      throw MaxLinearError(.invalidArgument, "\(path): all \(places.count) tensors are written")
+      throw MaxLinearError(
+        .invalidArgument, "\(path): more values came, expected none after the \(places.count) tensors")
     }
     let place = places[current]
     guard values.dtype == place.info.dtype else {
@@ -84,7 +85,8 @@ public final class GGUFWriter {
     guard values.byteCount <= place.byteCount - written else {
       throw MaxLinearError(
         .invalidArgument,
-        "tensor \"\(place.info.name)\": \(values.byteCount) bytes more than its \(place.byteCount - written) left")
+        "tensor \"\(place.info.name)\": \(values.byteCount) bytes came, expected at most the \(place.byteCount - written) left"
+      )
     }
     try values.withCTensor { view in
       try write(UnsafeRawBufferPointer(start: view.data, count: values.byteCount))
@@ -104,7 +106,8 @@ public final class GGUFWriter {
     try checkOpen()
     passOverEmpty()
     guard current == places.count else {
-      throw MaxLinearError(.invalidArgument, "\(path): tensor \"\(places[current].info.name)\" is not written whole")
+      throw MaxLinearError(
+        .invalidArgument, "\(path): tensor \"\(places[current].info.name)\" is not written whole, expected all of it")
     }
     try flush()
     try file.finish()
@@ -121,7 +124,8 @@ extension GGUFWriter {
       return GGUF.defaultAlignment
     }
     guard let alignment = value.naturalNumber, GGUF.isAlignment(alignment) else {
-      throw MaxLinearError(.invalidArgument, "\(GGUF.alignmentKey): expected a power of two from 8 to \(1 << 30)")
+      throw MaxLinearError(
+        .invalidArgument, "\(GGUF.alignmentKey): is another number, expected a power of two from 8 to \(1 << 30)")
     }
     return alignment
   }
@@ -129,7 +133,7 @@ extension GGUFWriter {
   private static func checkKeys(_ metadata: [GGUFMetadata]) throws {
     var keys = Set<ByteExactString>()
     for entry in metadata where !keys.insert(ByteExactString(entry.key)).inserted {
-      throw MaxLinearError(.invalidArgument, "the metadata key \"\(entry.key)\" comes twice")
+      throw MaxLinearError(.invalidArgument, "metadata: the key \"\(entry.key)\" comes twice, expected it once")
     }
   }
 
@@ -138,10 +142,10 @@ extension GGUFWriter {
     var offset = 0
     return try tensors.map { info in
       guard names.insert(ByteExactString(info.name)).inserted else {
-        throw MaxLinearError(.invalidArgument, "tensor \"\(info.name)\" comes twice")
+        throw MaxLinearError(.invalidArgument, "tensor \"\(info.name)\": comes twice, expected it once")
       }
       guard !info.name.utf8.contains(0) else {
-        throw MaxLinearError(.invalidArgument, "tensor \"\(info.name)\": the name has a NUL byte")
+        throw MaxLinearError(.invalidArgument, "tensor \"\(info.name)\": the name has a NUL byte, expected none")
       }
       let stored = try GGUF.stored(info)
       let place = Place(
@@ -149,7 +153,8 @@ extension GGUFWriter {
       let end = offset.addingReportingOverflow(stored.byteCount)
       let padded = end.partialValue.addingReportingOverflow(alignment - 1)
       guard !end.overflow, !padded.overflow else {
-        throw MaxLinearError(.invalidShape, "tensor \"\(info.name)\": the file would be larger than files can be")
+        throw MaxLinearError(
+          .invalidShape, "tensor \"\(info.name)\": the file would be larger than files can be, expected fewer bytes")
       }
       offset = padded.partialValue / alignment * alignment
       return place
@@ -213,6 +218,6 @@ extension GGUFWriter {
   }
 
   private func checkOpen() throws {
-    guard file.isOpen else { throw MaxLinearError(.invalidArgument, "\(path): the file is closed") }
+    guard file.isOpen else { throw MaxLinearError(.invalidArgument, "\(path): is closed, expected an open file") }
   }
 }

@@ -109,7 +109,7 @@ struct JSONReader {
   private mutating func enter(_ kind: Kind) throws {
     try expect(kind)
     guard containers.count < Self.maximumDepth else {
-      throw failure("objects and arrays nest deeper than \(Self.maximumDepth)")
+      throw failure("objects and arrays nest deeper, expected at most \(Self.maximumDepth) in one another")
     }
     position += 1
     containers.append(Container(isObject: kind == .object, firstKey: keys.count))
@@ -118,7 +118,7 @@ struct JSONReader {
   /// Consumes what lies between two elements of the innermost container, or its end. False at the end.
   private mutating func advance(isObject: Bool) throws -> Bool {
     guard let container = containers.last, container.isObject == isObject else {
-      throw failure("not inside \(isObject ? "an object" : "an array")")
+      throw failure("is elsewhere, expected to be inside \(isObject ? "an object" : "an array")")
     }
     skipWhitespace()
     if skipByte(isObject ? "}" : "]") {
@@ -144,7 +144,9 @@ struct JSONReader {
     let start = position
     guard peekByte() == UInt8(ascii: "\"") else { throw unexpected("a key in quotes") }
     let key = try readString()
-    guard insertKey(ByteExactString(key)) else { throw failure("the key \"\(key)\" comes twice", at: start) }
+    guard insertKey(ByteExactString(key)) else {
+      throw failure("the key \"\(key)\" comes twice, expected it once", at: start)
+    }
     skipWhitespace()
     guard skipByte(":") else { throw unexpected("\":\"") }
     return key
@@ -217,7 +219,7 @@ struct JSONReader {
 
   private func validated(_ text: UnsafeBufferPointer<UInt8>, at start: Int) throws -> String {
     guard let string = String(validating: text, as: UTF8.self) else {
-      throw failure("the string that begins here is not valid UTF-8", at: start)
+      throw failure("the string that begins here is something else, expected valid UTF-8", at: start)
     }
     return string
   }
@@ -271,10 +273,12 @@ struct JSONReader {
     var scalar = try readHexadecimal()
     if scalar & 0xfc00 == 0xd800, skipByte("\\"), skipByte("u") {
       let low = try readHexadecimal()
-      guard low & 0xfc00 == 0xdc00 else { throw failure("a lone surrogate \\u escape", at: start) }
+      guard low & 0xfc00 == 0xdc00 else { throw failure("a lone surrogate \\u escape, expected a pair", at: start) }
       scalar = 0x10000 + (scalar & 0x3ff) << 10 + low & 0x3ff
     }
-    guard let scalar = Unicode.Scalar(scalar) else { throw failure("a lone surrogate \\u escape", at: start) }
+    guard let scalar = Unicode.Scalar(scalar) else {
+      throw failure("a lone surrogate \\u escape, expected a pair", at: start)
+    }
     unescaped.append(contentsOf: scalar.utf8)
   }
 
@@ -335,10 +339,11 @@ struct JSONReader {
 
   private func double(_ text: Range<Int>) throws -> Double {
     guard text.count <= Self.maximumNumberLength else {
-      throw failure("a number of \(text.count) characters, at most \(Self.maximumNumberLength)", at: text.lowerBound)
+      throw failure(
+        "a number of \(text.count) characters, expected at most \(Self.maximumNumberLength)", at: text.lowerBound)
     }
     guard let value = Double(String(decoding: bytes[text], as: UTF8.self)), value.isFinite else {
-      throw failure("a number beyond the range of 64-bit floating point", at: text.lowerBound)
+      throw failure("a number, expected one in the range of 64-bit floating point", at: text.lowerBound)
     }
     return value
   }
@@ -347,7 +352,7 @@ struct JSONReader {
   mutating func readInteger() throws -> Int {
     let (text, isInteger) = try scanNumber()
     guard isInteger else { throw failure("a fraction or exponent, expected an integer", at: text.lowerBound) }
-    guard let value = integer(text) else { throw failure("an integer beyond 64 bits", at: text.lowerBound) }
+    guard let value = integer(text) else { throw failure("an integer, expected one of 64 bits", at: text.lowerBound) }
     return value
   }
 

@@ -44,12 +44,14 @@ struct MLPNames {
       let known =
         layers.min().flatMap { low in layers.max().map { "it has \(layers.count) of numbers \(low) to \($0)" } }
         ?? "it has none under a known name, such as model.layers.0.mlp.gate_proj.weight or blk.0.ffn_gate.weight"
-      throw MaxLinearError(.missingKey, "layer: the checkpoint has no gated MLP of number \(layer); \(known)")
+      throw MaxLinearError(
+        .missingKey, "layer: is \(layer), expected the number of a gated MLP in the checkpoint; \(known)")
     }
     guard found.count == 1 else {
       throw MaxLinearError(
         .invalidArgument,
-        "layer: number \(layer) is several: \(found.map(\.gate).joined(separator: ", ")); load one by its prefix")
+        "layer: is \(layer), which several are: \(found.map(\.gate).joined(separator: ", ")), expected a number that one is; "
+          + "load one by its prefix")
     }
     return first
   }

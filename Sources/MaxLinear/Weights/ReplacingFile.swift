@@ -53,14 +53,14 @@ package final class ReplacingFile {
   private func all(
     of bytes: UnsafeRawBufferPointer, _ write: (Int32, UnsafeRawBufferPointer, Int) -> Int
   ) throws(MaxLinearError) {
-    guard isOpen else { throw MaxLinearError(.invalidArgument, "\(path): the file is closed") }
+    guard isOpen else { throw MaxLinearError(.invalidArgument, "\(path): is closed, expected an open file") }
     var done = 0
     while done < bytes.count {
       let count = write(descriptor, UnsafeRawBufferPointer(rebasing: bytes[done...]), done)
       if count < 0 {
         let code = errno
         if code == EINTR { continue }
-        throw cancelled("write", code)
+        throw cancelled("written", code)
       }
       done += count
     }
@@ -69,17 +69,17 @@ package final class ReplacingFile {
   /// Closes the file once the disk has the bytes; it has its name only after `finish`. Throws `.io`, which cancels the file.
   func settle() throws(MaxLinearError) {
     guard isOpen else { return }
-    guard fsync(descriptor) == 0 else { throw cancelled("write", errno) }
+    guard fsync(descriptor) == 0 else { throw cancelled("written", errno) }
     let closing = descriptor
     descriptor = -1
-    guard close(closing) == 0 else { throw cancelled("write", errno) }
+    guard close(closing) == 0 else { throw cancelled("written", errno) }
   }
 
   /// Settles the file and gives it its name. Throws `.io`, which cancels the file.
   package func finish() throws(MaxLinearError) {
     try settle()
-    guard exists else { throw MaxLinearError(.invalidArgument, "\(path): the file is closed") }
-    guard rename(temporary, path) == 0 else { throw cancelled("name", errno) }
+    guard exists else { throw MaxLinearError(.invalidArgument, "\(path): is closed, expected an open file") }
+    guard rename(temporary, path) == 0 else { throw cancelled("named", errno) }
     exists = false
     Self.syncFolder(of: path)
   }
@@ -99,14 +99,16 @@ package final class ReplacingFile {
   }
 
   private static func checkPath(_ path: String) throws(MaxLinearError) {
-    guard !path.utf8.contains(0) else { throw MaxLinearError(.invalidArgument, "\(path): the path has a NUL byte") }
+    guard !path.utf8.contains(0) else {
+      throw MaxLinearError(.invalidArgument, "path: is \(path) with a NUL byte, expected the path of a file")
+    }
     guard !path.isEmpty, !path.utf8.elementsEqual("/".utf8), path.utf8.last != UInt8(ascii: "/") else {
-      throw MaxLinearError(.invalidArgument, "\"\(path)\": expected the path of a file")
+      throw MaxLinearError(.invalidArgument, "path: is \"\(path)\", expected the path of a file")
     }
     // A device or a folder must not be replaced by a file.
     var information = stat()
     if stat(path, &information) == 0, information.st_mode & S_IFMT != S_IFREG {
-      throw MaxLinearError(.invalidArgument, "\(path): is there and is no regular file")
+      throw MaxLinearError(.invalidArgument, "\(path): is a folder or device, expected a regular file or none")
     }
   }
 
@@ -122,7 +124,7 @@ package final class ReplacingFile {
       case EINTR: continue
       // Another writer's, or left by a process that was killed.
       case EEXIST where attempt < 10_000: attempt += 1
-      default: throw failure(path, "make", code)
+      default: throw failure(path, "made", code)
       }
     }
   }
@@ -138,6 +140,6 @@ package final class ReplacingFile {
 
   private static func failure(_ path: String, _ action: String, _ code: Int32) -> MaxLinearError {
     let reason = strerror(code).map { String(cString: $0) } ?? "error \(code)"
-    return MaxLinearError(.io, "\(path): cannot \(action) the file: \(reason)")
+    return MaxLinearError(.io, "\(path): \(reason), expected a file that can be \(action)")
   }
 }

@@ -67,21 +67,23 @@ enum Safetensors {
     let bytes = mapping.bytes
     func failure(_ message: String) -> MaxLinearError { MaxLinearError(.invalidFile, "\(mapping.path): \(message)") }
     guard bytes.count >= lengthBytes else {
-      throw failure("the file has \(bytes.count) bytes, safetensors begin with 8 bytes of header length")
+      throw failure("has \(bytes.count) bytes, expected 8 bytes of header length first")
     }
     if bytes.starts(with: "version https://git-lfs".utf8) {
-      throw failure("this is a Git LFS pointer, not the file itself: fetch it with git lfs pull")
+      throw failure("is a Git LFS pointer, expected the file itself: fetch it with git lfs pull")
     }
     let length = headerLength(bytes)
     guard length <= UInt64(maximumHeaderLength) else {
-      throw failure("the header length is \(length), at most \(maximumHeaderLength)")
+      throw failure("the header length is \(length), expected at most \(maximumHeaderLength)")
     }
     let end = lengthBytes + Int(length)
     guard end <= bytes.count else {
-      throw failure("the header length is \(length), but only \(bytes.count - lengthBytes) bytes follow in the file")
+      throw failure(
+        "the header length is \(length), expected at most the \(bytes.count - lengthBytes) bytes that follow in the file"
+      )
     }
     guard length > 0, bytes[lengthBytes] == UInt8(ascii: "{") else {
-      throw failure("the header does not begin with \"{\"")
+      throw failure("the header begins with something else, expected \"{\"")
     }
     return lengthBytes..<end
   }
@@ -96,15 +98,15 @@ enum Safetensors {
         let fault = tensor.begin < covered ? "overlaps" : "leaves a hole of \(tensor.begin - covered) bytes after"
         throw MaxLinearError(
           .invalidFile,
-          "\(path): tensor \"\(tensor.name)\": begins at byte \(tensor.begin) of the data and \(fault) \(previous), which "
-            + "ends at \(covered)")
+          "\(path): tensor \"\(tensor.name)\": begins at byte \(tensor.begin) of the data and \(fault) \(previous), expected "
+            + "its end, \(covered)")
       }
       covered = tensor.end
       previous = "tensor \"\(tensor.name)\""
     }
     guard covered == dataCount else {
       throw MaxLinearError(
-        .invalidFile, "\(path): the tensors cover \(covered) bytes of data, but the file has \(dataCount)")
+        .invalidFile, "\(path): the tensors cover \(covered) bytes of data, expected the file's \(dataCount)")
     }
   }
 
@@ -142,10 +144,14 @@ enum Safetensors {
     }
 
     private mutating func readMetadata() throws {
-      guard try json.nextKind() == .object else { throw json.failure("__metadata__ is not an object of strings") }
+      guard try json.nextKind() == .object else {
+        throw json.failure("__metadata__ is something else, expected an object of strings")
+      }
       try json.enterObject()
       while let key = try json.nextKey() {
-        guard try json.nextKind() == .string else { throw json.failure("__metadata__: \"\(key)\" is not a string") }
+        guard try json.nextKind() == .string else {
+          throw json.failure("__metadata__: \"\(key)\" is something else, expected a string")
+        }
         metadata[key] = try json.readString()
       }
     }
@@ -155,11 +161,13 @@ enum Safetensors {
     }
 
     private mutating func readTensor(_ name: String) throws {
-      guard !name.utf8.contains(0) else { throw failure(name, "the name has a NUL byte") }
+      guard !name.utf8.contains(0) else { throw failure(name, "the name has a NUL byte, expected none") }
       var dtype: DType?
       var shape: [Int]?
       var offsets: [Int]?
-      guard try json.nextKind() == .object else { throw failure(name, "not an object with dtype, shape, data_offsets") }
+      guard try json.nextKind() == .object else {
+        throw failure(name, "is something else, expected an object with dtype, shape, data_offsets")
+      }
       try json.enterObject()
       while let key = try json.nextKey() {
         switch key {
@@ -169,9 +177,9 @@ enum Safetensors {
         default: try json.skipValue()
         }
       }
-      guard let dtype else { throw failure(name, "has no dtype") }
-      guard let shape else { throw failure(name, "has no shape") }
-      guard let offsets else { throw failure(name, "has no data_offsets") }
+      guard let dtype else { throw failure(name, "has no dtype, expected one") }
+      guard let shape else { throw failure(name, "has no shape, expected one") }
+      guard let offsets else { throw failure(name, "has no data_offsets, expected them") }
       guard offsets.count == 2 else {
         throw failure(name, "data_offsets has \(offsets.count) numbers, expected 2: begin and end")
       }
@@ -182,11 +190,12 @@ enum Safetensors {
     }
 
     private mutating func readDType(_ name: String) throws -> DType {
-      guard try json.nextKind() == .string else { throw failure(name, "dtype is not a string") }
+      guard try json.nextKind() == .string else { throw failure(name, "dtype is something else, expected a string") }
       let text = try json.readString()
       if let known = dtypes.first(where: { $0.name == text }) { return known.dtype }
       if unsupportedDTypes.contains(text) {
-        throw MaxLinearError(.unsupported, "\(path): tensor \"\(name)\": dtype \(text) is not supported")
+        throw MaxLinearError(
+          .unsupported, "\(path): tensor \"\(name)\": dtype is \(text), expected one that is supported")
       }
       let names = dtypes.map(\.name).joined(separator: ", ")
       throw failure(name, "dtype is \"\(text)\", expected one of \(names)")
@@ -194,11 +203,13 @@ enum Safetensors {
 
     /// An array of integers >= 0.
     private mutating func readSizes(_ name: String, _ key: String) throws -> [Int] {
-      guard try json.nextKind() == .array else { throw failure(name, "\(key) is not an array") }
+      guard try json.nextKind() == .array else { throw failure(name, "\(key) is something else, expected an array") }
       var sizes: [Int] = []
       try json.enterArray()
       while try json.nextElement() {
-        guard try json.nextKind() == .number else { throw failure(name, "\(key)[\(sizes.count)] is not a number") }
+        guard try json.nextKind() == .number else {
+          throw failure(name, "\(key)[\(sizes.count)] is something else, expected a number")
+        }
         let size: Int
         do {
           size = try json.readInteger()
@@ -212,31 +223,36 @@ enum Safetensors {
     }
 
     private func check(_ name: String, _ dtype: DType, _ shape: [Int], begin: Int, end: Int) throws {
-      guard begin <= end else { throw failure(name, "data_offsets [\(begin), \(end)]: begin is after end") }
+      guard begin <= end else {
+        throw failure(name, "data_offsets are [\(begin), \(end)], expected the begin before the end")
+      }
       guard end <= dataCount else {
-        throw failure(name, "data_offsets [\(begin), \(end)] reach past the file's \(dataCount) bytes of data")
+        throw failure(
+          name, "data_offsets are [\(begin), \(end)], expected them within the file's \(dataCount) bytes of data")
       }
       guard shape.count <= Tensor.maximumRank else {
         throw MaxLinearError(
           .unsupported,
-          "\(path): tensor \"\(name)\": has \(shape.count) dimensions, at most \(Tensor.maximumRank) are supported")
+          "\(path): tensor \"\(name)\": has \(shape.count) dimensions, expected at most \(Tensor.maximumRank)")
       }
       // Dimensions of 0 count as 1 for the overflow, because strides are products too.
       var bits = dtype.bits
       for dimension in shape {
         let (product, overflow) = bits.multipliedReportingOverflow(by: max(dimension, 1))
-        guard !overflow else { throw failure(name, "the size of shape \(shape) of \(dtype.name) overflows") }
+        guard !overflow else {
+          throw failure(name, "shape is \(shape) of \(dtype.name), expected one that memory can hold")
+        }
         bits = product
       }
       if shape.contains(0) { bits = 0 }
       guard bits % 8 == 0 else {
-        throw failure(name, "shape \(shape) of \(dtype.name) takes \(bits) bits, which do not end at a byte")
+        throw failure(name, "shape is \(shape) of \(dtype.name), \(bits) bits, expected whole bytes")
       }
       guard bits / 8 == end - begin else {
         throw failure(
           name,
-          "shape \(shape) of \(dtype.name) takes \(bits / 8) bytes, but data_offsets [\(begin), \(end)] have "
-            + "\(end - begin)")
+          "data_offsets are [\(begin), \(end)], \(end - begin) bytes, expected the \(bits / 8) that shape \(shape) of \(dtype.name) takes"
+        )
       }
     }
   }

@@ -20,7 +20,7 @@ struct SafetensorsIndex {
     defer { withExtendedLifetime(mapping) {} }
     guard mapping.bytes.count <= Self.maximumLength else {
       throw MaxLinearError(
-        .invalidFile, "\(path): the index has \(mapping.bytes.count) bytes, at most \(Self.maximumLength)")
+        .invalidFile, "\(path): has \(mapping.bytes.count) bytes, expected an index of at most \(Self.maximumLength)")
     }
     var json = JSONReader(mapping.bytes, source: path)
     var map: [(name: String, fileName: String)]?
@@ -30,9 +30,12 @@ struct SafetensorsIndex {
     }
     try json.finish()
     guard let map else {
-      throw MaxLinearError(.invalidFile, "\(path): has no \"weight_map\", so it is no index of safetensors files")
+      throw MaxLinearError(
+        .invalidFile, "\(path): has no \"weight_map\", expected that of an index of safetensors files")
     }
-    guard !map.isEmpty else { throw MaxLinearError(.invalidFile, "\(path): the \"weight_map\" is empty") }
+    guard !map.isEmpty else {
+      throw MaxLinearError(.invalidFile, "\(path): the \"weight_map\" is empty, expected the tensors' files")
+    }
 
     let fileNames = Set(map.map { ByteExactString($0.fileName) }).map(\.text)
       .sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
@@ -47,11 +50,13 @@ struct SafetensorsIndex {
 
   private static func readMap(_ json: inout JSONReader, _ path: String) throws -> [(name: String, fileName: String)] {
     var map: [(name: String, fileName: String)] = []
-    guard try json.nextKind() == .object else { throw json.failure("\"weight_map\" is not an object") }
+    guard try json.nextKind() == .object else {
+      throw json.failure("\"weight_map\" is something else, expected an object")
+    }
     try json.enterObject()
     while let name = try json.nextKey() {
       guard try json.nextKind() == .string else {
-        throw json.failure("weight_map: the file of \"\(name)\" is not a string")
+        throw json.failure("weight_map: the file of \"\(name)\" is something else, expected a string")
       }
       let fileName = try json.readString()
       // The index may lead to nothing but its own folder.

@@ -51,7 +51,8 @@ public final class SafetensorsWriter {
       for (index, info) in tensors.enumerated() where info.dtype.bits == width {
         let end = offset.addingReportingOverflow(try Self.byteCount(info))
         guard !end.overflow else {
-          throw MaxLinearError(.invalidShape, "tensor \"\(info.name)\": the file would be larger than files can be")
+          throw MaxLinearError(
+            .invalidShape, "tensor \"\(info.name)\": the file would be larger than files can be, expected fewer bytes")
         }
         placed[index] = Place(info: info, begin: offset, end: end.partialValue)
         offset = end.partialValue
@@ -70,7 +71,8 @@ public final class SafetensorsWriter {
   /// `.outOfMemory`; `.io`, which cancels the file.
   public func write(_ values: Tensor, to index: Int) throws {
     guard places.indices.contains(index) else {
-      throw MaxLinearError(.invalidArgument, "\(file.path): there is no tensor number \(index)")
+      throw MaxLinearError(
+        .invalidArgument, "index: is \(index), expected less than the \(places.count) tensors of \(file.path)")
     }
     let place = places[index]
     guard values.dtype == place.info.dtype else {
@@ -82,7 +84,8 @@ public final class SafetensorsWriter {
     let left = place.end - place.begin - place.written
     guard values.byteCount <= left else {
       throw MaxLinearError(
-        .invalidArgument, "tensor \"\(place.info.name)\": \(values.byteCount) bytes, more than its \(left) left")
+        .invalidArgument,
+        "tensor \"\(place.info.name)\": \(values.byteCount) bytes came, expected at most the \(left) left")
     }
     try values.withCTensor { view in
       try file.write(
@@ -106,7 +109,8 @@ public final class SafetensorsWriter {
       }
       return try file.finish()
     }
-    throw MaxLinearError(.invalidArgument, "\(file.path): tensor \"\(missing.info.name)\" is not written whole")
+    throw MaxLinearError(
+      .invalidArgument, "\(file.path): tensor \"\(missing.info.name)\" is not written whole, expected all of it")
   }
 
   /// Removes what was written. Does nothing after `finish`.
@@ -119,12 +123,12 @@ public final class SafetensorsWriter {
       let product = bits.multipliedReportingOverflow(by: dimension)
       guard dimension >= 0, !product.overflow else {
         throw MaxLinearError(
-          .invalidShape, "tensor \"\(info.name)\": shape is \(info.shape), which a file cannot hold")
+          .invalidShape, "tensor \"\(info.name)\": shape is \(info.shape), expected one that a file can hold")
       }
       bits = product.partialValue
     }
     guard bits % 8 == 0 else {
-      throw MaxLinearError(.invalidShape, "tensor \"\(info.name)\": does not end at a byte")
+      throw MaxLinearError(.invalidShape, "tensor \"\(info.name)\": has \(bits) bits, expected whole bytes")
     }
     return bits / 8
   }
@@ -136,21 +140,21 @@ public final class SafetensorsWriter {
     if !metadata.isEmpty {
       var keys = Set<ByteExactString>()
       for (key, _) in metadata where !keys.insert(ByteExactString(key)).inserted {
-        throw MaxLinearError(.invalidArgument, "the metadata key \"\(key)\" comes twice")
+        throw MaxLinearError(.invalidArgument, "metadata: the key \"\(key)\" comes twice, expected it once")
       }
       members.append(("__metadata__", .object(metadata.map { ($0.key, .string($0.value)) })))
     }
     for place in places {
       let name = place.info.name
       guard name != "__metadata__", !name.utf8.contains(0) else {
-        throw MaxLinearError(.invalidArgument, "tensor \"\(name)\": no tensor can have this name")
+        throw MaxLinearError(.invalidArgument, "tensor \"\(name)\": is no name of a tensor, expected one")
       }
       guard names.insert(ByteExactString(name)).inserted else {
-        throw MaxLinearError(.invalidArgument, "tensor \"\(name)\" comes twice")
+        throw MaxLinearError(.invalidArgument, "tensor \"\(name)\": comes twice, expected it once")
       }
       guard let dtype = Safetensors.name(of: place.info.dtype) else {
         throw MaxLinearError(
-          .invalidDType, "tensor \"\(name)\": safetensors have no name for \(place.info.dtype.name)")
+          .invalidDType, "tensor \"\(name)\": dtype is \(place.info.dtype.name), expected one that safetensors name")
       }
       members.append(
         (
@@ -165,7 +169,8 @@ public final class SafetensorsWriter {
     text += [UInt8](repeating: UInt8(ascii: " "), count: (8 - text.count % 8) % 8)
     guard text.count <= Safetensors.maximumHeaderLength else {
       throw MaxLinearError(
-        .invalidArgument, "the header would have \(text.count) bytes, at most \(Safetensors.maximumHeaderLength)")
+        .invalidArgument,
+        "metadata: makes a header of \(text.count) bytes, expected at most \(Safetensors.maximumHeaderLength)")
     }
     return UInt64(text.count).littleEndianBytes + text
   }

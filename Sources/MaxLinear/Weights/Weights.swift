@@ -72,7 +72,7 @@ public final class Weights: Sendable {
         if let other = positions.updateValue(entries.count, forKey: ByteExactString(entry.name)) {
           let otherFile = files[fileStarts.lastIndex { $0 <= other } ?? 0]
           throw MaxLinearError(
-            .invalidFile, "\(path): tensor \"\(entry.name)\" is also in \(otherFile.path); names must be unique")
+            .invalidFile, "\(path): tensor \"\(entry.name)\" is also in \(otherFile.path), expected each name once")
         }
         entries.append(try entry.weightData(in: file))
       }
@@ -93,7 +93,7 @@ public final class Weights: Sendable {
       let position = positions[ByteExactString(name)]
       guard let position, fileStarts[file]..<fileStarts[file + 1] ~= position else {
         throw MaxLinearError(
-          .invalidFile, "\(path): weight_map: tensor \"\(name)\" is not in \(index.paths[file])")
+          .invalidFile, "\(path): weight_map: tensor \"\(name)\" is elsewhere, expected it in \(index.paths[file])")
       }
     }
   }

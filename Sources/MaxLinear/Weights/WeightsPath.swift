@@ -26,11 +26,12 @@ public struct WeightsPath: Sendable {
     if let data = weights[name] { return data }
     let inside = items()
     guard let first = inside.first else {
-      throw MaxLinearError(.missingKey, "\(name): the checkpoint has no such tensor, and none whose name begins so")
+      throw MaxLinearError(
+        .missingKey, "\(name): missing, expected it in the checkpoint, which has none whose name begins so either")
     }
     throw MaxLinearError(
       .missingKey,
-      "\(name): the checkpoint has no such tensor, but \(inside.count) below it, such as \(first.name)")
+      "\(name): missing, expected it in the checkpoint, which has \(inside.count) below it, such as \(first.name)")
   }
 
   /// The tensor of this name, once its dtype and shape are what they are expected to be; nil accepts any.

@@ -248,7 +248,7 @@ def test_fallbacks_that_cannot_be(fallback, kind, message):
         (np.zeros((2, 256), np.float32), "Q3", ValueError, "Q3"),
         (np.float32(1), "Q4_0", ValueError, "shape"),
         (np.full((2, 256), np.nan, np.float32), "Q6_K", ValueError, "row 0, column 0"),
-        (np.full((2, 256), 1e38, np.float32), "Q4_K", ValueError, "beyond"),
+        (np.full((2, 256), 1e38, np.float32), "Q4_K", ValueError, "too large"),
     ],
 )
 def test_refused(values, encoding, kind, message):

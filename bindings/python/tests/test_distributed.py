@@ -137,7 +137,7 @@ def test_more_devices_than_units_of_work(random, kind, most):
     ("devices", "status", "message"),
     [
         ([DeviceRef.CPU(0), DeviceRef.CPU(0)], "INVALID_ARGUMENT", "cpu:0 comes twice"),
-        ([DeviceRef.CPU(0), DeviceRef.GPU(0)], "NO_DEVICE", r"devices\[1\]: gpu:0"),
+        ([DeviceRef.CPU(0), DeviceRef.GPU(0)], "NO_DEVICE", r"devices\[1\]: is gpu:0"),
         ([DeviceRef.CPU(-1)], "INVALID_ARGUMENT", "id is -1"),
         (cpus(65), "INVALID_ARGUMENT", "there are 65, expected at most 64"),
     ],

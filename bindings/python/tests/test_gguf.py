@@ -128,7 +128,7 @@ def test_an_encoding_without_kernels_is_listed_and_refused(tmp_path, random):
     [
         (lambda data: data[:20], "GGUF"),
         (lambda data: data[:200], "header|rest of the file"),
-        (lambda data: data[:-40], "leave the file"),
+        (lambda data: data[:-40], "expected them within the file"),
         (lambda data: data[:4] + (9).to_bytes(4, "little") + data[8:], "version is 9"),
         (lambda data: data[:4] + (3).to_bytes(4, "big") + data[8:], "big-endian"),
         (lambda data: data[:8] + (1 << 60).to_bytes(8, "little") + data[16:], "tensors"),

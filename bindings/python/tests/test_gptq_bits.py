@@ -279,7 +279,10 @@ def test_mlp_from_weights(tmp_path, random, name):
         ),
         ({"quant_method": "awq", "bits": 4, "group_size": 128, "version": "marlin"}, 'version is "marlin"'),
         ({"quant_method": "awq", "bits": 3, "group_size": 128}, "bits is 3, expected 4 of AWQ"),
-        ({"quant_method": "awq", "w_bit": "4", "q_group_size": 128}, '"w_bit" is missing or is not an integer'),
+        (
+            {"quant_method": "awq", "w_bit": "4", "q_group_size": 128},
+            '"w_bit" is missing or something else, expected an integer',
+        ),
         ({"quant_method": "awq", "bits": 4, "group_size": 128, "zero_point": 1}, '"zero_point"'),
         ({"quant_method": "awq", "bits": 4, "group_size": 128, "desc_act": True}, "desc_act"),
         ({"quant_method": "hqq", "bits": 4, "group_size": 128}, 'quant_method is "hqq"'),

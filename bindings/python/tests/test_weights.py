@@ -86,7 +86,7 @@ def test_several_files_and_an_index(tmp_path, tensors):
         weights = load_weights(paths)
         assert type(weights) is SafetensorWeights
         assert all((weights[name].numpy() == tensors[name]).all() for name in names)
-    with pytest.raises(ValueError, match="unique"):
+    with pytest.raises(ValueError, match="expected each name once"):
         load_weights([first, first])
 
 

@@ -64,7 +64,7 @@ def load_plugin(path: str | _os.PathLike[str]) -> None:
     """
     name = _os.fsencode(path)
     if b"\0" in name:
-        raise _ArgumentError("MXL_INVALID_ARGUMENT", f"path: {path!r} has a NUL byte")
+        raise _ArgumentError("MXL_INVALID_ARGUMENT", f"path: is {path!r} with a NUL byte, expected a path")
     error = _new_error()
     _check(_library.mxl_plugin_load(name, error), error)
 

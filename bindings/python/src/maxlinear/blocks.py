@@ -168,7 +168,7 @@ def dequantize(blocks: Any, encoding: QuantizationEncoding | str | None = None, 
     if encoding is None:
         encoding = getattr(blocks, "quantization_encoding", None)
     if encoding is None:
-        raise ArgumentError("MXL_INVALID_ARGUMENT", "encoding: is None, and the blocks bring none")
+        raise ArgumentError("MXL_INVALID_ARGUMENT", "encoding: is None, expected one, as the blocks bring none")
     name, elements, size = _encoding(encoding)
     stored = blocks.numpy() if isinstance(blocks, WeightData) else as_array(blocks, "blocks")
     stored = np.ascontiguousarray(stored)

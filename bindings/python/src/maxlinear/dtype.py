@@ -48,11 +48,11 @@ class DType(Enum):
         if self.name not in _EXTENSION:
             return np.dtype(self.name)
         if self in (DType.float6_e2m3fn, DType.float6_e3m2fn, DType.float4_e2m1fn):
-            raise TypeError(f"{self.name} is packed and has no numpy dtype")
+            raise TypeError(f"dtype: is {self.name}, which is packed, expected one that numpy has")
         try:
             import ml_dtypes
         except ImportError:
-            raise TypeError(f"{self.name} needs the package ml_dtypes") from None
+            raise TypeError(f"dtype: is {self.name}, expected the package ml_dtypes, which it needs") from None
         dtype: np.dtype[Any] = np.dtype(getattr(ml_dtypes, self.name))
         return dtype
 
@@ -74,5 +74,5 @@ class DType(Enum):
         """The DType of a numpy dtype, those of ml_dtypes included. TypeError when there is none."""
         name = np.dtype(dtype).name
         if name not in cls.__members__ or not np.dtype(dtype).isnative:
-            raise TypeError(f"dtype: {np.dtype(dtype)!r} is none of maxlinear's")
+            raise TypeError(f"dtype: is {np.dtype(dtype)!r}, expected one of maxlinear's")
         return cls[name]

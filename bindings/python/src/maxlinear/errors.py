@@ -112,5 +112,5 @@ def check(status: int, error: _Error) -> None:
 def integer(value: int, bits: int, argument: str) -> int:
     """The value, which ctypes would cut silently when it does not fit so many bits. Raises ValueError then."""
     if not -(1 << (bits - 1)) <= value < 1 << (bits - 1):
-        raise ArgumentError("MXL_INVALID_ARGUMENT", f"{argument}: {value} does not fit {bits} bits")
+        raise ArgumentError("MXL_INVALID_ARGUMENT", f"{argument}: is {value}, expected a number of {bits} bits")
     return value

@@ -26,13 +26,13 @@ def as_array(value: Any, argument: str) -> np.ndarray[Any, Any]:
             narrow = extension_from_dlpack(value)
             if narrow is not None:
                 return narrow
-            raise TypeError(f"{argument}: cannot be taken through DLPack: {error}") from error
+            raise TypeError(f"{argument}: DLPack says {error}, expected what it can hand over") from error
     if isinstance(value, (int, float, Sequence)) and not isinstance(value, (str, bytes, bytearray, memoryview)):
         return np.asarray(value, np.float32)
     try:
         return np.asarray(memoryview(value))
     except TypeError:
-        raise TypeError(f"{argument}: a {type(value).__name__} is no array") from None
+        raise TypeError(f"{argument}: is a {type(value).__name__}, expected an array") from None
 
 
 def rows_contiguous(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

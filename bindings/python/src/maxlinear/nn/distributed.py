@@ -173,7 +173,7 @@ class DistributedMLP(MLPV2):
         _refuse_pickling(self, self.communicator)
         stored = super()._stored()
         if not self._is_uniform(stored):
-            message = "DistributedMLP: cannot be pickled, as its matrices are of several dtypes or some have no bias"
+            message = "DistributedMLP: cannot be pickled, expected matrices of one dtype, all with a bias or none"
             raise ArgumentError("MXL_UNSUPPORTED", message)
         return stored
 

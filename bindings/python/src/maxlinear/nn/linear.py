@@ -297,7 +297,9 @@ class QLinear(Linear):
     ) -> None:
         own = weight.data() if isinstance(weight, Weights) else weight
         if quantization_encoding is None and getattr(own, "quantization_encoding", None) is None:
-            raise ArgumentError("MXL_INVALID_ARGUMENT", "quantization_encoding: is None, and the weight brings none")
+            raise ArgumentError(
+                "MXL_INVALID_ARGUMENT", "quantization_encoding: is None, expected one, as the weight brings none"
+            )
         if quantization_encoding is None and isinstance(own, Blocks):
             quantization_encoding = own.quantization_encoding
         self._make(own, bias, None, quantization_encoding, 0, 0)
@@ -417,8 +419,8 @@ def _scale_beside(weight: Weights) -> Weights | None:
     blocks = Weights(weight._checkpoint, f"{weight.name}_scale_inv")
     if blocks.exists():
         message = (
-            f"{blocks.name}: shape is {list(blocks.data().shape)}: scales of blocks of weights are not supported, expected "
-            f"{weight.name}_scale, one of the whole tensor or one a row of it"
+            f"{blocks.name}: shape is {list(blocks.data().shape)}, expected {weight.name}_scale, one of the whole "
+            "tensor or one a row of it: scales of blocks of weights are not supported"
         )
         raise ArgumentError("MXL_UNSUPPORTED", message)
     scale = Weights(weight._checkpoint, f"{weight.name}_scale")

@@ -349,9 +349,7 @@ class MLPV2(Module):
     def _stored(self) -> list[Stored]:
         stored = super()._stored()
         if any(key.endswith(".qweight") for key, _, _ in stored) and self.quantization_config is None:
-            message = (
-                "quantization_config: is the checkpoint folder's; give it to from_weights for a layer to be pickled"
-            )
+            message = "quantization_config: is the checkpoint folder's, expected one given to from_weights, for a layer to be pickled"
             raise ArgumentError("MXL_INVALID_ARGUMENT", message)
         return stored
 

@@ -270,7 +270,7 @@ class Module:
                 state[key] = zeros
                 continue
             if entry.tensor.data is None:
-                raise StateError("MXL_NOT_LOADED", f"{key}: not loaded; load a state dict first")
+                raise StateError("MXL_NOT_LOADED", f"{key}: not loaded, expected a state dict that is loaded first")
             state[key] = array_of(entry.tensor, owner)
         return state
 
@@ -348,14 +348,16 @@ class Module:
         x_tensor = tensor_of(source)
         if out is None:
             if accumulate:
-                raise ArgumentError("MXL_INVALID_ARGUMENT", "accumulate: needs out, the array to add to")
+                raise ArgumentError(
+                    "MXL_INVALID_ARGUMENT", "accumulate: is True without out, expected the array to add to"
+                )
             y = np.empty((*source.shape[:-1], self._out_dim), source.dtype)
         else:
             y = out
             if not isinstance(out, np.ndarray):
                 raise TypeError(f"out: is a {type(out).__name__}, expected a numpy array")
             if not out.flags.writeable:
-                raise ArgumentError("MXL_INVALID_ARGUMENT", "out: is read-only")
+                raise ArgumentError("MXL_INVALID_ARGUMENT", "out: is read-only, expected memory to write to")
         y_tensor = tensor_of(y)
         options = structs.RunOptions(
             struct_size=ctypes.sizeof(structs.RunOptions),

@@ -110,7 +110,9 @@ def forward_together(
     source = rows_contiguous(as_array(x, "x"))
     if out is None:
         if accumulate:
-            raise ArgumentError("MXL_INVALID_ARGUMENT", "accumulate: needs out, the arrays to add to")
+            raise ArgumentError(
+                "MXL_INVALID_ARGUMENT", "accumulate: is True without out, expected the arrays to add to"
+            )
         ys = tuple(np.empty((*source.shape[:-1], layer._out_dim), source.dtype) for layer in layers)
     else:
         ys = tuple(out)
@@ -122,7 +124,7 @@ def forward_together(
             if not isinstance(y, np.ndarray):
                 raise TypeError(f"out[{index}]: is a {type(y).__name__}, expected a numpy array")
             if not y.flags.writeable:
-                raise ArgumentError("MXL_INVALID_ARGUMENT", f"out[{index}]: is read-only")
+                raise ArgumentError("MXL_INVALID_ARGUMENT", f"out[{index}]: is read-only, expected memory to write to")
     handles = (structs.LayerHandle * max(len(layers), 1))(*(layer._handle for layer in layers))
     y_tensors = (structs.Tensor * max(len(layers), 1))(*map(tensor_of, ys))
     options = structs.RunOptions(
