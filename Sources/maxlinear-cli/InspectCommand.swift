@@ -35,7 +35,7 @@ struct InspectCommand: ParsableCommand {
     let weights = try Weights.open([input])
     let tensors = weights.items().filter { layers.map($0.name.matches) ?? true }
     if let layers, tensors.isEmpty {
-      throw MaxLinearError(.missingKey, "--layers: no tensor's name matches \"\(layers)\"")
+      throw MaxLinearError(.missingKey, "--layers: is \"\(layers)\", expected a pattern that a tensor's name matches")
     }
     let progress = Progress(quiet: json, total: tensors.reduce(0) { $0 + $1.tensor.byteCount })
     defer { progress.clear() }

@@ -24,20 +24,20 @@ enum NPY {
 
   private static func read(_ bytes: UnsafeRawBufferPointer, _ path: String) throws -> Tensor {
     func failure(_ message: String) -> MaxLinearError { MaxLinearError(.invalidFile, "\(path): \(message)") }
-    guard bytes.count >= 10, bytes.starts(with: magic) else { throw failure("is no .npy file") }
+    guard bytes.count >= 10, bytes.starts(with: magic) else { throw failure("is no .npy file, expected one that begins with \\x93NUMPY") }
     let major = bytes[6]
     guard 1...3 ~= major, bytes[7] == 0 else {
       throw MaxLinearError(
         .unsupported, "\(path): .npy version is \(major).\(bytes[7]), expected 1.0, 2.0 or 3.0")
     }
     let lengthBytes = major == 1 ? 2 : 4
-    guard bytes.count >= 8 + lengthBytes else { throw failure("ends within its header") }
+    guard bytes.count >= 8 + lengthBytes else { throw failure("ends within its header, expected the whole of it") }
     let length = (0..<lengthBytes).reduce(0) { $0 | Int(bytes[8 + $1]) << (8 * $1) }
     guard length <= maximumHeaderLength else {
       throw failure("the header has \(length) bytes, expected at most \(maximumHeaderLength)")
     }
     let begin = 8 + lengthBytes + length
-    guard begin <= bytes.count else { throw failure("ends within its header") }
+    guard begin <= bytes.count else { throw failure("ends within its header, expected the whole of it") }
     let header = try NPYHeader(bytes[8 + lengthBytes..<begin], path)
     guard let known = dtypes.first(where: { $0.descr == header.descr }) else {
       throw MaxLinearError(
@@ -49,13 +49,15 @@ enum NPY {
     var expected = known.dtype.bits / 8
     for dimension in header.shape {
       let (product, overflow) = expected.multipliedReportingOverflow(by: dimension)
-      guard !overflow else { throw failure("the size of shape \(header.shape) overflows") }
+      guard !overflow else {
+        throw failure("the size of shape \(header.shape) overflows, expected one that memory can hold")
+      }
       expected = product
     }
     let data = UnsafeRawBufferPointer(rebasing: bytes[begin...])
     guard data.count == expected else {
       throw failure(
-        "shape \(header.shape) of \(known.dtype.name) takes \(expected) bytes, behind the header there are \(data.count)"
+        "has \(data.count) bytes behind the header, expected \(expected) for \(known.dtype.name) of shape \(header.shape)"
       )
     }
     // A copy is aligned, whatever the header's length.
@@ -69,7 +71,7 @@ enum NPY {
   /// - Throws: `.io`, `.invalidArgument`, `.unsupported`.
   static func write(_ tensor: Tensor, to path: String) throws {
     guard let known = dtypes.first(where: { $0.dtype == tensor.dtype }), tensor.isContiguous else {
-      throw MaxLinearError(.unsupported, "\(path): cannot write \(tensor.dtype.name) of these strides")
+      throw MaxLinearError(.unsupported, "\(path): cannot write \(tensor.dtype.name) of these strides, expected C order")
     }
     let shape = tensor.shape.map { "\($0)," }.joined(separator: " ")
     let tuple = tensor.shape.count == 1 ? "(\(shape))" : "(\(shape.dropLast()))"
@@ -101,7 +103,7 @@ private struct NPYHeader {
     try take("{")
     while !takes("}") {
       let key = try text()
-      guard missing.remove(key) != nil else { throw failure("\"\(key.printable)\" is no key of it, or comes twice") }
+      guard missing.remove(key) != nil else { throw failure("\"\(key.printable)\" is no key of it, or comes twice, expected descr, fortran_order and shape") }
       try take(":")
       switch key {
       case "descr": descr = try value()
@@ -114,8 +116,8 @@ private struct NPYHeader {
       }
     }
     skipSpace()
-    guard rest.isEmpty else { throw failure("there is more behind it") }
-    guard missing.isEmpty else { throw failure("has no \(missing.sorted().joined(separator: ", "))") }
+    guard rest.isEmpty else { throw failure("there is more behind it, expected its end") }
+    guard missing.isEmpty else { throw failure("has no \(missing.sorted().joined(separator: ", ")), expected descr, fortran_order and shape") }
   }
 
   private func failure(_ message: String) -> MaxLinearError {
@@ -135,17 +137,17 @@ private struct NPYHeader {
   }
 
   private mutating func take(_ word: String) throws {
-    guard takes(word) else { throw failure("expected \"\(word)\"") }
+    guard takes(word) else { throw failure("goes on otherwise, expected \"\(word)\"") }
   }
 
   /// 'text' or "text", without escapes.
   private mutating func text() throws -> String {
     skipSpace()
     guard let quote = rest.first, quote == UInt8(ascii: "'") || quote == UInt8(ascii: "\"") else {
-      throw failure("expected a text in quotes")
+      throw failure("goes on otherwise, expected a text in quotes")
     }
     let inside = rest.dropFirst()
-    guard let end = inside.firstIndex(of: quote) else { throw failure("a text does not end") }
+    guard let end = inside.firstIndex(of: quote) else { throw failure("a text does not end, expected its quote") }
     rest = inside[inside.index(after: end)...]
     return String(decoding: inside[..<end], as: UTF8.self)
   }
@@ -161,7 +163,7 @@ private struct NPYHeader {
 
   private mutating func flag() throws -> Bool {
     if takes("True") { return true }
-    guard takes("False") else { throw failure("fortran_order is neither True nor False") }
+    guard takes("False") else { throw failure("fortran_order is neither, expected True or False") }
     return false
   }
 
@@ -173,10 +175,10 @@ private struct NPYHeader {
       skipSpace()
       let digits = rest.prefix { UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }
       guard !digits.isEmpty, let size = Int(String(decoding: digits, as: UTF8.self)) else {
-        throw failure("shape: expected a number of at most 64 bits")
+        throw failure("shape: goes on otherwise, expected a number of at most 64 bits")
       }
       guard sizes.count < Tensor.maximumRank else {
-        throw failure("shape: expected at most \(Tensor.maximumRank) dimensions")
+        throw failure("shape: has more dimensions, expected at most \(Tensor.maximumRank)")
       }
       rest = rest.dropFirst(digits.count)
       sizes.append(size)

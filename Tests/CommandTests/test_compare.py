@@ -231,7 +231,7 @@ def test_plot(command, tmp_path):
 
 def test_refusals(command, checkpoint, tmp_path):
     other = write(tmp_path, "w.safetensors", np.ones((2, 3), np.float32))
-    refused(run(command, "compare", checkpoint, other), "have no matrix in common")
+    refused(run(command, "compare", checkpoint, other), "has no matrix in common with")
     refused(run(command, "compare", checkpoint, checkpoint, "--layers", "x*"), 'whose name matches "x*"')
     longer = write(tmp_path, "longer.safetensors", np.ones((2, 4), np.float32))
     refused(run(command, "compare", other, longer), f'"w": shape is [2, 4] in {longer}, expected [2, 3] of {other}')

@@ -140,5 +140,5 @@ def test_input_that_changes(command, model, kind, tmp_path, change):
                 file.write(bytes(4))
     difference = f"had {size} bytes and has {size // 2}" if change == "truncated" else "was written to"
     assert process.returncode == 1 and len(process.printed) == 1
-    assert f"{model}: the file {difference} since it was opened; open it again" in process.said
+    assert f"{model}: the file {difference} since it was opened, expected it unchanged: open it again" in process.said
     assert os.listdir(tmp_path) == ["in.safetensors"]

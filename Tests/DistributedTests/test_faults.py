@@ -30,13 +30,13 @@ def expect_everywhere(told, key, *texts, size=3):
 def test_another_library_version(tmp_path, memory_plugin):
     body = 'result["create"] = tell(lambda: connect().rank)'
     told = support.run_ranks(tmp_path, memory_plugin, 3, body, {1: facts(CREATE, 0, 7)})
-    expect_everywhere(told, "create", "library version: 0.1.7 on rank 1, 0.1.0 on rank 0")
+    expect_everywhere(told, "create", "library version: is 0.1.7 on rank 1, expected 0.1.0 as on rank 0")
 
 
 def test_another_number_of_processes(tmp_path, memory_plugin):
     body = 'result["create"] = tell(lambda: connect().rank)'
     told = support.run_ranks(tmp_path, memory_plugin, 3, body, {2: facts(CREATE, 1, 5)})
-    expect_everywhere(told, "create", "number of processes: 5 on rank 2, 3 on rank 0")
+    expect_everywhere(told, "create", "number of processes: is 5 on rank 2, expected 3 as on rank 0")
 
 
 def test_another_number_of_shards(tmp_path, memory_plugin, checkpoint):
@@ -46,7 +46,7 @@ def test_another_number_of_shards(tmp_path, memory_plugin, checkpoint):
     result["again"] = tell(mlp.prepare)
     """
     told = support.run_ranks(tmp_path, memory_plugin, 3, body, {2: facts(PREPARE, 0, 4)})
-    expect_everywhere(told, "prepare", "number of shards: 4 on rank 2, 3 on rank 0")
+    expect_everywhere(told, "prepare", "number of shards: is 4 on rank 2, expected 3 as on rank 0")
     # A failed preparation changes nothing: the ranks may try again.
     assert [result["again"] for result in told] == [{"value": None}] * 3
 
@@ -71,7 +71,7 @@ def test_a_checkpoint_of_another_encoding(tmp_path, memory_plugin, checkpoint):
     result["call"] = tell(lambda: digest(mlp(x_of(1))))
     """
     told = support.run_ranks(tmp_path, memory_plugin, 3, body)
-    expect_everywhere(told, "call", "that of rank 0 differs from that of rank 1")
+    expect_everywhere(told, "call", "that of rank 0 differs, expected that of rank 1")
 
 
 def test_other_options(tmp_path, memory_plugin, checkpoint):
@@ -110,11 +110,11 @@ def test_other_options(tmp_path, memory_plugin, checkpoint):
         "activation": "kind of layer: that of rank 1",
         "compute": "compute and pack: that of rank 1",
         "gather": "kind of layer: that of rank 1",
-        "steps": "rank 1 prepares a layer while rank 0 calls a layer",
-        "layers": "number of the layer: 1 on rank 1, 2 on rank 0",
-        "rows": "x: number of rows: 2 on rank 1, 1 on rank 0",
-        "values": "x: that of rank 1 differs from that of rank 0",
-        "dtype": "x: number of the dtype: 2 on rank 1, 1 on rank 0",
+        "steps": "step: rank 1 prepares a layer, expected what rank 0 does: it calls a layer",
+        "layers": "number of the layer: is 1 on rank 1, expected 2 as on rank 0",
+        "rows": "x: number of rows: is 2 on rank 1, expected 1 as on rank 0",
+        "values": "x: that of rank 1 differs, expected that of rank 0",
+        "dtype": "x: number of the dtype: is 2 on rank 1, expected 1 as on rank 0",
     }.items():
         expect_everywhere(told, key, text)
     # Who cannot go on says what is wrong in its own words.
@@ -236,7 +236,7 @@ def test_mpi_disagreement(tmp_path, mpi_plugin, checkpoint):
     """
     told, done = support.run_mpi(tmp_path, mpi_plugin, 3, body)
     expect_everywhere(told, "checkpoint", "checkpoint (bytes of the weights): that of rank 1")
-    expect_everywhere(told, "rows", "x: number of rows: 2 on rank 1, 1 on rank 0")
+    expect_everywhere(told, "rows", "x: number of rows: is 2 on rank 1, expected 1 as on rank 0")
     assert all(result["same"] for result in told) and not done.stderr
 
 

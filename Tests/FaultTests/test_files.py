@@ -53,7 +53,7 @@ def test_changed_files_are_an_error(checkpoint, when, how):
     lines = python(HERE / "changing.py", checkpoint, when, how).splitlines()
     now = {"truncated": 4096, "emptied": 0, "grown": size + 1}.get(how)
     difference = "was written to" if now is None else f"had {size} bytes and has {now}"
-    error = f"FileError {checkpoint}: the file {difference} since it was opened; open it again"
+    error = f"FileError {checkpoint}: the file {difference} since it was opened, expected it unchanged: open it again"
     unloaded = "StateError weight: not loaded"
     assert lines[-1] == "y: untouched"
     if when in ("open", "convert"):

@@ -13,9 +13,9 @@ struct CommunicatorTests {
     #expect(sent.bytes.count == Statement.byteCount)
     let received = Statement(sent.bytes[...])
     #expect(received.step == Step.call.rawValue && received.status == 110)
-    #expect(received.facts == [3, .max, 0, 0, 0, 0, 0] && received.text.hasPrefix("éé"))
+    #expect(received.facts == [3, .max, 0, 0, 0, 0, 0] && received.message.hasPrefix("éé"))
     let none = Statement(Statement(.create, [], nil).bytes[...])
-    #expect(none.status == 0 && none.text == "")
+    #expect(none.status == 0 && none.message == "")
   }
 
   /// The message for ranks that state these values of one fact.
@@ -32,12 +32,12 @@ struct CommunicatorTests {
   @Test("name the ranks that are not what most are")
   func compare() {
     #expect(Self.message([1, 1, 1]) == nil && Self.message([7]) == nil)
-    #expect(Self.message([1, 2]) == "rows: 2 on rank 1, 1 on rank 0")
-    #expect(Self.message([2, 1, 1]) == "rows: 2 on rank 0, 1 on rank 1")
-    #expect(Self.message([1, 2, 1, 3]) == "rows: 2 on rank 1, 3 on rank 3, 1 on rank 0")
-    #expect(Self.message([1, 2, 1], as: .checksum) == "rows: that of rank 1 differs from that of rank 0")
-    #expect(Self.message([256, 513], as: .version) == "rows: 0.2.1 on rank 1, 0.1.0 on rank 0")
-    #expect(Self.message([-1, 0]) == "rows: 0 on rank 1, 18446744073709551615 on rank 0")
+    #expect(Self.message([1, 2]) == "rows: is 2 on rank 1, expected 1 as on rank 0")
+    #expect(Self.message([2, 1, 1]) == "rows: is 2 on rank 0, expected 1 as on rank 1")
+    #expect(Self.message([1, 2, 1, 3]) == "rows: is 2 on rank 1, 3 on rank 3, expected 1 as on rank 0")
+    #expect(Self.message([1, 2, 1], as: .checksum) == "rows: that of rank 1 differs, expected that of rank 0")
+    #expect(Self.message([256, 513], as: .version) == "rows: is 0.2.1 on rank 1, expected 0.1.0 as on rank 0")
+    #expect(Self.message([-1, 0]) == "rows: is 0 on rank 1, expected 18446744073709551615 as on rank 0")
   }
 
   @Test("of no plugin are refused")

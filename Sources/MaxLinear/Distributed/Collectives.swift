@@ -35,7 +35,7 @@ final class Collectives: @unchecked Sendable {
     var error = mxl_error()
     error.struct_size = UInt32(MemoryLayout<mxl_error>.size)
     guard let status = withUnsafeMutablePointer(to: &error, call) else {
-      throw MaxLinearError(.internal, "communicator: has no \(name)")
+      throw MaxLinearError(.internal, "communicator: has no \(name), expected one")
     }
     guard status != MXL_OK else { return }
     let message = withUnsafeBytes(of: &error.message) { bytes in

@@ -38,8 +38,8 @@ public final class Communicator: Sendable {
   public init(_ kind: String, native: UnsafeRawPointer? = nil) throws {
     guard let functions = kind.withCString({ mxlk_communicator_find($0) }) else {
       let known = Plugin.loaded.flatMap(\.communicators)
-      let list = known.isEmpty ? "no plugin with one is loaded" : "expected one of \(known.joined(separator: ", "))"
-      throw MaxLinearError(.invalidArgument, "kind: there is no communicator \"\(kind)\"; \(list)")
+      let list = known.isEmpty ? "that of a plugin, and none with one is loaded" : "one of \(known.joined(separator: ", "))"
+      throw MaxLinearError(.invalidArgument, "kind: is \"\(kind)\", expected \(list)")
     }
     self.kind = kind
     collectives = try Collectives(functions, native: native)
@@ -92,7 +92,7 @@ public final class Communicator: Sendable {
       do throws(MaxLinearError) {
         try body(collectives)
       } catch {
-        state.failure = MaxLinearError(.communication, "communicator: an earlier call failed: \(error.message)")
+        state.failure = MaxLinearError(.communication, "communicator: an earlier call failed, expected none after it: \(error.message)")
         collectives.end(because: error.message)
         throw error
       }

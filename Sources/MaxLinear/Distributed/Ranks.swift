@@ -64,7 +64,7 @@ extension Communicator {
       ]
     } body: { _ in
     }
-    guard let preparation else { throw MaxLinearError(.internal, "prepare: no result") }
+    guard let preparation else { throw MaxLinearError(.internal, "prepare: there is no result, expected one") }
     return preparation
   }
 }

@@ -43,13 +43,13 @@ struct Statement {
   let status: Int32
   let facts: [UInt64]
   /// The error's message.
-  let text: String
+  let message: String
 
   init(_ step: Step, _ facts: [Fact], _ error: MaxLinearError?) {
     self.step = step.rawValue
     status = error?.status.rawValue ?? 0
     self.facts = facts.prefix(Self.mostFacts).map(\.value)
-    text = error?.message ?? ""
+    message = error?.message ?? ""
   }
 
   init(_ bytes: ArraySlice<UInt8>) {
@@ -60,7 +60,7 @@ struct Statement {
     step = Int32(truncatingIfNeeded: word(0, 4))
     status = Int32(truncatingIfNeeded: word(4, 4))
     facts = (0..<Self.mostFacts).map { word(8 + 8 * $0, 8) }
-    text = String(decoding: bytes[Self.textOffset...].prefix { $0 != 0 }, as: UTF8.self)
+    message = String(decoding: bytes[Self.textOffset...].prefix { $0 != 0 }, as: UTF8.self)
   }
 
   var bytes: [UInt8] {
@@ -71,28 +71,28 @@ struct Statement {
     append(UInt64(UInt32(bitPattern: step)), 4)
     append(UInt64(UInt32(bitPattern: status)), 4)
     for index in 0..<Self.mostFacts { append(index < facts.count ? facts[index] : 0, 8) }
-    bytes += text.utf8.prefix(Self.byteCount - bytes.count)
+    bytes += message.utf8.prefix(Self.byteCount - bytes.count)
     return bytes + [UInt8](repeating: 0, count: Self.byteCount - bytes.count)
   }
 
   /// Throws `.communication`, naming ranks, unless all can go on and state the same.
   static func compare(_ statements: [Statement], facts: [Fact]) throws(MaxLinearError) {
     if let rank = statements.firstIndex(where: { $0.status != 0 }) {
-      throw MaxLinearError(.communication, "rank \(rank): \(statements[rank].text)")
+      throw MaxLinearError(.communication, "rank \(rank): \(statements[rank].message)")
     }
     try compare(statements.map { UInt64(UInt32(bitPattern: $0.step)) }) { values, reference in
       func name(_ value: UInt64) -> String { Step(rawValue: Int32(truncatingIfNeeded: value))?.description ?? "?" }
-      return "\(values.map { "rank \($0.rank) \(name($0.value))" }.joined(separator: ", "))"
-        + " while rank \(reference.rank) \(name(reference.value))"
+      return "step: \(values.map { "rank \($0.rank) \(name($0.value))" }.joined(separator: ", "))"
+        + ", expected what rank \(reference.rank) does: it \(name(reference.value))"
     }
     for (index, fact) in facts.prefix(mostFacts).enumerated() {
       try compare(statements.map { $0.facts[index] }) { values, reference in
         guard fact.form != .checksum else {
           let ranks = values.map { "rank \($0.rank)" }.joined(separator: ", ")
-          return "\(fact.name): that of \(ranks) differs from that of rank \(reference.rank)"
+          return "\(fact.name): that of \(ranks) differs, expected that of rank \(reference.rank)"
         }
-        return "\(fact.name): \(values.map { "\(fact.text($0.value)) on rank \($0.rank)" }.joined(separator: ", "))"
-          + ", \(fact.text(reference.value)) on rank \(reference.rank)"
+        return "\(fact.name): is \(values.map { "\(fact.text($0.value)) on rank \($0.rank)" }.joined(separator: ", "))"
+          + ", expected \(fact.text(reference.value)) as on rank \(reference.rank)"
       }
     }
   }

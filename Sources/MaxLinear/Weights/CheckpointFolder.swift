@@ -38,7 +38,7 @@ enum CheckpointFolder {
     let chosen = found.isEmpty ? safetensors : found
     guard !chosen.isEmpty else {
       throw MaxLinearError(
-        .invalidFile, "\(path): the folder has no checkpoint: no *\(index), *.safetensors or *.gguf")
+        .invalidFile, "\(path): the folder has no checkpoint, expected a *\(index), *.safetensors or *.gguf")
     }
     let folder = path.utf8.last == UInt8(ascii: "/") ? path : path + "/"
     return chosen.map { folder + $0 }

@@ -86,7 +86,7 @@ extension CheckpointLinear {
     let linear = try linear(inDim: shape[1], outDim: shape[0], device: .cpu())
     try linear.loadStateDict(StateDict(entries))
     guard let gptq = linear as? GPTQLinearV2 else {
-      throw MaxLinearError(.internal, "\(name): is no GPTQ layer")
+      throw MaxLinearError(.internal, "\(name): has no qweight, expected a GPTQ layer")
     }
     return try gptq.tensors.values()
   }

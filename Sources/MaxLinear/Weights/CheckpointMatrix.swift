@@ -110,7 +110,7 @@ extension Tensor {
   /// Rows of a contiguous tensor taken as (rows, columns).
   fileprivate func rows(_ rows: Range<Int>, columns: Int) throws(MaxLinearError) -> Tensor {
     guard rows.lowerBound >= 0, columns >= 0, rows.upperBound * columns <= count else {
-      throw MaxLinearError(.internal, "rows: \(rows) of \(columns) columns, the tensor has \(shape)")
+      throw MaxLinearError(.internal, "rows: are \(rows) of \(columns) columns, expected those of the shape \(shape)")
     }
     return try contiguousView(offset: rows.lowerBound * columns * dtype.bits / 8, shape: [rows.count, columns])
   }

@@ -92,7 +92,7 @@ struct CompareCommand: ParsableCommand {
     }
     guard !pairs.isEmpty else {
       let which = layers.map { " whose name matches \"\($0)\"" } ?? ""
-      throw MaxLinearError(.missingKey, "\(reference) and \(file) have no matrix in common\(which)")
+      throw MaxLinearError(.missingKey, "\(file): has no matrix in common with \(reference)\(which), expected one")
     }
     for pair in pairs where pair.reference.shape != pair.file.shape {
       throw MaxLinearError(

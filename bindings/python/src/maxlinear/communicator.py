@@ -50,7 +50,7 @@ class Communicator:
         self.kind = kind
         self._native = native
         if "\0" in kind:
-            raise ArgumentError("MXL_INVALID_ARGUMENT", f"kind: {kind!r} has a NUL character")
+            raise ArgumentError("MXL_INVALID_ARGUMENT", f"kind: is {kind!r} with a NUL character, expected a name")
         handle = structs.CommunicatorHandle()
         error = new_error()
         address = ctypes.c_void_p(_address(native))
@@ -69,7 +69,7 @@ class Communicator:
             maxlinear.Error: a message with a NUL character (ValueError).
         """
         if "\0" in message:
-            raise ArgumentError("MXL_INVALID_ARGUMENT", "message: has a NUL character")
+            raise ArgumentError("MXL_INVALID_ARGUMENT", "message: has a NUL character, expected text")
         error = new_error()
         check(library.mxl_communicator_abort(self._handle, message.encode(), error), error)
 
