@@ -34,6 +34,14 @@ def build(sources, program, *flags, compiler="gcc", include=INCLUDE):
     return program
 
 
+def memory_plugin(folder):
+    """A plugin with the tests' own communicator, "memory"."""
+    plugin = folder / "memory.so"
+    source = HERE.parent / "DistributedTests" / "memory.c"
+    run(["gcc", "-std=c11", "-shared", "-fPIC", f"-I{INCLUDE}", source, "-o", plugin], PLAIN)
+    return plugin
+
+
 def weight_checkpoint(folder):
     """A checkpoint with one tensor, "weight", float32 (3, 4)."""
     header = json.dumps({"weight": {"dtype": "F32", "shape": [3, 4], "data_offsets": [0, 48]}}).encode()

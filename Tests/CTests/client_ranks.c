@@ -81,6 +81,7 @@ static int run(const char *plugin, const char *file, int rank) {
   CHECK(mxl_layer_forward(shared, NULL, &in, &out, &error) == MXL_COMMUNICATION);
   CHECK(strstr(error.message, "rank 2") != NULL && strstr(error.message, "enough") != NULL);
   if (rank == 2) mxl_communicator_destroy(communicator);
+  CHECK(mxl_communicator_rank(communicator, &own, &size, &error) == MXL_INVALID_HANDLE);
   mxl_communicator_destroy(NULL);
   mxl_layer_destroy(shared);
   mxl_layer_destroy(one);

@@ -189,7 +189,7 @@ static void load_weights(const char *path) {
   REFUSED(MXL_MISSING_KEY, mxl_layer_load_weights(layer, weights, "blk.", 0, error));
   ACCEPTED(mxl_layer_load_weights(layer, weights, NULL, 0, error));
   mxl_weights_destroy(weights);
-  if (DESTROYED_HANDLES) REFUSED(MXL_INVALID_HANDLE, mxl_weights_count(weights, &count, error));
+  REFUSED(MXL_INVALID_HANDLE, mxl_weights_count(weights, &count, error));
   mxl_layer_destroy(layer);
 }
 

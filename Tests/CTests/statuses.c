@@ -1,5 +1,5 @@
-/* Every status, caused: prints the name of each that a call came back with. Run as `statuses FILE.safetensors JUNK`, a checkpoint with a tensor
- * "weight" (3, 4) and a file that is none. MXL_INTERNAL is not here: no call may cause it. */
+/* Every status, caused: prints the name of each that a call came back with. Run as `statuses FILE.safetensors JUNK PLUGIN NATIVE`, a checkpoint with a tensor
+ * "weight" (3, 4) and a file that is none, PLUGIN and NATIVE, a communicator "memory" of one rank. MXL_INTERNAL is not here: no call may cause it. */
 #include "refusals.h"
 
 mxl_error failure;
@@ -10,6 +10,7 @@ static float weight[3 * 4], x[4], y[3];
 static const int64_t weight_shape[] = {3, 4}, in_shape[] = {4}, out_shape[] = {3};
 static mxl_layer *fresh, *prepared;
 static mxl_linear_options options;
+static mxl_communicator *ended;
 
 static mxl_status ok(mxl_error *error) { return mxl_set_threads(mxl_threads(), error); }
 
@@ -66,6 +67,18 @@ static mxl_status io(mxl_error *error) { return open_file("/no/such/file", error
 
 static mxl_status invalid_file(mxl_error *error) { return open_file(junk, error); }
 
+/* Of a communicator that this rank has ended. */
+static mxl_status communication(mxl_error *error) {
+  const mxl_parallel_options parallel = {.struct_size = sizeof parallel, .linear = &options, .communicator = ended};
+  const mxl_entry entry = {.name = "weight", .tensor = tensor(weight, 2, weight_shape)};
+  mxl_layer *layer = NULL;
+  mxl_status status = mxl_column_parallel_create(&parallel, &layer, error);
+  if (status == MXL_OK) status = mxl_layer_load(layer, &entry, 1, 0, error);
+  if (status == MXL_OK) status = mxl_layer_prepare(layer, NULL, error);
+  mxl_layer_destroy(layer);
+  return status;
+}
+
 /* 2^58 bytes, more than any address space has: one row stands for all. */
 static mxl_status out_of_memory(mxl_error *error) {
   static const int64_t shape[] = {INT64_C(1) << 54, 4}, strides[] = {0, 1};
@@ -99,11 +112,12 @@ static const struct {
     {MXL_NO_DEVICE, no_device},
     {MXL_IO, io},
     {MXL_INVALID_FILE, invalid_file},
+    {MXL_COMMUNICATION, communication},
     {MXL_OUT_OF_MEMORY, out_of_memory},
 };
 
 int main(int argc, char **argv) {
-  if (argc != 3) return 2;
+  if (argc != 5) return 2;
   checkpoint = argv[1];
   junk = argv[2];
   options = (mxl_linear_options){.struct_size = sizeof options, .dtype = MXL_FLOAT32, .in_dim = 4, .out_dim = 3};
@@ -113,6 +127,9 @@ int main(int argc, char **argv) {
   ACCEPTED(mxl_weights_open(&checkpoint, 1, &weights, error));
   ACCEPTED(mxl_layer_load_weights(prepared, weights, NULL, 0, error));
   ACCEPTED(mxl_layer_prepare(prepared, NULL, error));
+  ACCEPTED(mxl_plugin_load(argv[3], error));
+  ACCEPTED(mxl_communicator_create("memory", argv[4], &ended, error));
+  ACCEPTED(mxl_communicator_abort(ended, "no more", error));
   for (size_t i = 0; i < sizeof causes / sizeof *causes; i++) {
     if (causes[i].status == MXL_OK)
       ACCEPTED(causes[i].cause(error));
@@ -120,6 +137,7 @@ int main(int argc, char **argv) {
       REFUSED(causes[i].status, causes[i].cause(error));
     if (!failures) puts(mxl_status_name(causes[i].status));
   }
+  mxl_communicator_destroy(ended);
   mxl_weights_destroy(weights);
   mxl_layer_destroy(fresh);
   mxl_layer_destroy(prepared);

@@ -4,7 +4,7 @@ import os
 
 import abi
 import pytest
-from c_support import HERE, INCLUDE, LIBRARY, PLAIN, build, run, weight_checkpoint
+from c_support import HERE, LIBRARY, PLAIN, build, memory_plugin, run, weight_checkpoint
 
 #: Bounds for a quiet machine; a test run beside others takes the best of several.
 FIRST_RESULT_MILLISECONDS = 20
@@ -41,11 +41,8 @@ def test_client_calls_every_function():
 
 
 def test_processes_that_share_layers(tmp_path):
-    plugin = tmp_path / "memory.so"
-    flags = ["-std=c11", "-shared", "-fPIC", f"-I{INCLUDE}"]
-    run(["gcc", *flags, HERE.parent / "DistributedTests" / "memory.c", "-o", plugin], PLAIN)
     program = build(HERE / "client_ranks.c", tmp_path / "ranks", "-D_POSIX_C_SOURCE=200809L")
-    assert run([program, plugin, tmp_path / "shared"], PLAIN).endswith("all is well\n")
+    assert run([program, memory_plugin(tmp_path), tmp_path / "shared"], PLAIN).endswith("all is well\n")
 
 
 def test_refusals_call_every_function_that_can_fail():

@@ -2,7 +2,7 @@
 
 import re
 
-from c_support import HERE, INCLUDE, PLAIN, build, run, weight_checkpoint
+from c_support import HERE, INCLUDE, PLAIN, build, memory_plugin, run, weight_checkpoint
 
 
 def test_every_status_is_caused(tmp_path):
@@ -11,5 +11,6 @@ def test_every_status_is_caused(tmp_path):
     junk = tmp_path / "junk.safetensors"
     junk.write_bytes(b"junk")
     program = build(HERE / "statuses.c", tmp_path / "statuses")
-    caused = run([program, weight_checkpoint(tmp_path), junk], PLAIN).split()
+    native = f"{tmp_path / 'shared'} 0 1"
+    caused = run([program, weight_checkpoint(tmp_path), junk, memory_plugin(tmp_path), native], PLAIN).split()
     assert len(known) >= 16 and set(caused) == known - {"MXL_INTERNAL"}

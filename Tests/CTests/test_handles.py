@@ -11,11 +11,13 @@ def test_handles(tmp_path):
 
 
 def test_every_function_that_takes_a_handle_is_called():
-    text = (HERE / "handles.c").read_text()
+    text = "".join((HERE / name).read_text() for name in ("handles.c", "refusals_communicators.c"))
     takers = [
         name
         for name, prototype in abi.prototypes().items()
-        if any(f"mxl_{kind} *{kind}" in prototype.replace("const ", "") for kind in ("layer", "weights"))
+        if any(
+            f"mxl_{kind} *{kind}" in prototype.replace("const ", "") for kind in ("layer", "weights", "communicator")
+        )
         or "*gate" in prototype
         and "mxl_layer *" in prototype
     ]

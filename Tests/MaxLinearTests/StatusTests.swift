@@ -65,6 +65,10 @@ struct StatusTests {
     case .invalidFile:
       let folder = try TemporaryFolder()
       _ = try Weights.open([folder.write("junk.gguf", Array("junk".utf8))])
+    // What two ranks state, without the ranks: those are in Tests/DistributedTests.
+    case .communication:
+      let facts = [Fact("rows", 1)]
+      try Statement.compare([Statement(.call, facts, nil), Statement(.call, [Fact("rows", 2)], nil)], facts: facts)
     case .outOfMemory: try beyondMemory()
     // No call may cause it: a layer of the test's own does, here and through C.
     case .internal:

@@ -61,7 +61,7 @@ public final class Communicator: Sendable {
   public func end(because message: String) {
     state.withLock { state in
       guard state.failure == nil else { return }
-      state.failure = MaxLinearError(.communication, "rank \(rank) (this one) has ended the communicator: \(message)")
+      state.failure = MaxLinearError(.communication, "communicator: was ended by this rank, \(rank), expected one that goes on: \(message)")
       collectives.end(because: message)
     }
   }

@@ -1,5 +1,9 @@
 """Every status of mxl_status is caused from Python, and comes as the exception that fits."""
 
+import ctypes
+import subprocess
+from pathlib import Path
+
 import numpy as np
 import pytest
 from conftest import write_safetensors
@@ -11,6 +15,7 @@ from maxlinear.dtype import DType
 from maxlinear.graph import DeviceRef
 from maxlinear.graph.quantization import QuantizationEncoding
 from maxlinear.graph.weights import load_weights
+from maxlinear.nn.distributed import ColumnParallelLinear
 from maxlinear.nn.linear import LinearV2
 
 W = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -50,6 +55,19 @@ def missing_tensor(folder):
     loaded().load_weights(weights, replace=True)
 
 
+def ended(folder):
+    root = Path(__file__).resolve().parents[3]
+    source, plugin = root / "Tests" / "DistributedTests" / "memory.c", folder / "memory.so"
+    subprocess.run(["gcc", "-shared", "-fPIC", f"-I{root / 'include'}", source, "-o", plugin], check=True)
+    maxlinear.load_plugin(plugin)
+    native = ctypes.create_string_buffer(f"{folder / 'shared'} 0 1".encode())
+    communicator = maxlinear.Communicator("memory", ctypes.addressof(native))
+    layer = ColumnParallelLinear(3, 2, DType.float32, communicator=communicator)
+    layer.load_state_dict({"weight": W})
+    communicator.abort("no more")
+    layer(ROW)
+
+
 CAUSES = {
     "MXL_INVALID_ARGUMENT": (ValueError, lambda folder: maxlinear.set_num_threads(0)),
     "MXL_INVALID_SHAPE": (ValueError, lambda folder: loaded()(np.ones(4, np.float32))),
@@ -64,6 +82,7 @@ CAUSES = {
     "MXL_NO_DEVICE": (ValueError, lambda folder: LinearV2(3, 2, DType.float32, DeviceRef.GPU())),
     "MXL_IO": (OSError, lambda folder: load_weights(folder / "missing.gguf")),
     "MXL_INVALID_FILE": (ValueError, junk),
+    "MXL_COMMUNICATION": (ConnectionError, ended),
     "MXL_OUT_OF_MEMORY": (MemoryError, beyond_memory),
 }
 
