@@ -108,7 +108,9 @@ def test_split_files(tmp_path, tensors):
     for number in range(3):
         part = {name: tensors[name] for name in names[number::3]}
         write(tmp_path / f"m-0000{number + 1}-of-00003.gguf", part, metadata=False)
-    weights = load_weights(tmp_path / "m-00001-of-00003.gguf")
+    for path in (tmp_path / "m-00001-of-00003.gguf", tmp_path):
+        weights = load_weights(path)
+        assert type(weights) is GGUFWeights
     assert {name for name, _ in weights.items()} == set(names)
     (tmp_path / "m-00002-of-00003.gguf").unlink()
     with pytest.raises(OSError, match="00002-of-00003"):
