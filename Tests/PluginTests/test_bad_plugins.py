@@ -1,5 +1,8 @@
 """Plugins that break a rule: each is refused whole, with a reason, and the library goes on as before."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from plugin_support import HERE, build, build_case, has_three_parts, load_all
 
@@ -128,7 +131,9 @@ CASES = {
 def results(tmp_path_factory):
     """Every bad plugin in one process, then a good one of the same names, then others that clash with it."""
     folder = tmp_path_factory.mktemp("bad")
-    paths = {name: build_case(folder / f"case_{i}.so", case[0]) for i, (name, case) in enumerate(CASES.items())}
+    with ThreadPoolExecutor(os.cpu_count()) as compilers:
+        files = [folder / f"case_{i}.so" for i in range(len(CASES))]
+        paths = dict(zip(CASES, compilers.map(build_case, files, [case[0] for case in CASES.values()]), strict=True))
     paths["no entry"] = build_case(folder / "no_entry.so", "", "-DENTRY=another_name")
     (folder / "text.so").write_text("no library\n" * 1000)
     (folder / "empty.so").write_bytes(b"")
