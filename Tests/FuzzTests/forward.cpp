@@ -27,14 +27,19 @@ mxl_layer *linear(const mxl_encoding *encoding, int64_t in_dim, int64_t out_dim,
   int64_t row_bytes = in_dim / encoding->elements_per_block * encoding->block_size;
   std::vector<uint8_t> bytes(static_cast<size_t>(out_dim * row_bytes));
   for (size_t i = 0; i < bytes.size(); i++) bytes[i] = static_cast<uint8_t>((i * 37 + i / 7) & 0x3f);
-  std::vector<float> bias(static_cast<size_t>(out_dim), 0.5f);
+  mxl_entry wanted = {};
+  EXPECT(CHECKED(mxl_layer_entry, layer, has_bias, &wanted) == MXL_OK);
+  int32_t bias_dtype = wanted.tensor.dtype;
+  if (wanted.release != nullptr) wanted.release(wanted.owner);
+  // 0x3f3f is a number in each of the float types.
+  std::vector<uint8_t> bias(static_cast<size_t>(4 * out_dim), 0x3f);
   const int64_t shape[] = {out_dim, is_dense ? in_dim : row_bytes};
   mxl_entry entries[2] = {};
   entries[0].name = "weight";
   entries[0].encoding = options.encoding;
   entries[0].tensor = {bytes.data(), encoding->dtype, 2, {}, shape, nullptr};
   entries[1].name = "bias";
-  entries[1].tensor = {bias.data(), MXL_FLOAT32, 1, {}, &out_dim, nullptr};
+  entries[1].tensor = {bias.data(), bias_dtype, 1, {}, &out_dim, nullptr};
   EXPECT(CHECKED(mxl_layer_load, layer, entries, 1 + has_bias, MXL_LOAD_STRICT) == MXL_OK);
   mxl_prepare_options prepare = {sizeof(mxl_prepare_options), MXL_COMPUTE_DEFAULT, pack, 1};
   EXPECT(CHECKED(mxl_layer_prepare, layer, &prepare) == MXL_OK);
@@ -70,19 +75,19 @@ struct view {
   __int128 low = 0, high = 0;
   bool is_empty = false, is_wild = false;
 
+  // Wild is what no address space holds.
   void measure() {
-    __int128 element = mxl_dtype_bits(tensor.dtype) / 8, count = 1, step = 1;
+    constexpr __int128 most = INT64_MAX;
+    __int128 element = mxl_dtype_bits(tensor.dtype) / 8, step = 1;
     high = element;
-    for (size_t axis = shape.size(); axis-- > 0;) {
-      is_wild = is_wild || shape[axis] < 0;
-      is_empty = is_empty || shape[axis] == 0;
+    for (int64_t dimension : shape) is_empty = is_empty || dimension == 0, is_wild = is_wild || dimension < 0;
+    for (size_t axis = shape.size(); axis-- > 0 && !is_wild;) {
       __int128 stride = strides.empty() ? step : strides[axis];
-      __int128 reach = (static_cast<__int128>(shape[axis]) - 1) * stride * element;
-      (reach < 0 ? low : high) += reach;
-      step *= shape[axis] == 0 ? 1 : shape[axis];
-      count *= shape[axis] == 0 ? 1 : shape[axis];
-      is_wild = is_wild || count > INT64_MAX / 16 || count < -INT64_MAX || high - low > INT64_MAX / 16;
-      if (is_wild) return;
+      __int128 reach = (static_cast<__int128>(shape[axis]) - 1) * stride;
+      is_wild = reach > most || reach < -most;
+      if (shape[axis] > 0 && !is_wild) (reach < 0 ? low : high) += reach * element;
+      step *= std::max<int64_t>(shape[axis], 1);
+      is_wild = is_wild || step > most || high > most || low < -most;
     }
   }
 };
@@ -140,7 +145,8 @@ void check_rows(const model &m, const view &x, const view &y, const uint8_t *x_b
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  static const std::vector<model> all = models();
+  // Never destroyed, so that the layers are reachable to the end.
+  static const auto &all = *new std::vector<model>(models());
   fuzz::input input(data, size);
   const model &m = all[input.below(all.size())];
   view x, y;

@@ -56,7 +56,7 @@ class builder {
     made.name = name();
     made.encoding = name();
     made.tile_rows = in_.enumerator(64);
-    made.panel_columns = in_.number<uint8_t>() < 200 ? 16 * in_.enumerator(5) : in_.enumerator(80);
+    made.panel_columns = in_.number<uint8_t>() < 200 ? 16 * static_cast<int32_t>(in_.below(6)) : in_.enumerator(80);
     made.packed_size = in_.number<uint8_t>() < 240 ? packed_size : nullptr;
     made.pack = in_.number<uint8_t>() < 240 ? pack : nullptr;
     made.unpack = in_.flag() ? unpack : nullptr;
@@ -156,8 +156,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     mxl_encoding encoding = mxlk_encoding_read(plugin.encodings[i]);
     mxl_kernel_row rows[MXLK_GENERIC_ROWS];
     char names[MXLK_GENERIC_ROWS][MXL_MOST_ROW_NAME + 1];
-    for (size_t made = mxlk_generic_rows(&encoding, rows, names); made-- > 0;)
+    for (size_t made = mxlk_generic_rows(&encoding, rows, names); made-- > 0;) {
+      EXPECT(std::memchr(names[made], 0, sizeof names[made]) != nullptr && rows[made].name == names[made]);
+      rows[made].rank = 0;  // a plugin's own are not below
       EXPECT(mxlk_row_check(&rows[made], &encoding, &reason) == MXL_OK);
+    }
   }
   return 0;
 }
