@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 PREFIX ?= /usr/local
+FUZZ_SECONDS ?= 60
 LIBDIR ?= lib
 BUILD := build
 VENV := $(BUILD)/venv
@@ -15,7 +16,7 @@ export MAXLINEAR_LIBRARY := $(abspath $(LIBRARY))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-swift test-emulated test-python test-sdist test-sanitizers test-address test-undefined test-thread test-memcheck lib install uninstall wheel sdist bench docs lint format manual abi abi-fixture clean
+.PHONY: help demo test test-swift test-emulated test-python test-fuzz test-sdist test-sanitizers test-address test-undefined test-thread test-memcheck fuzz lib install uninstall wheel sdist bench docs lint format manual abi abi-fixture clean
 
 help:
 	@echo "make demo     a trained encoder in every encoding, and one MLP from four languages; MODEL=file.gguf for your own"
@@ -26,6 +27,7 @@ help:
 	@echo "make wheel    a Python wheel with all it needs in build/wheel; make sdist"
 	@echo "make bench    the speed table beside its peers; BENCH=--quick for a look, BENCH='--encodings Q4_K --m 1,32' for some of it"
 	@echo "make docs     the pages and the references of C, Python and Swift as a site in build/docs"
+	@echo "make fuzz     every fuzzer for FUZZ_SECONDS (60); FUZZERS='gguf state' for some of them"
 	@echo "make lint     formats, types and house rules"
 	@echo "make format   apply the formats"
 	@echo "make manual   rewrite the command's manual page, docs/maxlinear.1"
@@ -37,7 +39,7 @@ demo: $(LIBRARY) $(VENV)/demo.stamp $(BUILD)/compilers.stamp
 	$(VENV)/bin/python examples/python/minilm
 	$(VENV)/bin/python examples/python/same_bits $(if $(MODEL),--model "$(MODEL)") $(if $(LAYER),--layer $(LAYER))
 
-test: test-swift test-emulated test-python
+test: test-swift test-emulated test-python test-fuzz
 
 test-swift: $(BUILD)/system.stamp
 	scripts/swift $(BUILD)/test test
@@ -48,6 +50,12 @@ test-emulated: $(BUILD)/system.stamp
 test-python: $(LIBRARY) $(COMMAND) $(VENV)/demo.stamp $(VENV)/test.stamp $(VENV)/package.stamp $(VENV)/docs.stamp $(VENV)/lint.stamp \
 		$(BUILD)/compilers.stamp $(BUILD)/mpi.stamp
 	PYTHONPATH=bindings/python/src $(VENV)/bin/python -m pytest -q bindings/python/tests Tests examples/python/tests
+
+test-fuzz: $(BUILD)/system.stamp $(BUILD)/compilers.stamp
+	PYTHON=$(PYTHON) scripts/fuzz --seconds 20
+
+fuzz: $(BUILD)/system.stamp $(BUILD)/compilers.stamp
+	PYTHON=$(PYTHON) scripts/fuzz --seconds $(FUZZ_SECONDS) $(FUZZERS)
 
 test-sdist: $(VENV)/test.stamp $(VENV)/package.stamp
 	MAXLINEAR_TEST_SDIST=1 $(VENV)/bin/python -m pytest -q Tests/PackageTests/test_sdist.py

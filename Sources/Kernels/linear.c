@@ -157,7 +157,6 @@ static void run_panel_superblock(const mxlk_plan *p, const mxlk_task *task, cons
     if (next == NULL) next = at + PREFETCH_AHEAD;
   } else {
     task->row->pack(task->row, &weights->source, panel, superblock * MXL_SUPERBLOCK, k, packed);
-    next = NULL;
   }
   if (task->row->expand != NULL) {
     task->row->expand(task->row, at, k, scratch->expanded);

@@ -97,12 +97,12 @@ extension mxl_tensor {
     return (low, high)
   }
 
-  /// Whether elements lie in C order without gaps. Needs a checked rank and shape pointer.
+  /// Whether elements lie in C order without gaps, as no elements do. Needs a checked rank and shape pointer.
   var isContiguous: Bool {
     guard strides != nil else { return true }
     var expected = 1
     for axis in stride(from: Int(rank) - 1, through: 0, by: -1) where shape[axis] != 1 {
-      if Int(strides[axis]) != expected { return false }
+      if Int(strides[axis]) != expected { return (0..<Int(rank)).contains { shape[$0] == 0 } }
       expected = expected.multipliedReportingOverflow(by: Int(shape[axis])).partialValue
     }
     return true

@@ -13,6 +13,7 @@ struct TensorTests {
     #expect(try Tensor(elements: [Int64.min, .max]).array(of: Int64.self) == [.min, .max])
     #expect(try Tensor.zeros(shape: [2, 2], dtype: .uint8).array(of: UInt8.self) == [0, 0, 0, 0])
     #expect(try Tensor([]).count == 0)
+    for shape in [[0, 0], [2, 0, 3], [0, 1, 2]] { #expect(try Tensor.zeros(shape: shape).isContiguous) }
     #expect(try Tensor([7], shape: []).floats() == [7])
   }
 

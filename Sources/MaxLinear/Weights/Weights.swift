@@ -65,6 +65,7 @@ public final class Weights: Sendable {
     for path in paths {
       let file = try FileMapping(path: path)
       let checkpoint = try CheckpointFormat.read(file)
+      files.append(file)
       metadata.merge(checkpoint.metadata) { first, _ in first }
       ggufMetadata += checkpoint.ggufMetadata.filter { ggufKeys.insert(ByteExactString($0.key)).inserted }
       positions.reserveCapacity(entries.count + checkpoint.entries.count)
@@ -76,7 +77,6 @@ public final class Weights: Sendable {
         }
         entries.append(try entry.weightData(in: file))
       }
-      files.append(file)
       fileStarts.append(entries.count)
     }
     self.files = files
