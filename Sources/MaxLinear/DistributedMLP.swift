@@ -52,7 +52,8 @@ open class DistributedMLP: MLPV2 {
     self.devices = devices
     guard communicator == nil || isOfLibraryLayers else {
       throw MaxLinearError(
-        .unsupported, "linear_cls: makes layers with a forward of their own, expected the library's, which ranks can divide")
+        .unsupported,
+        "linear_cls: makes layers with a forward of their own, expected the library's, which ranks can divide")
     }
     try divide()
   }

@@ -128,7 +128,8 @@ final class PreparedLinear: PreparedComputation, @unchecked Sendable {
     part.y_dtype = MXL_FLOAT32.rawValue
     mxlk_rows_in_c_order(&part.rows, Int64(outDim))
     guard mxlk_linear_run(&part) == MXL_OK else {
-      throw MaxLinearError(.outOfMemory, "forward: memory ran out, expected scratch for \(mxlk_job_rows(&part)) rows of x")
+      throw MaxLinearError(
+        .outOfMemory, "forward: memory ran out, expected scratch for \(mxlk_job_rows(&part)) rows of x")
     }
   }
 

@@ -18,7 +18,8 @@ public func mxl_mlp_create(
     let layer = try required(layer, "layer")
     let options = try MLPOptions(options)
     guard options.communicator == nil else {
-      throw MaxLinearError(.invalidArgument, "communicator: is given, expected NULL: it is for mxl_distributed_mlp_create")
+      throw MaxLinearError(
+        .invalidArgument, "communicator: is given, expected NULL: it is for mxl_distributed_mlp_create")
     }
     layer.pointee = try LayerHandle.create(
       try typed {

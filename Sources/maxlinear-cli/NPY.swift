@@ -24,7 +24,9 @@ enum NPY {
 
   private static func read(_ bytes: UnsafeRawBufferPointer, _ path: String) throws -> Tensor {
     func failure(_ message: String) -> MaxLinearError { MaxLinearError(.invalidFile, "\(path): \(message)") }
-    guard bytes.count >= 10, bytes.starts(with: magic) else { throw failure("is no .npy file, expected one that begins with \\x93NUMPY") }
+    guard bytes.count >= 10, bytes.starts(with: magic) else {
+      throw failure("is no .npy file, expected one that begins with \\x93NUMPY")
+    }
     let major = bytes[6]
     guard 1...3 ~= major, bytes[7] == 0 else {
       throw MaxLinearError(
@@ -71,7 +73,8 @@ enum NPY {
   /// - Throws: `.io`, `.invalidArgument`, `.unsupported`.
   static func write(_ tensor: Tensor, to path: String) throws {
     guard let known = dtypes.first(where: { $0.dtype == tensor.dtype }), tensor.isContiguous else {
-      throw MaxLinearError(.unsupported, "\(path): cannot write \(tensor.dtype.name) of these strides, expected C order")
+      throw MaxLinearError(
+        .unsupported, "\(path): cannot write \(tensor.dtype.name) of these strides, expected C order")
     }
     let shape = tensor.shape.map { "\($0)," }.joined(separator: " ")
     let tuple = tensor.shape.count == 1 ? "(\(shape))" : "(\(shape.dropLast()))"
@@ -103,7 +106,9 @@ private struct NPYHeader {
     try take("{")
     while !takes("}") {
       let key = try text()
-      guard missing.remove(key) != nil else { throw failure("\"\(key.printable)\" is no key of it, or comes twice, expected descr, fortran_order and shape") }
+      guard missing.remove(key) != nil else {
+        throw failure("\"\(key.printable)\" is no key of it, or comes twice, expected descr, fortran_order and shape")
+      }
       try take(":")
       switch key {
       case "descr": descr = try value()
@@ -117,7 +122,9 @@ private struct NPYHeader {
     }
     skipSpace()
     guard rest.isEmpty else { throw failure("there is more behind it, expected its end") }
-    guard missing.isEmpty else { throw failure("has no \(missing.sorted().joined(separator: ", ")), expected descr, fortran_order and shape") }
+    guard missing.isEmpty else {
+      throw failure("has no \(missing.sorted().joined(separator: ", ")), expected descr, fortran_order and shape")
+    }
   }
 
   private func failure(_ message: String) -> MaxLinearError {

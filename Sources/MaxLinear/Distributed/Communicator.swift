@@ -38,7 +38,8 @@ public final class Communicator: Sendable {
   public init(_ kind: String, native: UnsafeRawPointer? = nil) throws {
     guard let functions = kind.withCString({ mxlk_communicator_find($0) }) else {
       let known = Plugin.loaded.flatMap(\.communicators)
-      let list = known.isEmpty ? "that of a plugin, and none with one is loaded" : "one of \(known.joined(separator: ", "))"
+      let list =
+        known.isEmpty ? "that of a plugin, and none with one is loaded" : "one of \(known.joined(separator: ", "))"
       throw MaxLinearError(.invalidArgument, "kind: is \"\(kind)\", expected \(list)")
     }
     self.kind = kind
@@ -61,7 +62,9 @@ public final class Communicator: Sendable {
   public func end(because message: String) {
     state.withLock { state in
       guard state.failure == nil else { return }
-      state.failure = MaxLinearError(.communication, "communicator: was ended by this rank, \(rank), expected one that goes on: \(message)")
+      state.failure = MaxLinearError(
+        .communication,
+        "communicator: was ended by this rank, \(rank), expected one that goes on: \(message)")
       collectives.end(because: message)
     }
   }
@@ -92,7 +95,8 @@ public final class Communicator: Sendable {
       do throws(MaxLinearError) {
         try body(collectives)
       } catch {
-        state.failure = MaxLinearError(.communication, "communicator: an earlier call failed, expected none after it: \(error.message)")
+        state.failure = MaxLinearError(
+          .communication, "communicator: an earlier call failed, expected none after it: \(error.message)")
         collectives.end(because: error.message)
         throw error
       }

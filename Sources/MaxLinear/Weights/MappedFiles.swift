@@ -77,7 +77,8 @@ enum MappedFiles {
         now.size == file.opened.size
           ? "was written to" : "had \(file.opened.size) bytes and has \(now.size)"
       } ?? "can no longer be looked at"
-    throw MaxLinearError(.io, "\(file.path): the file \(difference) since it was opened, expected it unchanged: open it again")
+    throw MaxLinearError(
+      .io, "\(file.path): the file \(difference) since it was opened, expected it unchanged: open it again")
   }
 }
 
