@@ -3,8 +3,15 @@ import CHandles
 import MaxLinear
 
 extension mxlh_kind {
+  static var all: [mxlh_kind] { (0..<MXLH_KINDS.rawValue).map { mxlh_kind(rawValue: $0) } }
+
   /// What messages call it.
-  var name: String { self == MXLH_LAYER ? "a layer" : "a checkpoint" }
+  var name: String {
+    switch self {
+    case MXLH_LAYER: "a layer"
+    default: "a checkpoint"
+    }
+  }
 }
 
 /// An object that handles of one kind stand for.
@@ -44,11 +51,11 @@ extension HandleObject {
 
   @inline(never)
   private static func refusal(_ handle: UnsafePointer<Handle>?, _ argument: StaticString) -> MaxLinearError {
-    let other = kind == MXLH_LAYER ? MXLH_WEIGHTS : MXLH_LAYER
+    let other = mxlh_kind.all.first { mxlh_find(handle, $0) != nil }
     let came =
       if handle == nil {
         "NULL"
-      } else if mxlh_find(handle, other) != nil {
+      } else if let other {
         "the handle of \(other.name)"
       } else if mxlh_was(handle, kind) != 0 {
         "the handle of \(kind.name) that was destroyed"
