@@ -5,7 +5,7 @@
 
 _Static_assert(sizeof(void *) == 8, "handles are 46 bits");
 
-enum { CHUNK = 1 << MXLH_CHUNK_BITS, PLACES = 1 << MXLH_INDEX_BITS, GENERATIONS = 1 << 20 };
+enum { CHUNK = 1 << MXLH_CHUNK_BITS, PLACES = 1 << MXLH_INDEX_BITS, GENERATIONS = 1 << 18 };
 
 mxlh_place *mxlh_chunks[PLACES / CHUNK];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -38,7 +38,7 @@ void *mxlh_add(mxlh_kind kind, const void *object) {
   pthread_mutex_lock(&lock);
   mxlh_place *place = take_place(&index);
   if (place != NULL) {
-    handle = (uint64_t)kind << 44 | (uint64_t)place->generation++ << 24 | (uint64_t)index << 4;
+    handle = (8 | (uint64_t)kind) << 42 | (uint64_t)place->generation++ << 24 | (uint64_t)index << 4;
     place->object = object;
     __atomic_store_n(&place->handle, handle, __ATOMIC_RELEASE);
   }
@@ -67,7 +67,7 @@ const void *mxlh_remove(const void *handle, mxlh_kind kind) {
 int mxlh_was(const void *handle, mxlh_kind kind) {
   uint64_t value = (uint64_t)(uintptr_t)handle;
   uint32_t index = (uint32_t)(value >> 4) & (PLACES - 1);
-  if (value >> 44 != (uint64_t)kind || (value & 15) != 0) return 0;
+  if (value >> 42 != (8 | (uint64_t)kind) || (value & 15) != 0) return 0;
   pthread_mutex_lock(&lock);
   int was = index < place_count && (value >> 24 & (GENERATIONS - 1)) < place_at(index)->generation;
   pthread_mutex_unlock(&lock);

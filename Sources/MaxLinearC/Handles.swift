@@ -3,6 +3,8 @@ import CHandles
 import MaxLinear
 
 extension mxlh_kind {
+  static var all: [mxlh_kind] { (0..<MXLH_KINDS.rawValue).map { mxlh_kind(rawValue: $0) } }
+
   /// What messages call it.
   var name: String {
     switch self {
@@ -11,7 +13,6 @@ extension mxlh_kind {
     default: "a communicator"
     }
   }
-  static var all: [mxlh_kind] { [MXLH_LAYER, MXLH_WEIGHTS, MXLH_COMMUNICATOR] }
 }
 
 /// An object that handles of one kind stand for.
@@ -51,10 +52,11 @@ extension HandleObject {
 
   @inline(never)
   private static func refusal(_ handle: UnsafePointer<Handle>?, _ argument: StaticString) -> MaxLinearError {
+    let other = mxlh_kind.all.first { mxlh_find(handle, $0) != nil }
     let came =
       if handle == nil {
         "NULL"
-      } else if let other = mxlh_kind.all.first(where: { mxlh_find(handle, $0) != nil }) {
+      } else if let other {
         "the handle of \(other.name)"
       } else if mxlh_was(handle, kind) != 0 {
         "the handle of \(kind.name) that was destroyed"

@@ -136,7 +136,7 @@ static void everything(mxl_linear_options options) {
 
 static void gptq(mxl_linear_options options) {
   static const char *methods[] = {NULL, "gptq", "awq", "marlin"};
-  static const int32_t bits[] = {2, 3, 4, 8, 5}, sizes[] = {-1, 1, 24, 32, 64, 96, 128, 256, 1024, 0, -2};
+  static const int32_t bits[] = {2, 3, 4, 8, 5}, sizes[] = {-1, 1, 24, 32, 64, 96, 128, 256, 1024, 0, 100};
   options.encoding = "GPTQ";
   options.in_dim = 512;
   options.out_dim = 64;

@@ -76,7 +76,7 @@ struct CanRunTests {
   @Test("agrees for GPTQ", arguments: [2, 3, 4, 8, 5])
   func gptq(bits: Int) {
     for method in ["gptq", "awq"] {
-      for groupSize in [-1, 0, 1, 24, 32, 96, 128, 1024] {
+      for groupSize in [-1, 0, 1, 24, 32, 96, 100, 128, 1024] {
         let config = QuantizationConfig(quantMethod: method, bits: bits, groupSize: groupSize, sym: true)
         for (inDim, outDim) in [(192, 16), (256, 8), (96, 24), (40, 5), (100, 8), (1 << 40, 8), (0, 8)] {
           for options in Self.options {

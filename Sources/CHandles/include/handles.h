@@ -2,8 +2,8 @@
  *
  * A handle is a number that looks like an address and is never followed:
  *
- *   bits 63..46     45..44        43..24       23..4     3..0
- *        0        kind, 1 up    generation     index      0
+ *   bits 63..46    45     44..42      41..24       23..4     3..0
+ *        0         1       kind     generation     index      0
  *
  * index says where in the table its object is, generation how often that place was used before: what is destroyed never comes again, so a
  * stale handle is refused although its place is taken. Linux puts no memory at such addresses unless a process has more than 16 TiB mapped;
@@ -26,7 +26,8 @@ struct mxl_communicator {
   uint64_t number;
 };
 
-typedef enum mxlh_kind { MXLH_LAYER = 1, MXLH_WEIGHTS = 2, MXLH_COMMUNICATOR = 3 } mxlh_kind;
+/* Up to 7. */
+typedef enum mxlh_kind { MXLH_LAYER = 0, MXLH_WEIGHTS = 1, MXLH_COMMUNICATOR = 2, MXLH_KINDS } mxlh_kind;
 
 #define MXLH_INDEX_BITS 20
 #define MXLH_CHUNK_BITS 10 /* places of the table are made so many at a time, and stay */
@@ -43,7 +44,7 @@ extern mxlh_place *mxlh_chunks[1 << (MXLH_INDEX_BITS - MXLH_CHUNK_BITS)];
 /* The object of a live handle of that kind; NULL for whatever else the pointer is. Takes no lock. */
 static inline const void *mxlh_find(const void *handle, mxlh_kind kind) {
   uint64_t value = (uint64_t)(uintptr_t)handle;
-  if (value >> 44 != (uint64_t)kind) return NULL;
+  if (value >> 42 != (8 | (uint64_t)kind)) return NULL;
   uint64_t index = value >> 4 & ((1 << MXLH_INDEX_BITS) - 1);
   const mxlh_place *chunk = __atomic_load_n(&mxlh_chunks[index >> MXLH_CHUNK_BITS], __ATOMIC_ACQUIRE);
   if (chunk == NULL) return NULL;

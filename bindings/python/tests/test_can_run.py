@@ -38,7 +38,7 @@ DEVICES = [None, DeviceRef.CPU(), DeviceRef.CPU(1), DeviceRef.CPU(-1), DeviceRef
 GPTQ = [
     QuantizationConfig(method, bits, size, desc_act=order, sym=sym)
     for method, bits, size, order, sym in itertools.product(
-        ["gptq", "awq"], [2, 3, 4, 8, 5], [-1, 24, 32, 96, 128, 0], [False, True], [False, True]
+        ["gptq", "awq"], [2, 3, 4, 8, 5], [-1, 24, 32, 96, 100, 128, 0], [False, True], [False, True]
     )
 ]
 
@@ -119,7 +119,7 @@ def test_encodings(encoding):
 def test_gptq(config):
     for compute, pack in itertools.product(COMPUTES, PACKS):
         agree(16, 192, DType.float16, config=config, compute=compute, pack=pack)
-    for shape in [(32, 256), (8, 96), (5, 256), (16, 100), (0, 256), (16, -8), (1 << 62, 256), (16, 1 << 40)]:
+    for shape in [(32, 256), (8, 96), (8, 32), (5, 256), (16, 100), (0, 256), (16, -8), (1 << 62, 256), (16, 1 << 40)]:
         agree(*shape, DType.float32, config=config, has_bias=True)
 
 
