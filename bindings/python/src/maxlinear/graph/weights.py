@@ -188,6 +188,9 @@ def load_weights(paths: Path | Sequence[Path]) -> Weights:
 
     Raises OSError or ValueError (`maxlinear.Error`) for a file that cannot be opened or breaks the rules of its format, and for a folder
     without a checkpoint or with several.
+
+    The files stay open and mapped as long as something refers to them. They may be removed or replaced by renaming, and must not be written to or
+    truncated: where a layer would read one that was, that is an OSError, but reading an array of it then ends the process (SIGBUS).
     """
     files: list[Path] = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
     checkpoint = _Checkpoint(files)
