@@ -145,10 +145,14 @@ void check_rows(const model &m, const view &x, const view &y, const uint8_t *x_b
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  // Never destroyed, so that the layers are reachable to the end.
-  static const auto &all = *new std::vector<model>(models());
+  static const struct owner {
+    std::vector<model> models = ::models();
+    ~owner() {
+      for (const model &one : models) mxl_layer_destroy(one.layer);
+    }
+  } all;
   fuzz::input input(data, size);
-  const model &m = all[input.below(all.size())];
+  const model &m = all.models[input.below(all.models.size())];
   view x, y;
   fill(x, input, nullptr, m.in_dim);
   fill(y, input, input.flag() || x.shape.empty() ? nullptr : &x.shape, m.out_dim);

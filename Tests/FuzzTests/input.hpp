@@ -87,7 +87,10 @@ class input {
   // `count` bytes of what is left, over and over where there are fewer.
   std::vector<uint8_t> repeated(size_t count) {
     std::vector<uint8_t> made(count);
-    for (size_t i = 0; i < count; i++) made[i] = left_ == 0 ? 0 : at_[i % left_];
+    size_t known = std::min(count, left_);
+    if (known > 0) std::memcpy(made.data(), at_, known);
+    for (; known > 0 && known < count; known *= 2)
+      std::memcpy(made.data() + known, made.data(), std::min(known, count - known));
     return made;
   }
 
