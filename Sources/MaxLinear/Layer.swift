@@ -38,8 +38,8 @@ open class Layer: Module {
   ///
   /// Preparing twice with the same options returns the same layer. Changes nothing when it throws.
   ///
-  /// - Throws: `.notLoaded`, `.alreadyPrepared` when prepared with other options, `.unsupported`, `.outOfMemory`, and
-  ///   the errors of parameters that do not fit together.
+  /// - Throws: `.notLoaded`, `.alreadyPrepared` when prepared with other options, `.unsupported`, `.outOfMemory`, `.io` when a
+  ///   mapped file has changed since it was opened, and the errors of parameters that do not fit together.
   @discardableResult
   public final func prepared(_ options: PrepareOptions = PrepareOptions()) throws -> PreparedLayer {
     try prepareKeepingRetired(options).layer
@@ -55,7 +55,7 @@ open class Layer: Module {
       }
       return (preparedLayer, Retired())
     }
-    let retired = try takeOver(try prepare(options))
+    let retired = try takeOver(options)
     preparedOptions = options
     guard let preparedLayer else { throw MaxLinearError(.internal, "prepare: no result") }
     return (preparedLayer, Retired(contents: retired))
@@ -63,14 +63,25 @@ open class Layer: Module {
 
   /// Prepares as before, after the weights have changed. Returns the contents it took out of them.
   final func prepareAgain() throws(MaxLinearError) -> [WeightContents] {
-    try takeOver(try prepare(preparedOptions))
+    try takeOver(preparedOptions)
   }
 
-  private func takeOver(_ preparation: Preparation) throws(MaxLinearError) -> [WeightContents] {
+  private func takeOver(_ options: PrepareOptions) throws(MaxLinearError) -> [WeightContents] {
+    try checkFiles()
+    let preparation = try prepare(options)
+    // What was read while a file changed may be of either state.
+    try checkFiles()
     let retired = preparation.contents.map(\.weight.contents)
     for (weight, contents) in preparation.contents { weight.contents = contents }
     restore(preparation.layer)
     return retired
+  }
+
+  /// Throws `.io` when a file that weights are mapped from has changed since it was opened.
+  private func checkFiles() throws(MaxLinearError) {
+    for (_, weight) in namedWeights() {
+      if case .source(let data) = weight.contents { try data.checkFile() }
+    }
   }
 
   /// Makes this the prepared layer of the weights as they are.

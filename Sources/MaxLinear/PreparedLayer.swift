@@ -6,9 +6,12 @@ import CMaxLinear
 /// becomes of the layer it was made from.
 public final class PreparedLayer: Sendable {
   let computation: any PreparedComputation
+  /// An address in each matrix that every call reads from a file: without packing.
+  private nonisolated(unsafe) let mapped: [UnsafeRawPointer]
 
   init(_ computation: any PreparedComputation) {
     self.computation = computation
+    mapped = computation.mapped
   }
 
   /// y = layer(x), in a new tensor.
@@ -19,7 +22,8 @@ public final class PreparedLayer: Sendable {
   ///   - threads: the most this call may use, 1 to 1024; 0 for `Threads.count`.
   /// - Returns: (..., out_dim), of x's dtype, contiguous. The bits of a row do not depend on the other rows, on threads, or
   ///   on the CPU.
-  /// - Throws: `.invalidShape`, `.invalidDType`, `.invalidArgument` for x; `.outOfMemory`.
+  /// - Throws: `.invalidShape`, `.invalidDType`, `.invalidArgument` for x; `.outOfMemory`; without packing `.io` when a mapped file has
+  ///   changed since it was opened.
   public func callAsFunction(_ x: Tensor, threads: Int = 0) throws -> Tensor {
     let shape = try x.withCTensor { view throws(MaxLinearError) in try computation.outputShape(view) }
     let y = try Tensor(uninitialized: shape, dtype: x.dtype, purpose: "y")
@@ -35,7 +39,7 @@ public final class PreparedLayer: Sendable {
   ///     memory with one another or with x. Untouched when the call fails.
   ///   - accumulate: adds to what y holds.
   ///   - threads: the most this call may use, 1 to 1024; 0 for `Threads.count`.
-  /// - Throws: `.invalidShape`, `.invalidDType`, `.invalidArgument`, `.outOfMemory`.
+  /// - Throws: `.invalidShape`, `.invalidDType`, `.invalidArgument`, `.outOfMemory`, `.io`.
   public func forward(_ x: Tensor, into y: Tensor, accumulate: Bool = false, threads: Int = 0) throws {
     guard !y.isReadOnly else { throw MaxLinearError(.invalidArgument, "y: is read-only") }
     try x.withCTensor { xView throws(MaxLinearError) in
@@ -49,6 +53,7 @@ public final class PreparedLayer: Sendable {
   package func forward(
     _ x: mxl_tensor, into y: mxl_tensor, accumulate: Bool, threads: Int
   ) throws(MaxLinearError) {
+    try checkFiles()
     try computation.run(x, into: y, accumulate: accumulate, threads: try Threads.checked(threads))
   }
 
@@ -85,8 +90,15 @@ public final class PreparedLayer: Sendable {
   package func forward(
     devices xs: [mxl_tensor], into ys: [mxl_tensor], accumulate: Bool, threads: Int
   ) throws(MaxLinearError) {
+    try checkFiles()
     let views = try DeviceViews(xs: xs, ys: ys, devices: deviceCount)
     try computation.run(devices: views, accumulate: accumulate, threads: try Threads.checked(threads))
+  }
+
+  /// Throws `.io` when a file that the call would read has changed since it was opened.
+  @inline(__always)
+  func checkFiles() throws(MaxLinearError) {
+    for address in mapped { try MappedFiles.check(address) }
   }
 
   /// The views of all tensors during the call.
@@ -118,6 +130,8 @@ public final class PreparedLayer: Sendable {
 protocol PreparedComputation: AnyObject, Sendable {
   var kernelName: UnsafePointer<CChar> { get }
   var packedBytes: Int { get }
+  /// An address in each matrix that is read from a mapped file.
+  var mapped: [UnsafeRawPointer] { get }
   /// Whether preparing with these options would give the same computation.
   func matches(_ options: PrepareOptions) -> Bool
   /// The shape of y, once x's shape is checked.

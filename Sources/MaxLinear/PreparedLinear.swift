@@ -108,6 +108,11 @@ final class PreparedLinear: PreparedComputation, @unchecked Sendable {
     (packed?.byteCount ?? 0) + (packedBias?.byteCount ?? 0) + (packedScale?.byteCount ?? 0)
   }
 
+  var mapped: [UnsafeRawPointer] {
+    guard let source, source.storage == .map, let data = source.tensor.pointer else { return [] }
+    return [UnsafeRawPointer(data)]
+  }
+
   func matches(_ options: PrepareOptions) -> Bool {
     let wanted = options.compute == .automatic ? automatic : options.compute
     let usesBFloat16 = any.bfloat16_row != nil

@@ -56,6 +56,7 @@ final class PreparedMLP: PreparedComputation, @unchecked Sendable {
   deinit { upWeights.deallocate() }
 
   var kernelName: UnsafePointer<CChar> { gate.kernelName }
+  var mapped: [UnsafeRawPointer] { gate.mapped + down.mapped + up.mapped }
   var packedBytes: Int { gate.packedBytes + down.packedBytes + up.packedBytes }
 
   func matches(_ options: PrepareOptions) -> Bool {

@@ -116,6 +116,7 @@ extension PreparedLayer {
   package static func forwardTogether(
     _ layers: [PreparedLayer], _ x: mxl_tensor, into ys: [mxl_tensor], accumulate: Bool, threads: Int
   ) throws(MaxLinearError) {
+    for layer in layers { try layer.checkFiles() }
     let together = try Together(layers, x: x, ys: ys)
     try together.run(accumulate: accumulate, threads: try Threads.checked(threads))
   }

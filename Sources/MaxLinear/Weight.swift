@@ -190,9 +190,11 @@ public final class Weight {
     guard data.shape == shape else {
       throw MaxLinearError(.invalidShape, "\(key): shape is \(data.shape), expected \(shape)")
     }
+    try data.checkFile()
     let tensor = data.tensor
     if isCast {
       let converted = try tensor.converted(to: dtype, purpose: key)
+      try data.checkFile()
       data.releasePages()
       return WeightData(name: data.name, tensor: converted, encoding: nil, storage: .copy)
     }

@@ -110,6 +110,8 @@ struct QuantizeCommand: ParsableCommand {
       progress.finish(step.line)
     }
     try signals.check()
+    // What was read while a file changed may be of either state.
+    for step in steps { try step.source.checkFile() }
     try writer.finish()
     let count = steps.count { $0.target != nil }
     progress.end("\(output): \(steps.count) tensors, \(count) of them quantized")
@@ -169,6 +171,7 @@ struct QuantizeCommand: ParsableCommand {
     let rowsAtOnce = max(1, Self.valuesAtOnce / columns)
     for first in stride(from: 0, to: rows, by: rowsAtOnce) {
       try signals.check()
+      try step.source.checkFile()
       let count = min(rowsAtOnce, rows - first)
       let values = try Tensor(
         pointer: UnsafeRawPointer(start + first * rowBytes), dtype: tensor.dtype, shape: [count, columns],

@@ -51,6 +51,8 @@ struct QuantizeToGPTQ {
       progress.finish(step.line)
     }
     try signals.check()
+    // What was read while a file changed may be of either state.
+    for step in steps { try step.source.checkFile() }
     try writer.finish { try config.write(to: configPath) }
     let count = steps.count { $0.isQuantized }
     progress.end("\(output): \(steps.count) tensors, \(count) of them quantized")
@@ -125,6 +127,7 @@ struct QuantizeToGPTQ {
   ) throws {
     try signals.check()
     let source = step.source
+    try source.checkFile()
     let values = try source.encoding.map { try QuantizationEncoding($0).dequantize(source.tensor) } ?? source.tensor
     let tensors = try naming(source) { try config.quantize(values) }
     source.releasePages()
@@ -146,6 +149,7 @@ struct QuantizeToGPTQ {
     let rowsAtOnce = max(1, Self.valuesAtOnce / columns)
     for first in stride(from: 0, to: rows, by: rowsAtOnce) {
       try signals.check()
+      try step.source.checkFile()
       let count = min(rowsAtOnce, rows - first)
       let part = try Tensor(
         pointer: UnsafeRawPointer(start + first * rowBytes), dtype: tensor.dtype, shape: [count, columns],

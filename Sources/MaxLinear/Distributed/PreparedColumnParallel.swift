@@ -14,6 +14,7 @@ final class PreparedColumnParallel: PreparedComputation {
   }
 
   var kernelName: UnsafePointer<CChar> { linear.kernelName }
+  var mapped: [UnsafeRawPointer] { linear.mapped }
   var packedBytes: Int { linear.packedBytes }
   var shards: [Range<Int>] { outputs }
   func matches(_ options: PrepareOptions) -> Bool { linear.matches(options) }

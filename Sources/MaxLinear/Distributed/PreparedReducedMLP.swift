@@ -23,6 +23,7 @@ final class PreparedReducedMLP: PreparedComputation {
   }
 
   var kernelName: UnsafePointer<CChar> { gate.kernelName }
+  var mapped: [UnsafeRawPointer] { gate.mapped + down.mapped + up.mapped }
   var packedBytes: Int { gate.packedBytes + down.packedBytes + up.packedBytes }
   var shards: [Range<Int>] { down.inputs }
   func matches(_ options: PrepareOptions) -> Bool {

@@ -19,6 +19,7 @@ final class PreparedRowParallel: PreparedComputation {
 
   var outDim: Int { parts.first?.outDim ?? 0 }
   var kernelName: UnsafePointer<CChar> { parts[0].kernelName }
+  var mapped: [UnsafeRawPointer] { parts.flatMap(\.mapped) }
   var packedBytes: Int {
     parts.reduce((scale?.byteCount ?? 0) + (bias?.byteCount ?? 0)) { $0 + $1.packedBytes }
   }

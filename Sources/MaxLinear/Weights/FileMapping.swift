@@ -9,8 +9,8 @@
 /// A whole file, mapped read-only. Pages are read from disk when they are first touched.
 ///
 /// The mapping ends with the last reference: whoever keeps a pointer into it keeps the object, as `Tensor` does with its
-/// owner. A file that another process truncates while it is mapped raises SIGBUS where it is read, as with every mapping;
-/// files that are replaced by renaming, as downloads are, stay intact.
+/// owner. The file stays open with it, so that `MappedFiles` can tell whether it is still what was opened. Files that are replaced by
+/// renaming, as downloads are, or removed, stay intact.
 final class FileMapping: Sendable {
   let path: String
   // Read-only memory that lives exactly as long as this object.
@@ -21,7 +21,8 @@ final class FileMapping: Sendable {
   init(path: String) throws {
     guard !path.utf8.contains(0) else { throw MaxLinearError(.invalidArgument, "\(path): the path has a NUL byte") }
     let descriptor = try Self.openForReading(path)
-    defer { _ = close(descriptor) }
+    var isKept = false
+    defer { if !isKept { _ = close(descriptor) } }
     var information = stat()
     guard fstat(descriptor, &information) == 0 else { throw Self.failure(path, "read the size of", errno) }
     guard information.st_mode & S_IFMT == S_IFREG else { throw MaxLinearError(.io, "\(path): not a regular file") }
@@ -33,9 +34,12 @@ final class FileMapping: Sendable {
     }
     self.path = path
     bytes = UnsafeRawBufferPointer(start: address, count: count)
+    MappedFiles.add(path: path, bytes: bytes, descriptor: descriptor, opened: MappedFiles.Stamp(information))
+    isKept = true
   }
 
   deinit {
+    MappedFiles.remove(bytes: bytes)
     if let start = bytes.baseAddress { munmap(UnsafeMutableRawPointer(mutating: start), bytes.count) }
   }
 
