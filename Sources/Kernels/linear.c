@@ -188,8 +188,10 @@ static void run_panels(const mxlk_plan *p, const mxlk_task *task, const mxlk_lin
     for (int64_t superblock = 0; superblock < p->superblocks; superblock++)
       for (int64_t panel = first_panel; panel < end_panel; panel++) {
         int64_t next_panel = panel + 1 < end_panel ? panel + 1 : first_panel;
-        const char *next = (const char *)weights->packed + (size_t)next_panel * task->panel_bytes +
-                           (size_t)(superblock + (next_panel == first_panel)) * task->superblock_bytes;
+        const char *next = weights->packed;
+        if (next != NULL)
+          next += (size_t)next_panel * task->panel_bytes +
+                  (size_t)(superblock + (next_panel == first_panel)) * task->superblock_bytes;
         run_panel_superblock(p, task, weights, block, panel, superblock, next, scratch,
                              accumulators + (panel - first_panel) * each);
       }

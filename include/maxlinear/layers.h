@@ -243,7 +243,7 @@ mxl_status mxl_layer_entry(const mxl_layer *layer, size_t index, mxl_entry *entr
  * MXL_LOAD_STRICT. flags: MXL_LOAD_* ored together. When the call fails, nothing has changed. Rows whose elements are not
  * adjacent are copied whatever their storage.
  * Errors: MXL_MISSING_KEY, MXL_UNEXPECTED_KEY, MXL_INVALID_SHAPE, MXL_INVALID_DTYPE, MXL_INVALID_ARGUMENT (a key that
- * comes twice), MXL_ALREADY_PREPARED, MXL_OUT_OF_MEMORY. */
+ * comes twice), MXL_ALREADY_PREPARED, MXL_OUT_OF_MEMORY, MXL_IO (a checkpoint's file that has changed, see mxl_weights). */
 mxl_status mxl_layer_load(mxl_layer *layer, const mxl_entry *entries, size_t count, uint32_t flags, mxl_error *error);
 
 /* Fills the layer from a checkpoint's tensors named prefix + key, mapped, without a copy; prefix may be NULL
@@ -253,7 +253,7 @@ mxl_status mxl_layer_load_weights(mxl_layer *layer, const mxl_weights *weights, 
 
 /* Picks a kernel row and packs the weights for it. options may be NULL. Preparing twice with the same options
  * does nothing; with others it is MXL_ALREADY_PREPARED. MXL_NOT_LOADED before a load. Errors also: MXL_UNSUPPORTED
- * (a compute that no row has, an unknown MAXLINEAR_ISA), MXL_INVALID_ARGUMENT, MXL_OUT_OF_MEMORY. */
+ * (a compute that no row has, an unknown MAXLINEAR_ISA), MXL_INVALID_ARGUMENT, MXL_OUT_OF_MEMORY, MXL_IO (a checkpoint's file that has changed). */
 mxl_status mxl_layer_prepare(mxl_layer *layer, const mxl_prepare_options *options, mxl_error *error);
 
 /* The name of the kernel row the prepared layer runs, such as mxlk_linear_f32_f32_14x32__avx512; of an MLP, the gate's. Static
@@ -265,7 +265,7 @@ mxl_status mxl_layer_kernel(const mxl_layer *layer, const char **name, mxl_error
  * with one another or with x. options may be NULL. Accumulation is in float32, y is rounded to its dtype once. The
  * bits of a row of y do not depend on the number of rows, on threads, or on the CPU. y is untouched when the call
  * fails. Errors: MXL_NOT_PREPARED, MXL_INVALID_SHAPE, MXL_INVALID_DTYPE, MXL_INVALID_ARGUMENT (NULL data, an option
- * outside its range, y overlapping x), MXL_NO_DEVICE, MXL_OUT_OF_MEMORY. */
+ * outside its range, y overlapping x), MXL_NO_DEVICE, MXL_OUT_OF_MEMORY, MXL_IO (with MXL_PACK_NEVER, a checkpoint's file that has changed). */
 mxl_status mxl_layer_forward(const mxl_layer *layer, const mxl_run_options *options, const mxl_tensor *x, mxl_tensor *y,
                              mxl_error *error);
 

@@ -34,7 +34,13 @@ typedef struct mxl_entry {
 } mxl_entry;
 
 /* An open checkpoint. Immutable: any number of threads may read it at once. Layers filled from it keep the
- * mapping alive, so the handle may be destroyed before them. */
+ * mapping alive, so the handle may be destroyed before them.
+ *
+ * Its files stay open and mapped as long. They may be removed, replaced by renaming another file over them, and lose their permissions. They must
+ * not be written to or truncated: loading, preparing and, of layers that are prepared with MXL_PACK_NEVER, forward look at a file's size and time
+ * of modification before they read it, loading and preparing again afterwards, and return MXL_IO when those are no longer what they were when it was
+ * opened. A file that is truncated while it is being read, or while the caller reads an entry's data, raises SIGBUS as every mapping does: where
+ * others may truncate a file, or its medium may fail, open a copy that is the process's own. A layer prepared with packing reads no file any more. */
 typedef struct mxl_weights mxl_weights;
 
 MXL_BEGIN

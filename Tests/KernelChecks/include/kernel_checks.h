@@ -47,8 +47,6 @@ check_result check_rows_over_k(check_values values);
 check_result check_rows_on_random_shapes(check_values values, int count, uint32_t seed);
 /* The same from a caller in that environment, which must find it unchanged; on a foreign thread when asked. */
 check_result check_rows_in_environment(check_environment environment, int foreign_thread);
-/* Scalar rows of compute float32 with the formula on dequantized weights, written out here. */
-check_result check_scalar_against_formula(void);
 /* Row m of a batch with the row alone. */
 check_result check_batch_against_single_rows(void);
 /* A shape with several blocks of rows and groups of panels on 1 to 8 threads with one thread. */
