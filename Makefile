@@ -15,11 +15,12 @@ export MAXLINEAR_LIBRARY := $(abspath $(LIBRARY))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-swift test-emulated test-python test-sdist lib install uninstall wheel sdist bench lint format abi abi-fixture clean
+.PHONY: help demo test test-swift test-emulated test-python test-sdist test-sanitizers test-address test-undefined test-thread test-memcheck lib install uninstall wheel sdist bench lint format abi abi-fixture clean
 
 help:
 	@echo "make demo     a trained encoder in every encoding, and one MLP from four languages; MODEL=file.gguf for your own"
 	@echo "make test     all tests"
+	@echo "make test-sanitizers  tests under the address, undefined behaviour and thread sanitizers and valgrind; make test-address, -undefined, -thread, -memcheck"
 	@echo "make lib      $(LIBRARY)"
 	@echo "make install  headers, library, command, pkg-config and CMake files below PREFIX (/usr/local); DESTDIR to stage; make uninstall"
 	@echo "make wheel    a Python wheel with all it needs in build/wheel; make sdist"
@@ -47,6 +48,14 @@ test-python: $(LIBRARY) $(COMMAND) $(VENV)/demo.stamp $(VENV)/test.stamp $(VENV)
 
 test-sdist: $(VENV)/test.stamp $(VENV)/package.stamp
 	MAXLINEAR_TEST_SDIST=1 $(VENV)/bin/python -m pytest -q Tests/PackageTests/test_sdist.py
+
+test-sanitizers: test-undefined test-memcheck test-thread test-address
+
+test-address test-undefined test-thread: $(BUILD)/system.stamp
+	scripts/test-sanitizers $(@:test-%=%)
+
+test-memcheck: $(LIBRARY) $(BUILD)/compilers.stamp
+	scripts/test-sanitizers memcheck
 
 lib: $(LIBRARY)
 
