@@ -66,7 +66,8 @@ open class Module {
 
   /// Fills all weights from a checkpoint's tensors named prefix + key, mapped, without a copy.
   ///
-  /// Parameters and errors as those of `loadStateDict`, and `.io` when a file has changed since it was opened; with `strict`, tensors under another prefix are no error.
+  /// Parameters and errors as those of `loadStateDict`, and `.io` when a file has changed since it was opened; with `strict`, tensors under
+  /// another prefix are no error.
   public final func load(
     _ weights: Weights, prefix: String = "", strict: Bool = false, replace: Bool = false,
     overrideQuantizationEncoding: Bool = false

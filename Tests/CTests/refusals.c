@@ -185,7 +185,7 @@ static void load_weights(const char *path) {
   REFUSED(MXL_MISSING_KEY, mxl_layer_load_weights(layer, weights, "blk.", 0, error));
   ACCEPTED(mxl_layer_load_weights(layer, weights, NULL, 0, error));
   mxl_weights_destroy(weights);
-  REFUSED(MXL_INVALID_HANDLE, mxl_weights_count(weights, &count, error));
+  if (DESTROYED_HANDLES) REFUSED(MXL_INVALID_HANDLE, mxl_weights_count(weights, &count, error));
   mxl_layer_destroy(layer);
 }
 
@@ -322,7 +322,7 @@ static void junk_handles(void) {
   const char *kernel = NULL;
   mxl_memory memory = {.struct_size = sizeof memory};
   mxl_tensor in = tensor(x, 2, x_shape), out = tensor(y, 2, y_shape);
-  for (int i = 0; i < 4; i++) {
+  for (int i = 0; i < 3 + DESTROYED_HANDLES; i++) {
     REFUSED(MXL_INVALID_HANDLE, mxl_layer_entry_count(layers[i], &count, error));
     REFUSED(MXL_INVALID_HANDLE, mxl_layer_entry(layers[i], 0, &entry, error));
     REFUSED(MXL_INVALID_HANDLE, mxl_layer_load(layers[i], &entry, 1, 0, error));

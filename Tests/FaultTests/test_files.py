@@ -189,11 +189,11 @@ def test_claims_beyond_the_file(tmp_path, name):
 def many_tensors(kind):
     """A million tensors of one byte."""
     if kind == "gguf":
-        infos = [
-            gguf_string(b"t%d" % index) + struct.pack("<IQIQ", 1, 1, 24, 32 * index) for index in range(MILLION)
-        ]
+        infos = [gguf_string(b"t%d" % index) + struct.pack("<IQIQ", 1, 1, 24, 32 * index) for index in range(MILLION)]
         header = gguf_header(tensors=MILLION) + b"".join(infos)
-        return header + bytes(-len(header) % 32) + b"".join(b"%c" % (index % 100) + bytes(31) for index in range(MILLION))
+        return (
+            header + bytes(-len(header) % 32) + b"".join(b"%c" % (index % 100) + bytes(31) for index in range(MILLION))
+        )
     entries = ",".join(
         f'"t{index}":{{"dtype":"I8","shape":[1],"data_offsets":[{index},{index + 1}]}}' for index in range(MILLION)
     )

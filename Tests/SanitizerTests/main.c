@@ -27,7 +27,6 @@ int main(int count, char **arguments) {
   if (strcmp(which, "threads") == 0) {
     expect("eight callers at once", check_concurrent_callers(8));
     expect("one thread and eight", check_thread_counts());
-    expect("MLPs on one thread and eight", check_mlps_in_environment(CHECK_DEFAULT_ENVIRONMENT, 1));
     return failed;
   }
   static const char *const kinds[CHECK_VALUES_COUNT] = {"plain numbers", "zeros",      "denormals", "overflow",
