@@ -185,6 +185,9 @@ def load_weights(paths: Path | Sequence[Path]) -> Weights:
     """Maps a checkpoint: one file, several, the first file of a split GGUF, or one `*.safetensors.index.json`.
 
     Raises OSError or ValueError (`maxlinear.Error`) for a file that cannot be opened or breaks the rules of its format.
+
+    The files stay open and mapped as long as something refers to them. They may be removed or replaced by renaming, and must not be written to or
+    truncated: where a layer would read one that was, that is an OSError, but reading an array of it then ends the process (SIGBUS).
     """
     files: list[Path] = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
     checkpoint = _Checkpoint(files)

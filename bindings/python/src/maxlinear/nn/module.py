@@ -176,7 +176,7 @@ class Module:
 
         Raises:
             maxlinear.Error: a missing or unexpected key (KeyError), a shape (ValueError) or dtype (TypeError) that does not
-                fit, a prepared layer without replace (RuntimeError).
+                fit, a prepared layer without replace (RuntimeError), a checkpoint's file that has changed since it was opened (OSError).
         """
         if weight_alignment is not None and (weight_alignment < 1 or weight_alignment & (weight_alignment - 1)):
             message = f"weight_alignment: is {weight_alignment}, expected a power of two"
@@ -274,7 +274,7 @@ class Module:
 
         Raises:
             maxlinear.Error: no weights yet, or prepared in another way (RuntimeError), an option that does not fit the weights
-                (ValueError).
+                (ValueError), a checkpoint's file that has changed since it was opened (OSError).
         """
         options = structs.PrepareOptions(
             struct_size=ctypes.sizeof(structs.PrepareOptions),
