@@ -7,7 +7,7 @@ int checks, failures;
 
 enum { IN = 4, OUT = 3, ROWS = 2 };
 
-static float weight[OUT * IN] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}, bias[OUT] = {1, 2, 3};
+static float weight[OUT * IN] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}, bias[OUT + 1] = {1, 2, 3};
 static float x[ROWS * IN] = {1, 1, 1, 1, 2, 2, 2, 2}, y[ROWS * OUT];
 static int64_t weight_shape[] = {OUT, IN}, bias_shape[] = {OUT}, x_shape[] = {ROWS, IN}, y_shape[] = {ROWS, OUT};
 

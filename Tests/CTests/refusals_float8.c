@@ -2,7 +2,7 @@
 
 enum { K = 4, ROWS = 3 };
 
-static float values[ROWS * K] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}, scales[ROWS];
+static float values[ROWS * K] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}, scales[ROWS + 1];
 static uint8_t codes[ROWS * K];
 static int64_t shape[] = {ROWS, K}, rows[] = {ROWS};
 
