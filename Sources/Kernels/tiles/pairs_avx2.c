@@ -190,22 +190,22 @@ MXLK_ALWAYS void split(const int rows, const char *x, int64_t pairs, __m256i upp
 MXLK_ALWAYS void run_pairs(const int rows, const int side, const char *x, const char *w, int64_t count, uintptr_t ahead,
                            __m256 t[][vectors]) {
   _Alignas(32) float low[tile_rows * split_pairs], high[tile_rows * split_pairs];
+  const int each = rows * split_pairs;
   __m256 line[vectors];
   __m256i upper = upper_halves();
   for (; count > 0; count -= split_pairs) {
     int64_t pairs = count < split_pairs ? count : split_pairs;
     for (int s = 0; s < side; s++)
-      split(rows, x + s * MXL_SUPERBLOCK / 2 * rows * 4, pairs, upper, low + s * rows * split_pairs,
-            high + s * rows * split_pairs);
+      split(rows, x + s * MXL_SUPERBLOCK / 2 * rows * 4, pairs, upper, low + s * each, high + s * each);
     x += pairs * rows * 4;
     for (int64_t p = 0; p < pairs; p++, w += line_bytes)
       for (int s = 0; s < side; s++) {
         const char *at = w + s * superblock_bytes;
         prefetch((const char *)((uintptr_t)at + ahead), rows);
         take_high(at, upper, line);
-        add_line(rows, high + s * rows * split_pairs + p * rows, line, t + s * rows);
+        add_line(rows, high + s * each + p * rows, line, t + s * rows);
         take_low(at, line);
-        add_line(rows, low + s * rows * split_pairs + p * rows, line, t + s * rows);
+        add_line(rows, low + s * each + p * rows, line, t + s * rows);
       }
   }
 }
