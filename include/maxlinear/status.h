@@ -22,8 +22,7 @@ typedef enum mxl_status {
   MXL_NO_DEVICE = 410,        /* a device this process does not have */
   MXL_IO = 500,               /* the operating system refused to open, read or map a file */
   MXL_INVALID_FILE = 510,     /* a file breaks the rules of its format */
-  MXL_COMMUNICATION =
-      520, /* processes that share a layer do not agree, or one of them has failed, ended or not come in time */
+  MXL_COMMUNICATION = 520,     /* processes that share a layer differ, or one of them failed, ended or is late */
   MXL_OUT_OF_MEMORY = 600,     /* memory or an operating system resource ran out */
   MXL_INTERNAL = 900,          /* a defect of the library: please report it */
   MXL_STATUS_INT32 = INT32_MIN /* makes the enum 32 bits wide; never returned */

@@ -64,7 +64,7 @@ public final class Communicator: Sendable {
       guard state.failure == nil else { return }
       state.failure = MaxLinearError(
         .communication,
-        "communicator: was ended by this rank, \(rank), expected one that goes on: \(message)")
+        "communicator: was ended by rank \(rank), this one, expected one that goes on: \(message)")
       collectives.end(because: message)
     }
   }

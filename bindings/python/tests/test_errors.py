@@ -170,8 +170,10 @@ def test_linear_from_values():
 def test_files(tmp_path):
     with raises(OSError, "MXL_IO", "missing.safetensors"):
         load_weights(tmp_path / "missing.safetensors")
-    with raises(OSError, "MXL_IO"):
+    with raises(ValueError, "MXL_INVALID_FILE", "no checkpoint"):
         load_weights(tmp_path)
+    with raises(OSError, "MXL_IO"):
+        load_weights([tmp_path, tmp_path])
     (tmp_path / "junk.safetensors").write_bytes(b"junk")
     with raises(ValueError, "MXL_INVALID_FILE", "junk.safetensors"):
         load_weights(tmp_path / "junk.safetensors")
