@@ -111,7 +111,8 @@ extension KernelTests {
 
     @Test("uses the threads it was given, up to the budget")
     func budget() {
-      #expect(check_threads_taking_part(8, 8) > 1)
+      // Calls of other tests that run at this moment may have taken all but one of the budget.
+      #expect((0..<50).contains { _ in check_threads_taking_part(8, 8) > 1 })
       #expect(check_threads_taking_part(8, 8) <= 8)
       #expect(check_threads_taking_part(8, 2) <= 2)
       #expect(check_threads_taking_part(8, 1) == 1)
