@@ -180,7 +180,7 @@ def test_refusals(command, checkpoint, tmp_path):
         write_gguf(tmp_path / name)
     refused(run(command, "inspect", tmp_path), "the folder has a.gguf, b.gguf, expected one of them")
     (tmp_path / "broken.safetensors").write_bytes(checkpoint.read_bytes()[:-1])
-    refused(run(command, "inspect", tmp_path), "reach past the file")
+    refused(run(command, "inspect", tmp_path), "expected them within the file")
     refused(run(command, "inspect", checkpoint, "--layers", "x*"), "expected a pattern that a tensor's name matches")
     misused(run(command, "inspect"), "Missing expected argument")
     misused(run(command, "inspect", checkpoint, "--checksums"), "Unknown option")

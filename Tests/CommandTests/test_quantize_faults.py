@@ -48,7 +48,7 @@ def test_full_disk(command, model, kind, tmp_path):
     result = subprocess.run(words, check=False, capture_output=True, text=True, timeout=60)
     if result.returncode == 77 or "unshare failed" in result.stderr:
         pytest.skip("may not mount a file system here: " + result.stderr)
-    refused(result, f"{name}: cannot write the file: No space left on device")
+    refused(result, f"{name}: No space left on device, expected a file that can be written")
     assert result.stdout == ""
 
 
@@ -62,9 +62,9 @@ def test_modes(command, model, kind, tmp_path):
         words = [*WITHOUT_OVERRIDE, command, "quantize", model, out, *options, "--quiet"]
         return subprocess.run(words, check=False, capture_output=True, text=True, timeout=60)
 
-    refused(attempt(folder / name), f"{folder}/{name}: cannot make the file: Permission denied")
+    refused(attempt(folder / name), f"{folder}/{name}: Permission denied, expected a file that can be made")
     model.chmod(0)
-    refused(attempt(tmp_path / name), f"{model}: cannot open the file: Permission denied")
+    refused(attempt(tmp_path / name), f"{model}: Permission denied, expected a file that can be opened")
     model.chmod(0o600)
     assert os.listdir(folder) == [] and sorted(os.listdir(tmp_path)) == ["folder", "in.safetensors"]
     out = tmp_path / name
@@ -78,7 +78,10 @@ def test_folders_in_place_of_files(command, model, kind, tmp_path):
     name, options = kind
     (tmp_path / name).mkdir()
     refused(quantize(command, model, tmp_path / name, *options), f"{tmp_path}/{name}: is there and is no regular file")
-    refused(quantize(command, tmp_path / name, tmp_path / f"other.{name}", *options), f"{name}: not a regular file")
+    refused(
+        quantize(command, tmp_path / name, tmp_path / f"other.{name}", *options),
+        f"{name}: is a folder or device, expected a regular file",
+    )
     assert sorted(os.listdir(tmp_path)) == ["in.safetensors", name]
 
 

@@ -143,7 +143,7 @@ def test_npy_headers(command, checkpoint, tmp_path, version, padding):
 
 
 REFUSALS = {
-    "empty": (b"", "the file is empty"),
+    "empty": (b"", "is empty, expected a file with contents"),
     "magic": (npy(header(), FLOATS, magic=b"\x93NUMPX"), "is no .npy file"),
     "short": (b"\x93NUMPY\x01\x00", "is no .npy file"),
     "version": (npy(header(), FLOATS, version=b"\x04\x00"), "version is 4.0, expected"),
@@ -189,11 +189,14 @@ def test_refusals_of_layers_and_places(command, checkpoint, tmp_path):
     np.save(tmp_path / "x.npy", inputs())
     words = [command, "run", checkpoint, "-i", tmp_path / "x.npy"]
     out = ["-o", tmp_path / "y.npy"]
-    refused(run(*words, *out, "--layer", 0), "no gated MLP of number 0; it has 1 of numbers 3 to 3")
+    refused(
+        run(*words, *out, "--layer", 0),
+        "expected the number of a gated MLP in the checkpoint; it has 1 of numbers 3 to 3",
+    )
     refused(run(*words, *out, "--tensor", f"{LAYER}.up"), f'the nearest key is "{LAYER}.up_proj.weight"')
     refused(run(*words, *out, "--tensor", f"{LAYER}.up_proj", "--compute", "int8"), "needs encoded weights")
     refused(run(*words[:-1], tmp_path / "none.npy", *out, "--layer", 3), "No such file or directory")
-    refused(run(*words[:-1], tmp_path, *out, "--layer", 3), "not a regular file")
+    refused(run(*words[:-1], tmp_path, *out, "--layer", 3), "expected a regular file")
     refused(run(*words, "-o", tmp_path / "none" / "y.npy", "--layer", 3), "No such file or directory")
     refused(run(*words, "-o", tmp_path, "--layer", 3), "is no regular file")
     misused(run(*words, *out), "Expected --layer or --tensor")
@@ -212,5 +215,5 @@ def test_full_disk(command, checkpoint, tmp_path):
 
     np.save(tmp_path / "x.npy", inputs())
     words = [command, "run", checkpoint, "-i", tmp_path / "x.npy", "-o", tmp_path / "y.npy", "--layer", 3]
-    refused(run(*words, preexec_fn=limit), "y.npy: cannot write the file: File too large")
+    refused(run(*words, preexec_fn=limit), "y.npy: File too large, expected a file that can be written")
     assert os.listdir(tmp_path) == ["x.npy"]

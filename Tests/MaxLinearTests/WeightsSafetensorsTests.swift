@@ -27,7 +27,7 @@ private let dtypeNames =
   "F64, F32, F16, BF16, F8_E5M2, F8_E4M3, F8_E8M0, F6_E2M3, F6_E3M2, F4, C64, I64, I32, I16, I8, U64, U32, U16, U8, BOOL"
 
 private let badLengths: [BadFile] = [
-  .init("empty file", [UInt8](), "is empty, expected a checkpoint"),
+  .init("empty file", [UInt8](), "is empty, expected a file with contents"),
   .init(
     "shorter than the length", [2, 0, 0, 0, 0, 0, 0],
     "has 7 bytes, expected 8 bytes of header length first"),

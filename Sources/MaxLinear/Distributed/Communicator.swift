@@ -15,6 +15,7 @@ import Synchronization
 /// and they may go on. Where one has ended, does not come in the communicator's time or fails later than that, the others throw `.communication`, and
 /// so does every later call.
 public final class Communicator: Sendable {
+  /// What brought it: the name of a plugin's communicator, such as "mpi".
   public let kind: String
   /// 0 to `size` - 1.
   public let rank: Int

@@ -31,7 +31,7 @@ package final class FileMapping: Sendable {
       throw MaxLinearError(.io, "\(path): is a folder or device, expected a regular file")
     }
     guard let count = Int(exactly: information.st_size), count > 0 else {
-      throw MaxLinearError(.invalidFile, "\(path): is empty, expected a checkpoint")
+      throw MaxLinearError(.invalidFile, "\(path): is empty, expected a file with contents")
     }
     guard let address = mmap(nil, count, PROT_READ, MAP_PRIVATE, descriptor, 0), address != MAP_FAILED else {
       throw Self.failure(path, "mapped", errno)
