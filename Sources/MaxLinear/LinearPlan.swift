@@ -103,7 +103,14 @@ extension LinearV2 {
   /// back, MAXLINEAR_ISA and plugins are those of this moment. GPTQ's scales are taken to be float16, and its groups to have group_size columns,
   /// in whatever order. Any thread.
   ///
-  /// - Parameters: as `init`'s, and
+  /// - Parameters:
+  ///   - inDim: as `init`'s.
+  ///   - outDim: as `init`'s.
+  ///   - dtype: as `init`'s.
+  ///   - device: as `init`'s.
+  ///   - hasBias: as `init`'s.
+  ///   - quantizationEncoding: as `init`'s, or `.gptq`.
+  ///   - clipWeight: as `init`'s.
   ///   - quantizationConfig: of `.gptq`, as ``GPTQLinearV2``'s.
   ///   - options: how it is to be prepared.
   public static func canRun(

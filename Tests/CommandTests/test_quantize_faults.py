@@ -77,10 +77,13 @@ def test_modes(command, model, kind, tmp_path):
 def test_folders_in_place_of_files(command, model, kind, tmp_path):
     name, options = kind
     (tmp_path / name).mkdir()
-    refused(quantize(command, model, tmp_path / name, *options), f"{tmp_path}/{name}: is there and is no regular file")
+    refused(
+        quantize(command, model, tmp_path / name, *options),
+        f"{tmp_path}/{name}: is a folder or device, expected a regular file or none",
+    )
     refused(
         quantize(command, tmp_path / name, tmp_path / f"other.{name}", *options),
-        f"{name}: is a folder or device, expected a regular file",
+        f"{name}: the folder has no checkpoint, expected a ",
     )
     assert sorted(os.listdir(tmp_path)) == ["in.safetensors", name]
 

@@ -198,7 +198,7 @@ def test_refusals_of_layers_and_places(command, checkpoint, tmp_path):
     refused(run(*words[:-1], tmp_path / "none.npy", *out, "--layer", 3), "No such file or directory")
     refused(run(*words[:-1], tmp_path, *out, "--layer", 3), "expected a regular file")
     refused(run(*words, "-o", tmp_path / "none" / "y.npy", "--layer", 3), "No such file or directory")
-    refused(run(*words, "-o", tmp_path, "--layer", 3), "is no regular file")
+    refused(run(*words, "-o", tmp_path, "--layer", 3), "expected a regular file or none")
     misused(run(*words, *out), "Expected --layer or --tensor")
     misused(run(*words, *out, "--layer", 3, "--tensor", "w"), "Expected --layer or --tensor, and not both")
     misused(run(*words, *out, "--layer", -1), "")
