@@ -34,7 +34,7 @@ def number(pattern, text):
     return int(found[-1]) if found else 0
 
 
-def fuzz(name, seconds):
+def fuzz(name, seconds, seed):
     """A line about one fuzzer, and what it found: nothing, or its last words."""
     corpus, found = BUILD / "corpus" / name, BUILD / "found"
     corpus.mkdir(parents=True, exist_ok=True)
@@ -49,6 +49,7 @@ def fuzz(name, seconds):
         name,
         [
             f"-max_total_time={seconds}",
+            f"-seed={seed}",
             f"-max_len={MOST.get(name, 4096)}",
             f"-artifact_prefix={found}/{name}-",
             "-print_final_stats=1",
@@ -76,6 +77,7 @@ def fuzz(name, seconds):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=60, help="for each fuzzer")
+    parser.add_argument("--seed", type=int, default=0, help="of the random numbers; 0 for another in each run")
     parser.add_argument("--jobs", type=int, default=2, help="fuzzers at a time")
     parser.add_argument("fuzzers", nargs="*", help="all: " + ", ".join(FUZZERS))
     options = parser.parse_args()
@@ -85,7 +87,7 @@ def main():
     seeds.write(BUILD / "seeds")
     findings = 0
     with ThreadPoolExecutor(options.jobs) as pool:
-        for line, words in pool.map(lambda name: fuzz(name, options.seconds), chosen):
+        for line, words in pool.map(lambda name: fuzz(name, options.seconds, options.seed), chosen):
             print(line, flush=True)
             if words is not None:
                 findings += 1
