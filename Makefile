@@ -3,6 +3,7 @@
 PYTHON ?= python3
 PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 60
+FUZZ_EXECUTIONS ?= -1
 FUZZ_SEED ?= 0
 LIBDIR ?= lib
 BUILD := build
@@ -28,7 +29,7 @@ help:
 	@echo "make wheel    a Python wheel with all it needs in build/wheel; make sdist"
 	@echo "make bench    the speed table beside its peers; BENCH=--quick for a look, BENCH='--encodings Q4_K --m 1,32' for some of it"
 	@echo "make docs     the pages and the references of C, Python and Swift as a site in build/docs"
-	@echo "make fuzz     every fuzzer for FUZZ_SECONDS (60); FUZZERS='gguf state' for some of them, FUZZ_SEED=1 for the same inputs again"
+	@echo "make fuzz     every fuzzer for FUZZ_SECONDS (60) or FUZZ_EXECUTIONS (-1: no limit); FUZZERS='gguf state' for some of them, FUZZ_SEED=1 for the same inputs again"
 	@echo "make lint     formats, types and house rules"
 	@echo "make format   apply the formats"
 	@echo "make manual   rewrite the command's manual page, docs/maxlinear.1"
@@ -53,7 +54,7 @@ test-python: $(LIBRARY) $(COMMAND) $(VENV)/demo.stamp $(VENV)/test.stamp $(VENV)
 	PYTHONPATH=bindings/python/src $(VENV)/bin/python -m pytest -q bindings/python/tests Tests examples/python/tests
 
 fuzz: $(BUILD)/system.stamp $(BUILD)/compilers.stamp
-	PYTHON=$(PYTHON) scripts/fuzz --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED) $(FUZZERS)
+	PYTHON=$(PYTHON) scripts/fuzz --seconds $(FUZZ_SECONDS) --executions $(FUZZ_EXECUTIONS) --seed $(FUZZ_SEED) $(FUZZERS)
 
 test-sdist: $(VENV)/test.stamp $(VENV)/package.stamp
 	MAXLINEAR_TEST_SDIST=1 $(VENV)/bin/python -m pytest -q Tests/PackageTests/test_sdist.py

@@ -9,10 +9,11 @@
 
 namespace fuzz {
 
-// A tensor of zeros.
+// A tensor whose bytes are all the same.
 struct tensor {
   std::string name, dtype;
   std::vector<int64_t> shape;
+  char byte = 0;
 };
 
 // A folder of this process, removed when it ends.
@@ -44,7 +45,7 @@ class folder {
 
   // A safetensors file of these tensors.
   std::string write_safetensors(const std::string &name, const std::vector<tensor> &tensors) {
-    std::string header = "{", shape;
+    std::string header = "{", shape, data;
     int64_t end = 0;
     for (const tensor &one : tensors) {
       int64_t begin = end, bytes = one.dtype == "F16" ? 2 : 4;
@@ -54,13 +55,14 @@ class folder {
         bytes *= dimension;
       }
       end += bytes;
+      data.append(static_cast<size_t>(bytes), one.byte);
       header += (begin == 0 ? "\"" : ",\"") + one.name + "\":{\"dtype\":\"" + one.dtype + "\",\"shape\":[" + shape +
                 "],\"data_offsets\":[" + std::to_string(begin) + "," + std::to_string(end) + "]}";
     }
     header += "}";
     uint64_t length = header.size();
     std::string file(reinterpret_cast<const char *>(&length), sizeof length);
-    file += header + std::string(static_cast<size_t>(end), '\0');
+    file += header + data;
     return write(name, file.data(), file.size());
   }
 
@@ -118,35 +120,53 @@ inline void run_linear(const mxl_weights *weights, const mxl_entry &entry) {
   mxl_layer_destroy(layer);
 }
 
+// What a matrix's width may be by its tensor: the columns, those of its blocks, or the rows of packed words of 2 to 8 bits a weight.
+inline std::vector<int64_t> widths(const mxl_entry &entry) {
+  std::vector<int64_t> found;
+  int64_t elements = 0, bytes = 0;
+  if (entry.tensor.rank != 2) return found;
+  int64_t rows = entry.tensor.shape[0], columns = entry.tensor.shape[1];
+  if (entry.encoding != nullptr && CHECKED(mxl_encoding_block, entry.encoding, &elements, &bytes) == MXL_OK)
+    found.push_back(columns / bytes * elements);
+  found.push_back(columns);
+  for (int64_t bits : {32, 4, 8, 3, 2})
+    if (rows <= 512) found.push_back(rows * 32 / bits);
+  std::erase_if(found, [](int64_t width) { return width < 1 || width > 512; });
+  return found;
+}
+
 // The checkpoint's first gated MLP, run on one row where it is small.
 inline void run_mlp(const mxl_weights *weights) {
   mxl_layer *layer = nullptr;
   if (CHECKED(mxl_mlp_create_from_weights, weights, 0, nullptr, &layer) != MXL_OK) return;
   mxl_entry gate = {};
   EXPECT(CHECKED(mxl_layer_entry, layer, 0, &gate) == MXL_OK);
+  std::vector<int64_t> fitting = widths(gate);
   if (gate.release != nullptr) gate.release(gate.owner);
   if (CHECKED(mxl_layer_prepare, layer, nullptr) == MXL_OK) {
-    // The width is not asked for: refused until it fits.
-    for (int64_t width = 1; width <= 512; width++) {
+    for (int64_t width : fitting) {
       std::vector<float> x(static_cast<size_t>(width), 1), y(static_cast<size_t>(width));
       mxl_tensor from = {x.data(), MXL_FLOAT32, 1, {}, &width, nullptr};
       mxl_tensor to = {y.data(), MXL_FLOAT32, 1, {}, &width, nullptr};
       if (CHECKED(mxl_layer_forward, layer, nullptr, &from, &to) == MXL_OK) break;
-      if (width >= 32) width += 31;
     }
   }
   mxl_layer_destroy(layer);
 }
 
-// Opens the file and asks it everything.
-inline void explore(const std::string &path) {
+inline mxl_weights *open_weights(const std::string &path) {
   const char *paths[] = {path.c_str()};
   auto *const untouched = reinterpret_cast<mxl_weights *>(8);
   mxl_weights *weights = untouched;
-  if (CHECKED(mxl_weights_open, paths, 1, &weights) != MXL_OK) {
-    EXPECT(weights == untouched);
-    return;
-  }
+  if (CHECKED(mxl_weights_open, paths, 1, &weights) == MXL_OK) return weights;
+  EXPECT(weights == untouched);
+  return nullptr;
+}
+
+// Opens the file and asks it everything.
+inline void explore(const std::string &path) {
+  mxl_weights *weights = open_weights(path);
+  if (weights == nullptr) return;
   size_t count = 0;
   uint64_t mapped = 0, resident = 0;
   EXPECT(CHECKED(mxl_weights_count, weights, &count) == MXL_OK);

@@ -9,7 +9,8 @@ void add(std::vector<fuzz::tensor> &tensors, const std::string &name, int64_t k,
     tensors.push_back({name + ".qweight", "I32", {k, n / 8}});
   else
     tensors.push_back({name + ".qweight", "I32", {k / 8, n}});
-  tensors.push_back({name + ".qzeros", "I32", {groups, n / 8}});
+  // Zero points of a symmetric checkpoint: 8, stored as 7.
+  tensors.push_back({name + ".qzeros", "I32", {groups, n / 8}, 0x77});
   tensors.push_back({name + ".scales", "F16", {groups, n}});
 }
 
@@ -31,7 +32,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (size == 0) return 0;
   const char *name = names[data[0] % 3];
   folder.write(name, data + 1, size - 1);
-  fuzz::explore(data[0] & 4 ? awq : gptq);
+  mxl_weights *weights = fuzz::open_weights(data[0] & 4 ? awq : gptq);
+  EXPECT(weights != nullptr);
+  fuzz::run_mlp(weights);
+  mxl_weights_destroy(weights);
   folder.remove(name);
   return 0;
 }

@@ -1,4 +1,5 @@
-"""Runs the fuzzers: first the inputs that once found something, then new ones for a while. `fuzz.py --seconds 60 [FUZZER ...]`.
+"""Runs the fuzzers: first the inputs that once found something, then new ones for a while. `fuzz.py --seconds 3600
+--executions 10000000 [FUZZER ...]`.
 
 What is learnt stays in build/fuzz/corpus, what is found in build/fuzz/found. Exits 1 when anything was found.
 """
@@ -18,7 +19,15 @@ FUZZERS = sorted(path.stem for path in Path(__file__).parent.glob("*.cpp"))
 #: A file's parser may not take more memory than this, whatever the file's header says.
 LIMITS = ["-rss_limit_mb=2048", "-malloc_limit_mb=256", "-timeout=30"]
 #: Bytes of the longest input.
-MOST = {"gguf": 4096, "safetensors": 4096, "index": 1024, "config": 1024, "variants": 2048, "dequantize": 1024}
+MOST = {
+    "gguf": 4096,
+    "safetensors": 4096,
+    "index": 1024,
+    "config": 1024,
+    "npy": 512,
+    "variants": 2048,
+    "dequantize": 1024,
+}
 #: Bytes of a finding that are shown; the file has them all.
 SHOWN = 1024
 
@@ -34,7 +43,7 @@ def number(pattern, text):
     return int(found[-1]) if found else 0
 
 
-def fuzz(name, seconds, seed):
+def fuzz(name, seconds, executions, seed):
     """A line about one fuzzer, and what it found: nothing, or its last words."""
     corpus, found = BUILD / "corpus" / name, BUILD / "found"
     corpus.mkdir(parents=True, exist_ok=True)
@@ -49,6 +58,7 @@ def fuzz(name, seconds, seed):
         name,
         [
             f"-max_total_time={seconds}",
+            f"-runs={executions}",
             f"-seed={seed}",
             f"-max_len={MOST.get(name, 4096)}",
             f"-artifact_prefix={found}/{name}-",
@@ -58,12 +68,12 @@ def fuzz(name, seconds, seed):
         ],
     )
     text = done.stderr
-    executions, rate, edges = (
+    executed, rate, edges = (
         number(pattern, text)
         for pattern in (r"executed_units:\s*(\d+)", r"average_exec_per_sec:\s*(\d+)", r"cov: (\d+)")
     )
     line = (
-        f"{name:12} {executions:10,} executions, {rate:6,} a second, {edges:6,} edges,"
+        f"{name:12} {executed:10,} executions, {rate:6,} a second, {edges:6,} edges,"
         f" {len(list(corpus.iterdir())):5,} inputs in the corpus"
     )
     if done.returncode == 0:
@@ -76,7 +86,8 @@ def fuzz(name, seconds, seed):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=int, default=60, help="for each fuzzer")
+    parser.add_argument("--seconds", type=int, default=60, help="for each fuzzer, at most")
+    parser.add_argument("--executions", type=int, default=-1, help="of each fuzzer, at most; -1 for no limit")
     parser.add_argument("--seed", type=int, default=0, help="of the random numbers; 0 for another in each run")
     parser.add_argument("--jobs", type=int, default=2, help="fuzzers at a time")
     parser.add_argument("fuzzers", nargs="*", help="all: " + ", ".join(FUZZERS))
@@ -87,7 +98,7 @@ def main():
     seeds.write(BUILD / "seeds")
     findings = 0
     with ThreadPoolExecutor(options.jobs) as pool:
-        for line, words in pool.map(lambda name: fuzz(name, options.seconds, options.seed), chosen):
+        for line, words in pool.map(lambda name: fuzz(name, options.seconds, options.executions, options.seed), chosen):
             print(line, flush=True)
             if words is not None:
                 findings += 1

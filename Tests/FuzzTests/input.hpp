@@ -119,7 +119,9 @@ inline mxl_status checked(mxl_status status, const mxl_error &error) {
 
 // ASan's word on leaks comes when the process ends; what mxlk_allocate cannot have is an error, not a crash.
 extern "C" inline __attribute__((used, visibility("default"))) const char *__asan_default_options() {
-  return "allocator_may_return_null=1:detect_odr_violation=0:handle_segv=1:handle_sigill=1";
+  return "allocator_may_return_null=1:detect_odr_violation=0:handle_segv=1:handle_sigill=1"
+         // Short stacks of allocations and little freed memory kept back: a third faster.
+         ":malloc_context_size=6:quarantine_size_mb=16";
 }
 extern "C" inline __attribute__((used, visibility("default"))) const char *__ubsan_default_options() {
   return "print_stacktrace=1:halt_on_error=1";

@@ -112,6 +112,22 @@ def index_files():
         yield json.dumps(value, indent=1, ensure_ascii=False).encode()
 
 
+def npy_files():
+    for version, descr, order, shape, size in (
+        (1, "<f4", False, "(2, 3)", 24),
+        (2, "<f2", False, "(5,)", 10),
+        (3, "<f4", False, "()", 4),
+        (1, "<f4", False, "(0, 4)", 0),
+        (1, "<f4", True, "(2, 2)", 16),
+        (1, "|u1", False, "(3,)", 3),
+        (1, "[('a', '<f4')]", False, "(1,)", 4),
+    ):
+        text = descr if descr.startswith("[") else f"'{descr}'"
+        header = f"{{'descr': {text}, 'fortran_order': {order}, 'shape': {shape}, }}\n".encode()
+        length = struct.pack("<H" if version == 1 else "<I", len(header))
+        yield b"\x93NUMPY" + bytes([version, 0]) + length + header + bytes(range(size))
+
+
 def config_files():
     gptq = {"bits": 4, "group_size": 32, "desc_act": False, "sym": True, "quant_method": "gptq"}
     awq = {"w_bit": 4, "q_group_size": 32, "zero_point": True, "version": "GEMM", "quant_method": "awq"}
@@ -119,10 +135,10 @@ def config_files():
         (0, gptq),
         (0, gptq | {"bits": 8}),
         (0, gptq | {"group_size": -1, "checkpoint_format": "gptq_v2"}),
-        (5, awq),
-        (5, {"bits": 4, "group_size": 32, "zero_point": False}),
+        (4, awq),
+        (4, {"bits": 4, "group_size": 32, "zero_point": False}),
         (2, {"model_type": "llama", "quantization_config": gptq}),
-        (6, {"quantization_config": awq, "hidden_size": 64}),
+        (5, {"quantization_config": awq, "hidden_size": 64}),
     ):
         yield bytes([choice]) + json.dumps(value).encode()
 
@@ -139,6 +155,7 @@ def all_seeds():
     yield "safetensors", safetensors_files()
     yield "index", index_files()
     yield "config", config_files()
+    yield "npy", npy_files()
     for name in DECODED:
         yield name, decoded_files(name)
 
