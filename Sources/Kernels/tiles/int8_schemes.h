@@ -32,7 +32,7 @@ typedef struct weights {
   /* Expanded: int32, pairs of int16, float; packed: bytes, bytes, halves. BLOCK32_MIN's minima are as d. */
   const uint8_t *scales, *minima, *d;
   const char *next;
-  int64_t step; /* bytes to prefetch a group of 4 k */
+  int64_t step; /* packed: bytes to prefetch a group of 4 k; expanded: lines to prefetch a superblock */
   int scale_bytes, group;
 } weights;
 
@@ -109,7 +109,7 @@ MXLK_INLINE weights weights_of(const mxl_kernel_row *row, const int packed, cons
   const uint8_t *at = (const uint8_t *)tile->weights + offset;
   weights w = {.codes = at, .high = at};
   w.next = tile->next == NULL ? (const char *)at : (const char *)tile->next + offset;
-  w.step = tile->next == NULL ? 0 : tile->next_bytes / (tile->k / 4);
+  w.step = tile->next == NULL ? 0 : packed ? tile->next_bytes / (tile->k / 4) : tile->next_bytes / 64;
   const mxlk_block_format *format = row->context;
   w.scale_bytes = format->scale_bytes;
   w.table = format->table;
@@ -175,12 +175,23 @@ MXLK_INLINE bytes codes_at(const weights *w, int64_t g, int v) {
   return nibbles | ((bytes)high & mask);
 }
 
-/* Asks for what comes next, a share a group of 4 k. */
+/* Packed weights: asks for what comes next, a share a group of 4 k and an eighth for scales. */
 MXLK_INLINE void prefetch_at(const weights *w, int64_t g) {
-  /* An eighth for scales; expanded weights have others to come, which are looked after once a tile. */
+  if (!w->packed) return;
   const int bits = w->packed == packed_table ? 4 : w->code_bits;
-  const int share = w->packed ? 4 * columns * bits / 8 * 9 / 8 : 64;
+  const int share = 4 * columns * bits / 8 * 9 / 8;
   for (int line = 0; line < (share + 63) / 64; line++) __builtin_prefetch(w->next + g * w->step + 64 * line, 0, 3);
+}
+
+/* Expanded weights meet tile after tile, whose x and y lie one behind the other in the second level cache: in sub-block b of so many, asks for
+ * a share of the next tile's, and of the weights that will be expanded next. */
+MXLK_INLINE void prefetch_tile(const int rows, const int blocks, const weights *w, const mxlk_activation *x,
+                               const float *y, int64_t b) {
+  if (w->packed) return;
+  const int lines = (rows * (int)sizeof *x / 64 + blocks - 1) / blocks;
+  for (int line = 0; line < lines; line++) __builtin_prefetch((const char *)(x + rows) + (b * lines + line) * 64, 0, 3);
+  __builtin_prefetch(y + rows * columns + b * rows * columns / blocks, 1, 3);
+  for (int64_t line = b; line < w->step; line += blocks) __builtin_prefetch(w->next + line * 64, 0, 3);
 }
 
 /* Sub-blocks of a superblock, and whether their codes are centred, where scales are integers. */
@@ -249,6 +260,7 @@ MXLK_INLINE void block32(const int rows, const weights *w, const mxlk_activation
     for (int v = 0; v < vectors; v++) t[r][v] = (floats){};
   for (int64_t b = 0; b < k / 32; b++) {
     ints i[tile_rows][vectors];
+    prefetch_tile(rows, 8, w, x, y, b);
     block_dots(rows, 1, w, x, words, b, i);
     for (int v = 0; v < vectors; v++) {
       floats d = d_at(w, b, v);
@@ -266,6 +278,7 @@ MXLK_INLINE void block32_min(const int rows, const weights *w, const mxlk_activa
     for (int v = 0; v < vectors; v++) t[r][v] = (floats){};
   for (int64_t b = 0; b < k / 32; b++) {
     ints i[tile_rows][vectors];
+    prefetch_tile(rows, 8, w, x, y, b);
     block_dots(rows, 0, w, x, words, b, i);
     for (int v = 0; v < vectors; v++) {
       floats d = d_at(w, b, v), m = line_at(w, w->minima, b, v);
@@ -279,14 +292,17 @@ MXLK_INLINE void block32_min(const int rows, const weights *w, const mxlk_activa
 
 /* I = sum of sc_b (i_b << s_b) over the superblock's sub-blocks. */
 MXLK_INLINE void super(const int rows, const mxlk_scheme scheme, const weights *w, const mxlk_activation *x,
-                       const row_words *words, ints sums[][vectors]) {
+                       const row_words *words, const float *y, ints sums[][vectors]) {
   for (int r = 0; r < rows; r++)
     for (int v = 0; v < vectors; v++) sums[r][v] = (ints){};
   /* Two at a time where their high bits are in one byte: positions are then constants. */
   const int together = w->packed && w->code_bits == 3 ? 2 : 1;
   for (int64_t b = 0; b < blocks_of(scheme); b += together)
 #pragma clang loop unroll(full)
-    for (int i = 0; i < together; i++) add_scaled_dots(rows, scheme, w, x, words, b + i, sums);
+    for (int i = 0; i < together; i++) {
+      prefetch_tile(rows, blocks_of(scheme), w, x, y, b + i);
+      add_scaled_dots(rows, scheme, w, x, words, b + i, sums);
+    }
 }
 
 /* The pairs of a row's words. */
@@ -307,7 +323,7 @@ MXLK_INLINE void pairs_of(const mxlk_activation *x, row_words *words) {
 MXLK_INLINE void super_min(const int rows, const int blocks, const weights *w, const mxlk_activation *x,
                            const row_words *words, float *y) {
   ints sums[tile_rows][vectors];
-  super(rows, blocks == 16 ? MXLK_SCHEME_SUPER16_MIN : MXLK_SCHEME_SUPER32, w, x, words, sums);
+  super(rows, blocks == 16 ? MXLK_SCHEME_SUPER16_MIN : MXLK_SCHEME_SUPER32, w, x, words, y, sums);
   /* Unrolled, else the sums, whose numbers must be constants to be in registers, are stored sub-block by sub-block. */
 #pragma clang loop unroll(full)
   for (int v = 0; v < vectors; v++) {
@@ -331,7 +347,7 @@ MXLK_INLINE void super_min(const int rows, const int blocks, const weights *w, c
 MXLK_INLINE void super_centred(const int rows, const mxlk_scheme scheme, const weights *w, const mxlk_activation *x,
                                const row_words *words, float *y) {
   ints sums[tile_rows][vectors];
-  super(rows, scheme, w, x, words, sums);
+  super(rows, scheme, w, x, words, y, sums);
   for (int r = 0; r < rows; r++)
     for (int v = 0; v < vectors; v++) finish(x + r, rounded(sums[r][v]) * d_at(w, 0, v), y + r * columns + lanes * v);
 }
@@ -354,6 +370,7 @@ MXLK_INLINE void group(const int rows, const weights *w, const mxlk_activation *
     }
     for (int64_t b = g * blocks; b < (g + 1) * blocks; b++) {
       ints i[tile_rows][vectors];
+      prefetch_tile(rows, 8, w, x, y, b);
       block_dots(rows, centred, w, x, words, b, i);
       for (int r = 0; r < rows; r++)
         for (int v = 0; v < vectors; v++) sums[r][v] += i[r][v];
