@@ -77,16 +77,17 @@ MXLK_INLINE void add_group(const int rows, const int does, const weights *w, con
   }
   prefetch_at(w, group);
   for (int r = 0; r < rows; r++) {
-    __m256i q = activations_at(x + r, group);
+    __m256i q = activations_at(x + r, group), products[vectors];
+    for (int v = 0; v < vectors; v++)
+      products[v] = w->code_bits == 8 ? _mm256_maddubs_epi16(_mm256_abs_epi8(codes[v]), _mm256_sign_epi8(q, codes[v]))
+                                      : _mm256_maddubs_epi16(codes[v], q);
+    for (int v = 0; v < vectors; v++) __asm__ volatile("" : "+x"(products[v]));
     for (int v = 0; v < vectors; v++) {
-      __m256i products = w->code_bits == 8
-                             ? _mm256_maddubs_epi16(_mm256_abs_epi8(codes[v]), _mm256_sign_epi8(q, codes[v]))
-                             : _mm256_maddubs_epi16(codes[v], q);
       if (does == add)
-        products = _mm256_add_epi16(pairs[r][v], products);
+        products[v] = _mm256_add_epi16(pairs[r][v], products[v]);
       else if (does == begin_centred)
-        products = _mm256_add_epi16(products, _mm256_set1_epi32(words[r].starts[b]));
-      pairs[r][v] = products;
+        products[v] = _mm256_add_epi16(products[v], _mm256_set1_epi32(words[r].starts[b]));
+      pairs[r][v] = products[v];
     }
   }
   /* Else the compiler takes up the next groups before it ends this one, and spills what it has. */
