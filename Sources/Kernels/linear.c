@@ -108,10 +108,11 @@ static void run_superblock(const mxlk_plan *p, const mxlk_task *task, int64_t bl
   const mxl_kernel_row *row = task->row;
   int64_t first_tile = block_tile(task->x, block), end_tile = block_tile(task->x, block + 1);
   int64_t k = mxlk_superblock_k(p->in_dim, superblock);
-  /* The next weights are prefetched in shares, one a tile, of whole lines per k: in a burst they would cost
-   * bandwidth, and a line asked for twice costs more than a tile that asks for none. */
+  /* The next weights are prefetched in shares, one a tile, so that memory is asked while tiles are computed: a tile that asks for more than
+   * memory brings meanwhile waits, one that asks for nothing leaves it idle. Rows that do not expand ask at every k, of half a line at least:
+   * lines asked for more often cost the tile what they save. */
   int64_t total = next == NULL ? 0 : (int64_t)task->superblock_bytes;
-  int64_t unit = MXLK_ALIGNMENT * (row->expand == NULL ? k : 1);
+  int64_t unit = MXLK_ALIGNMENT * (row->expand == NULL ? mxlk_divide_up(k, 2) : 1);
   int64_t share = mxlk_divide_up(mxlk_divide_up(total, end_tile - first_tile), unit) * unit;
   const char *x = x_at(p, task->x, block, first_tile, superblock);
   int64_t x_row_bytes = mxlk_activation_bytes(row, k);
