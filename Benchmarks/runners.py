@@ -143,7 +143,7 @@ def start(settings, layer, encoding):
     shape = {"K": settings.in_dim, "N": settings.out_dim}
     case = {"layer": layer, "encoding": encoding, "threads": settings.threads, "copies": copies, **shape}
     own = ["bench", "--requests", "--json", "--layer", layer, "--encoding", encoding, "--threads", settings.threads]
-    own += ["--k", settings.in_dim, "--n", settings.out_dim]
+    own += ["--k", settings.in_dim, "--n", settings.out_dim, "--copies", MOST_COPIES]
     command = [str(settings.command), *map(str, own)]
     runners = [Runner("maxlinear", command, {}, takes_json=False)]
     for name, (command, variables) in settings.peers.items():

@@ -14,15 +14,18 @@ static _Atomic int32_t paces[PLACES][SIZES];
 /* What a region costs beside its work until it has been measured, and the work that each of its threads must have, nanoseconds. */
 #define FIRST_OPENING 10000
 #define LEAST_WORK 3000
-/* A call weighs an eighth against those before it, and counts for no more than four times what was expected: it may have been disturbed, and
- * the first of a process meet pages that are not there. */
+/* A call weighs an eighth against those before it, and counts for no more than twice what was expected: it may have been disturbed, and
+ * the first of a process meet pages that are not there. One such call does not turn a choice that is right by a third. */
 #define WEIGHT 8
-#define SLOWEST 4
+#define SLOWEST 2
 /* Of so many calls of a host thread the first few have all threads and a few in the middle one, whatever seems faster. Many threads need
  * more tries in a row than it takes for workers to stay awake (parallel.c). */
 #define ROUND_CALLS 4096
 #define TOGETHER_CALLS 64
 #define ALONE_CALLS 8
+/* Calls of so many nanoseconds need no workers that stay awake, and as many of them as of short ones would be seconds: a quarter of all this. */
+#define LONG_CALL 100000
+#define LONG_SHIFT 2
 
 static int size_of(int64_t rows) {
   int size = 0;
@@ -58,9 +61,10 @@ int32_t mxlk_pace_threads(uint64_t kernels, int64_t rows, int64_t products, int3
   int64_t alone = expected(kernels, rows, products, 1);
   if (alone / LEAST_WORK < threads) threads = (int32_t)(alone / LEAST_WORK);
   if (threads < 2) return 1;
-  uint32_t call = calls++ % ROUND_CALLS;
-  if (call < TOGETHER_CALLS) return threads;
-  if (call - ROUND_CALLS / 2 < ALONE_CALLS) return 1;
+  const int shift = alone < LONG_CALL ? 0 : LONG_SHIFT;
+  uint32_t round = ROUND_CALLS >> shift, call = calls++ % round;
+  if (call < TOGETHER_CALLS >> shift) return threads;
+  if (call - round / 2 < ALONE_CALLS >> shift) return 1;
   return expected(kernels, rows, products, threads) < alone ? threads : 1;
 }
 

@@ -30,11 +30,9 @@ final class BenchCase {
   private var turn = 0
   private var random = RandomBits(seed: 1)
 
-  private static let mostCopies = 64
-
   init(
     layer: BenchLayer, encoding: BenchEncoding, inDim: Int, outDim: Int, threads: Int, packing: BenchPacking,
-    rotatingBytes: Int, machine: Machine
+    rotatingBytes: Int, mostCopies: Int, machine: Machine
   ) throws {
     self.layer = layer
     self.encoding = encoding
@@ -57,7 +55,7 @@ final class BenchCase {
     let options = PrepareOptions(packing: packing == .never ? .never : .always, threads: threads)
     var copies: [PreparedLayer] = []
     var times: [Double] = []
-    for _ in 0..<min(max(wanted, 1), Self.mostCopies) {
+    for _ in 0..<min(max(wanted, 1), mostCopies) {
       let copy = try Self.module(layer, encoding, inDim: inDim, outDim: outDim)
       try copy.loadStateDict(StateDict(state), strict: true)
       var prepared: PreparedLayer?

@@ -39,8 +39,11 @@ struct BenchCommand: ParsableCommand {
   @Option(help: "Seconds for each M, or for each ceiling.")
   var seconds = 0.5
 
-  @Option(help: "Megabytes of weights that the copies have together at least, in up to 64 copies.")
+  @Option(help: "Megabytes of weights that the copies have together at least.")
   var rotate = 256
+
+  @Option(help: "The most copies, even where they then have fewer megabytes.")
+  var copies = 64
 
   @Option(help: "\"always\", or \"never\": run from the weights as they are stored.")
   var pack = BenchPacking.always
@@ -59,6 +62,7 @@ struct BenchCommand: ParsableCommand {
       throw ValidationError("m, k and n must be 1 or more")
     }
     guard seconds >= 0, rotate >= 0 else { throw ValidationError("seconds and rotate must not be negative") }
+    guard 1...1024 ~= copies else { throw ValidationError("copies must be 1 to 1024") }
     guard (0...1024).contains(threads) else { throw ValidationError("threads must be 1 to 1024, or 0 for the default") }
     guard !requests || (layer.values.count == 1 && encoding.values.count == 1) else {
       throw ValidationError("requests needs one layer and one encoding")
@@ -80,7 +84,7 @@ struct BenchCommand: ParsableCommand {
         if pack == .never, !encoding.runsUnpacked, self.encoding.values.count > 1 { continue }
         let bench = try BenchCase(
           layer: layer, encoding: encoding, inDim: k, outDim: n, threads: threads, packing: pack,
-          rotatingBytes: rotate << 20, machine: machine)
+          rotatingBytes: rotate << 20, mostCopies: copies, machine: machine)
         try requests ? answerRequests(bench) : timeAll(bench)
       }
     }
