@@ -10,7 +10,8 @@ from runners import matrices, weight_bytes
 
 OWN = "maxlinear"
 #: Codes so small that products may be summed as int16 where the CPU has no better instruction.
-SMALL_CODES = ("Q4_0", "Q4_1", "Q4_K", "Q2_K", "Q3_K", "MXFP4", "GPTQ-sym", "GPTQ-asym", "GPTQ-act-order")
+SMALL_CODES = ("Q4_0", "Q4_1", "Q4_K", "Q2_K", "Q3_K", "MXFP4")
+SMALL_CODES += ("GPTQ-sym", "GPTQ-asym", "GPTQ-act-order", "GPTQ-2", "GPTQ-3")
 
 
 def cpu_model():

@@ -15,12 +15,14 @@ from peers.max_linear import environment as max_environment
 
 LAYERS = ("linear", "mlp")
 GPTQ = ("GPTQ-sym", "GPTQ-asym", "GPTQ-act-order")
-ENCODINGS = ("f32", "bf16", *BLOCKS, *GPTQ)
+OTHER_GPTQ = {f"GPTQ-{bits}": bits for bits in (2, 3, 8)}
+ENCODINGS = ("f32", "bf16", *BLOCKS, *GPTQ, *OTHER_GPTQ)
 #: Those that are timed when none are named.
 DEFAULT_ENCODINGS = ("f32", "bf16", "Q4_0", "Q4_K", "Q5_K", "Q6_K", "Q8_0", *GPTQ)
 #: Bits of an encoded weight; of GPTQ, a float16 scale and, without symmetry, a zero for each 128.
 BITS = {"f32": 32, "bf16": 16, **{name: 8 * size / elements for name, (_, elements, size) in BLOCKS.items()}}
 BITS |= {"GPTQ-sym": 4 + 16 / 128, "GPTQ-act-order": 4 + 16 / 128, "GPTQ-asym": 4 + 20 / 128}
+BITS |= {name: bits + 16 / 128 for name, bits in OTHER_GPTQ.items()}
 #: More than a last-level cache holds, in up to so many copies of a layer.
 ROTATED_BYTES = 256 << 20
 MOST_COPIES = 8
@@ -69,7 +71,7 @@ PEERS = {
     "max": Peer("max_linear.py", "max", ("f32", "bf16", *MAX_BLOCKS)),
     "torch": Peer("torch_linear.py", "ref", ("f32", "bf16", *GPTQ)),
     "onnxruntime": Peer("onnxruntime_linear.py", "ref", GPTQ),
-    "openvino": Peer("openvino_linear.py", "ref", GPTQ),
+    "openvino": Peer("openvino_linear.py", "ref", (*GPTQ, "GPTQ-8")),
     "ggml": Peer("ggml_linear.py", "ggml", ("f32", "bf16", *BLOCKS)),
 }
 

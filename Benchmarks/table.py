@@ -29,7 +29,8 @@ def about(results):
     """What was measured where, in one paragraph."""
     threads = sorted({cell["threads"] for cell in results.cells})
     shapes = sorted({(cell["K"], cell["N"]) for cell in results.cells})
-    rounds = max((len(cell["rounds"]) for cell in results.cells), default=0)
+    counted = sorted({len(cell["rounds"]) for cell in results.cells} or {0})
+    rounds = counted[0] if len(counted) == 1 else f"{counted[0]} to {counted[-1]}"
     peers = sorted({cell["peer"] for cell in results.cells if cell["name"] != OWN})
     where = ", ".join(f"K={in_dim}, N={out_dim}" for in_dim, out_dim in shapes)
     counts = ", ".join(map(str, threads))

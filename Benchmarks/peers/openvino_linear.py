@@ -1,4 +1,4 @@
-"""OpenVINO on CPU: GPTQ as int4 weights of groups of 128 with int8 activations of the same groups."""
+"""OpenVINO on CPU: GPTQ as int4 or int8 weights of groups of 128 with int8 activations of the same groups."""
 
 import numpy as np
 import openvino
@@ -9,16 +9,17 @@ from serve import GROUP, dense, generator, serve
 random = generator()
 
 
-def codes(shape):
-    count = int(np.prod(shape))
-    packed = random.integers(0, 256, count // 2, dtype=np.uint8)
-    return op.constant(openvino.Tensor(packed, openvino.Shape(list(shape)), openvino.Type.u4), shared_memory=False)
+def codes(case, shape):
+    packed = random.integers(0, 256, int(np.prod(shape)) * case.bits // 8, dtype=np.uint8)
+    kind = openvino.Type.u4 if case.bits == 4 else openvino.Type.u8
+    return op.constant(openvino.Tensor(packed, openvino.Shape(list(shape)), kind), shared_memory=False)
 
 
 def matrix(case, x, out_dim, in_dim):
     groups = in_dim // GROUP
-    zeros = codes((out_dim, groups, 1)) if case.is_asymmetric else op.constant(np.array(8, np.uint8))
-    centred = op.subtract(op.convert(codes((out_dim, groups, GROUP)), np.float16), op.convert(zeros, np.float16))
+    middle = op.constant(np.array(1 << (case.bits - 1), np.uint8))
+    zeros = codes(case, (out_dim, groups, 1)) if case.is_asymmetric else middle
+    centred = op.subtract(op.convert(codes(case, (out_dim, groups, GROUP)), np.float16), op.convert(zeros, np.float16))
     scaled = op.multiply(centred, op.constant(np.full((out_dim, groups, 1), 0.01, np.float16)))
     weight = op.convert(op.reshape(scaled, op.constant(np.array([out_dim, in_dim])), False), np.float32)
     if case.has_order:

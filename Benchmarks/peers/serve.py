@@ -33,6 +33,11 @@ class Case:
         return [wide] if self.layer == "linear" else [wide, wide, narrow]
 
     @property
+    def bits(self):
+        """Of GPTQ's codes."""
+        return 8 if self.encoding == "GPTQ-8" else 4
+
+    @property
     def is_asymmetric(self):
         return self.encoding == "GPTQ-asym"
 

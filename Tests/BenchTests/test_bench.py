@@ -81,6 +81,16 @@ def test_encodings_beyond_all(command):
         assert line["weight_gbs"] == pytest.approx(1e-9 * 512 * 512 * size / elements / line["seconds"])
 
 
+def test_gptq_of_other_bits(command):
+    found = lines(command, "--m", "2", "--encoding", "GPTQ-2,GPTQ-3,GPTQ-8", "--copies", "1", *SMALL)
+    assert [line["encoding"] for line in found] == ["GPTQ-2", "GPTQ-3", "GPTQ-8"]
+    for line in found:
+        bits = int(line["encoding"][-1])
+        # Codes of 3 bits are packed as those of 4.
+        assert line["kernel"].startswith(f"mxlk_linear_gptq{'' if bits == 3 else bits}_128_")
+        assert line["weight_gbs"] == pytest.approx(1e-9 * 512 * 512 * (bits + 16 / 128) / 8 / line["seconds"])
+
+
 def test_requests(command):
     first, *found = lines(command, "--encoding", "Q4_K", "--requests", *SMALL, input="4 0.01\n1 0.02\n")
     assert first["ready"] and first["peer"].startswith("maxlinear ")
@@ -94,6 +104,7 @@ def test_requests(command):
         (["--m", "0"], "must be 1 or more"),
         (["--encoding", "Q4_K", "--k", "500"], "expected a multiple of Q4_K's 256"),
         (["--requests"], "one layer and one encoding"),
+        (["--copies", "0"], "copies must be 1 to 1024"),
     ],
 )
 def test_refuses(command, arguments, message):

@@ -50,9 +50,11 @@ def speeds():
     """M=1, 32 and 512 of each encoding, of the two tables."""
     readme, performance = ((ROOT / name).read_text() for name in ("README.md", "docs/PERFORMANCE.md"))
     found = {}
-    for name, *cells in re.findall(r"^\| linear \| (\w+) \|(.*)\|$", readme, re.MULTILINE):
-        figures = [cell.split()[0] for cell in cells[0].split("|")]
-        found[name.upper() if name in ("f32", "bf16") else name] = [figures[0], figures[3], figures[5]]
+    heads = re.search(r"^\| layer \| encoding \|(.*)\|$", readme, re.MULTILINE)[1].split("|")
+    for name, line in re.findall(r"^\| linear \| (\w+) \|(.*)\|$", readme, re.MULTILINE):
+        cells = dict(zip((head.strip() for head in heads), line.split("|"), strict=True))
+        figures = [cells[rows].split()[0] for rows in ("M=1", "M=32", "M=512")]
+        found[name.upper() if name in ("f32", "bf16") else name] = figures
     section = performance.split("## Every block encoding beside ggml")[1].split("\n## ")[0]
     for name, *cells in re.findall(r"^\| (\w+) \| (\d+) \(.*?\) \| (\d+) \(.*?\) \| (\d+) \(", section, re.MULTILINE):
         found[name] = cells

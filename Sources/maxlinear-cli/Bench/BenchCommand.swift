@@ -11,7 +11,7 @@ struct BenchCommand: ParsableCommand {
       layer that outgrow the last-level cache together, so that M=1 reads memory as a model's decode does. bf16 weights meet bfloat16 x, \
       all others float32 x. GFLOP/s count 2 M K N for each matrix; weight GB/s count the encoded bytes.
 
-      GPTQ has 4 bits and groups of 128: GPTQ-sym, GPTQ-asym, GPTQ-act-order.
+      GPTQ has groups of 128 and 4 bits: GPTQ-sym, GPTQ-asym, GPTQ-act-order; or symmetric 2, 3 or 8.
       """)
 
   @Option(help: "Layers, as a list: linear, mlp.")

@@ -26,12 +26,15 @@ struct BenchEncoding: BenchArgument {
       name: "GPTQ-act-order", kind: .gptq(QuantizationConfig(bits: 4, groupSize: 128, descAct: true, sym: true))),
   ]
 
-  /// Those, and every other block encoding that the library can make.
+  /// Those, every other block encoding that the library can make, and GPTQ of other bits.
   static var known: [BenchEncoding] {
     let others = QuantizationEncoding.all.filter { encoding in
       encoding.isGGUF && encoding.isQuantizable && !all.contains { $0.name == encoding.name }
     }
     return all + others.map { BenchEncoding(name: $0.name, kind: .blocks) }
+      + [2, 3, 8].map { bits in
+        BenchEncoding(name: "GPTQ-\(bits)", kind: .gptq(QuantizationConfig(bits: bits, groupSize: 128, sym: true)))
+      }
   }
 
   private init(name: String, kind: Kind) {
@@ -91,11 +94,11 @@ struct BenchEncoding: BenchArgument {
       return ([entry("weight", blocks, encoding: name)], blocks.byteCount)
     case .gptq(let config):
       let groups = (inDim + config.groupSize - 1) / config.groupSize
-      let codes = try random.bits(shape: [inDim / 8, outDim], dtype: .int32)
+      let codes = try random.bits(shape: [inDim * config.bits / 32, outDim], dtype: .int32)
       let scales = try Tensor(
         elements: [Float16](repeating: Float16(bitPattern: Self.scale), count: groups * outDim),
         shape: [groups, outDim])
-      let zeros = try random.bits(shape: [groups, (outDim + 7) / 8], dtype: .int32)
+      let zeros = try random.bits(shape: [groups, (outDim * config.bits + 31) / 32], dtype: .int32)
       var columns = (0..<inDim).map { Int32($0 / config.groupSize) }
       if config.descAct { columns.shuffle(using: &random) }
       var state = [
