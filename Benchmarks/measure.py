@@ -7,7 +7,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from runners import RunnerFailed, start
+from results import OWN
+from runners import RunnerFailed, start, start_reading
 
 #: Threads that wait for more work spin for a while; the next one's turn begins when they sleep.
 PAUSE_SECONDS = 0.1
@@ -44,6 +45,8 @@ def measure(settings, layer, encoding):
     runners, failures = start(settings, layer, encoding)
     print(f"{layer} {encoding}: {len(runners)} to time after {time.monotonic() - begin:.0f} s", file=sys.stderr)
     cells = []
+    # With one row a call reads the weights and does little else: a loop that only reads has its turn too.
+    reader = start_reading(settings) if 1 in settings.sizes else None
     try:
         expected = dict.fromkeys((runner.name for runner in runners), 0.0)
         for rows in settings.sizes:
@@ -54,7 +57,11 @@ def measure(settings, layer, encoding):
                     failures.append(f"M={rows}: {runner.name}: left out, too slow for --longest")
                 else:
                     turns[runner.name] = []
+            readings = []
             for _ in range(settings.rounds):
+                if rows == 1:
+                    time.sleep(PAUSE_SECONDS)
+                    readings.append(reader.time(rows, settings.seconds)["median_giga_per_second"])
                 for runner in [runner for runner in runners if runner.name in turns]:
                     time.sleep(PAUSE_SECONDS)
                     try:
@@ -68,7 +75,11 @@ def measure(settings, layer, encoding):
                 if turns.get(runner.name):
                     expected[runner.name] = turns[runner.name][-1]["seconds"] / rows
                     cells.append(cell(settings, layer, encoding, rows, runner, turns[runner.name]))
+                    if runner.name == OWN and readings:
+                        cells[-1]["reading"] = readings
     finally:
+        if reader:
+            reader.stop()
         for runner in runners:
             runner.stop()
     print(f"{layer} {encoding}: done after {time.monotonic() - begin:.0f} s", file=sys.stderr)

@@ -101,6 +101,15 @@ def weight_gbs(cell):
     return weight_bytes(cell["layer"], cell["encoding"], cell["K"], cell["N"]) / seconds(cell) / 1e9
 
 
+def reading_share(cell, bandwidth):
+    """Of a cell's weights a second in what a loop that only reads had: the median over rounds taken in turn, else of the best reading."""
+    if not cell.get("reading"):
+        return weight_gbs(cell) / bandwidth if bandwidth else None
+    size = weight_bytes(cell["layer"], cell["encoding"], cell["K"], cell["N"])
+    rounds = zip(cell["rounds"], cell["reading"], strict=False)
+    return statistics.median(size / time / 1e9 / reading for time, reading in rounds)
+
+
 def intensity(cell):
     """Operations for each byte of encoded weights."""
     return operations(cell) / weight_bytes(cell["layer"], cell["encoding"], cell["K"], cell["N"])

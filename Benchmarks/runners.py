@@ -138,6 +138,14 @@ class Runner:
         self.process.wait()
 
 
+def start_reading(settings):
+    """The loop that only reads memory, once it is ready."""
+    own = ["bench", "--ceilings", "--requests", "--json", "--threads", str(settings.threads)]
+    runner = Runner("reading", [str(settings.command), *own], {}, takes_json=False)
+    runner.wait_until_ready()
+    return runner
+
+
 def start(settings, layer, encoding):
     """All that can run this layer, maxlinear first, once they are ready; and what could not be started."""
     size = weight_bytes(layer, encoding, settings.in_dim, settings.out_dim)

@@ -1,6 +1,6 @@
 """Results as Markdown."""
 
-from results import OWN, best_peer, gflops, ratio, spread, weight_gbs
+from results import OWN, best_peer, gflops, ratio, reading_share, spread, weight_gbs
 from runners import ENCODINGS, LAYERS
 
 BEGIN, END = "<!-- speed: begin -->", "<!-- speed: end -->"
@@ -14,7 +14,7 @@ def number(value, digits=None):
 
 
 def percent(value, whole):
-    return NOTHING if not whole else f"{100 * value / whole:.0f} %"
+    return NOTHING if value is None or not whole else f"{100 * value / whole:.0f} %"
 
 
 def row(columns):
@@ -79,7 +79,7 @@ def cell_line(results, layer, encoding, size, cells):
     columns.append(number(ratio(own, peer), 2) if own and peer else NOTHING)
     if own:
         rate = weight_gbs(own)
-        share = percent(rate, results.bandwidth) if size == 1 else NOTHING
+        share = percent(reading_share(own, results.bandwidth), 1) if size == 1 else NOTHING
         columns += [percent(gflops(own), results.ceiling(encoding)), number(rate), share]
     else:
         columns += [NOTHING, NOTHING, NOTHING]
@@ -90,7 +90,10 @@ def summary(results):
     """One line a layer and encoding: GFLOP/s at each M and, in parentheses, times the best peer; then shares."""
     sizes = sorted({cell["M"] for cell in results.cells})
     text = about(results)
-    text += "GFLOP/s, in parentheses times the fastest peer's; the last columns are shares of the ceilings.\n\n"
+    text += "GFLOP/s, in parentheses times the fastest peer's; the last columns are shares of the ceilings.\n"
+    if any("reading" in cell for cell in results.cells):
+        text += "Reading at M=1 is the share of what a loop that only reads had in turn, the median of the rounds.\n"
+    text += "\n"
     last = [f"reading at M={sizes[0]}", f"arithmetic at M={sizes[-1]}"] if sizes else []
     text += heading(["layer", "encoding", *(f"M={size}" for size in sizes), *last])
     for layer in LAYERS:
@@ -113,7 +116,7 @@ def summary_cell(cells):
 def shares(results, encoding, found, sizes):
     first, last = (found.get(size, {}).get(OWN) for size in (sizes[0], sizes[-1]))
     return [
-        percent(weight_gbs(first), results.bandwidth) if first else NOTHING,
+        percent(reading_share(first, results.bandwidth), 1) if first else NOTHING,
         percent(gflops(last), results.ceiling(encoding)) if last else NOTHING,
     ]
 

@@ -187,6 +187,27 @@ def test_plot(tmp_path):
     assert not (tmp_path / "mlp.png").exists()
 
 
+def test_reading_in_turn(tmp_path):
+    """The share of reading is the middle one of the rounds' own, where they have it."""
+    sys.path.insert(0, str(ROOT / "Benchmarks"))
+    try:
+        import results as module
+    finally:
+        sys.path.remove(str(ROOT / "Benchmarks"))
+    first = results()["cells"][0]
+    # 100, 120 and 110 GFLOP/s of 4.5 bits are 28.1, 33.8 and 30.9 GB/s.
+    assert module.reading_share(first, 50) == pytest.approx(30.9 / 50, abs=1e-3)
+    assert module.reading_share(first, None) is None
+    assert module.reading_share(first | {"reading": [28.125, 67.5, 61.875]}, 50) == pytest.approx(0.5)
+
+
+def test_requests_of_reading(command):
+    first, *found = lines(command, "--ceilings", "--requests", "--json", "--threads", "1", input="1 0\n1 0.2\n")
+    assert first["ready"]
+    assert [line["ceiling"] for line in found] == ["read", "read"]
+    assert all(line["giga_per_second"] >= line["median_giga_per_second"] > 0 for line in found)
+
+
 def test_readme_keeps_what_is_around(tmp_path):
     sys.path.insert(0, str(ROOT / "Benchmarks"))
     try:

@@ -20,9 +20,6 @@ struct BenchCeiling: OutputLine {
   }
 
   private static let measurements = 5
-  /// More than last-level caches hold.
-  private static let readBytes: Int64 = 512 << 20
-
   /// One of each loop that this CPU and MAXLINEAR_ISA allow, then reading.
   static func measureAll(machine: Machine, threads: Int, seconds: Double) -> [BenchCeiling] {
     var ceilings: [BenchCeiling] = []
@@ -36,16 +33,11 @@ struct BenchCeiling: OutputLine {
         BenchCeiling(
           String(cString: loop.pointee.kind), String(cString: loop.pointee.instructions), threads: threads, rates))
     }
-    let memory = ceilings_memory_make(readBytes, count)
-    defer { ceilings_memory_free(memory) }
-    if memory.data != nil {
-      let rates = (0..<measurements).map { _ in ceilings_read(memory, count) }
-      ceilings.append(BenchCeiling("read", "loads", threads: threads, rates))
-    }
+    if let memory = BenchMemory(threads: threads) { ceilings.append(memory.read(times: measurements)) }
     return ceilings
   }
 
-  private init(_ kind: String, _ instructions: String, threads: Int, _ rates: [Double]) {
+  fileprivate init(_ kind: String, _ instructions: String, threads: Int, _ rates: [Double]) {
     ceiling = kind
     self.instructions = instructions
     self.threads = threads
@@ -57,5 +49,36 @@ struct BenchCeiling: OutputLine {
     let kind = ceiling.padded(to: 21)
     let unit = ceiling == "read" ? "GB/s" : "GOP/s"
     return kind + formatted(" %9.1f ", rate) + unit + formatted(" (median %.1f)  ", median) + instructions
+  }
+}
+
+/// Memory that a loop only reads.
+final class BenchMemory {
+  /// More than last-level caches hold.
+  static let bytes: Int64 = 512 << 20
+
+  private let memory: ceilings_memory
+  private let threads: Int32
+
+  /// `nil` where there is not so much.
+  init?(threads: Int) {
+    self.threads = Int32(clamping: threads)
+    memory = ceilings_memory_make(Self.bytes, self.threads)
+    if memory.data == nil { return nil }
+  }
+
+  deinit { ceilings_memory_free(memory) }
+
+  /// Reads all of it so often, and until so many seconds are over.
+  func read(times: Int = 1, seconds: Double = 0) -> BenchCeiling {
+    var rates: [Double] = []
+    var left = seconds
+    while rates.count < times || left > 0 {
+      let rate = ceilings_read(memory, threads)
+      rates.append(rate)
+      // Without threads there is no rate, and no end of trying.
+      left -= rate > 0 ? Double(Self.bytes) / rate : seconds
+    }
+    return BenchCeiling("read", "loads", threads: Int(threads), rates)
   }
 }

@@ -54,7 +54,10 @@ struct BenchCommand: ParsableCommand {
   @Flag(help: "Print JSON, one object a line.")
   var json = false
 
-  @Flag(help: "For one layer and encoding: say when it is ready, then time each line \"M SECONDS\" of the input.")
+  @Flag(
+    help:
+      "For one layer and encoding, or for reading memory as a ceiling: say when it is ready, then time each line \"M SECONDS\" of the input."
+  )
   var requests = false
 
   func validate() throws {
@@ -64,7 +67,7 @@ struct BenchCommand: ParsableCommand {
     guard seconds >= 0, rotate >= 0 else { throw ValidationError("seconds and rotate must not be negative") }
     guard 1...1024 ~= copies else { throw ValidationError("copies must be 1 to 1024") }
     guard (0...1024).contains(threads) else { throw ValidationError("threads must be 1 to 1024, or 0 for the default") }
-    guard !requests || (layer.values.count == 1 && encoding.values.count == 1) else {
+    guard !requests || ceilings || (layer.values.count == 1 && encoding.values.count == 1) else {
       throw ValidationError("requests needs one layer and one encoding")
     }
   }
@@ -73,6 +76,13 @@ struct BenchCommand: ParsableCommand {
     let machine = try Machine.current()
     let threads = threads == 0 ? machine.threads : threads
     if threads > machine.threads { try Threads.set(threads) }
+    if ceilings, requests {
+      guard let memory = BenchMemory(threads: threads) else {
+        throw ValidationError("there is no memory for the loop that reads, expected \(BenchMemory.bytes) bytes")
+      }
+      try answerRequests { _, seconds in try memory.read(seconds: seconds).write(json: json) }
+      return
+    }
     if ceilings {
       for ceiling in BenchCeiling.measureAll(machine: machine, threads: threads, seconds: seconds) {
         try ceiling.write(json: json)
@@ -85,23 +95,20 @@ struct BenchCommand: ParsableCommand {
         let bench = try BenchCase(
           layer: layer, encoding: encoding, inDim: k, outDim: n, threads: threads, packing: pack,
           rotatingBytes: rotate << 20, mostCopies: copies, machine: machine)
-        try requests ? answerRequests(bench) : timeAll(bench)
+        let time = { rows, seconds in try bench.time(rows: rows, seconds: seconds).write(json: json) }
+        try requests ? answerRequests(time) : m.values.forEach { try time($0, seconds) }
       }
     }
   }
 
-  private func timeAll(_ bench: BenchCase) throws {
-    for rows in m.values { try bench.time(rows: rows, seconds: seconds).write(json: json) }
-  }
-
-  private func answerRequests(_ bench: BenchCase) throws {
+  private func answerRequests(_ time: (_ rows: Int, _ seconds: Double) throws -> Void) throws {
     try BenchReady(peer: "maxlinear \(version)").write(json: json)
     while let line = readLine() {
       let words = line.split(separator: " ")
       guard words.count == 2, let rows = Int(words[0]), rows > 0, let seconds = Double(words[1]), seconds >= 0 else {
         throw ValidationError("a request is \"\(line)\", expected M and seconds")
       }
-      try bench.time(rows: rows, seconds: seconds).write(json: json)
+      try time(rows, seconds)
     }
   }
 }
