@@ -45,9 +45,10 @@ def measure(settings, layer, encoding):
     runners, failures = start(settings, layer, encoding)
     print(f"{layer} {encoding}: {len(runners)} to time after {time.monotonic() - begin:.0f} s", file=sys.stderr)
     cells = []
-    # With one row a call reads the weights and does little else: a loop that only reads has its turn too.
-    reader = start_reading(settings) if 1 in settings.sizes else None
+    reader = None
     try:
+        # With one row a call reads the weights and does little else: a loop that only reads has its turn too.
+        reader = start_reading(settings) if 1 in settings.sizes else None
         expected = dict.fromkeys((runner.name for runner in runners), 0.0)
         for rows in settings.sizes:
             turns = {}
