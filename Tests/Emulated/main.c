@@ -52,18 +52,16 @@ static void expect(const char *name, check_result result, int every_row) {
 int main(int count, char **arguments) {
   if (count > 1) wanted = arguments[1];
   expect("the emulated instructions", check_emulated_instructions(), 0);
-  static const char *const kinds[CHECK_VALUES_COUNT] = {"plain numbers", "zeros",      "denormals", "overflow",
-                                                        "a NaN",         "infinities", "any bits"};
   char name[64];
   for (int v = 0; v < CHECK_VALUES_COUNT; v++) {
-    snprintf(name, sizeof name, "random shapes, %s", kinds[v]);
+    snprintf(name, sizeof name, "random shapes, %s", check_values_name(v));
     expect(name, check_rows_on_random_shapes(v, 12, (uint32_t)v + 11), 1);
-    snprintf(name, sizeof name, "every number of rows, %s", kinds[v]);
+    snprintf(name, sizeof name, "every number of rows, %s", check_values_name(v));
     expect(name, check_rows_over_rows(v), 1);
     if (v != CHECK_PLAIN && v != CHECK_ANY_BITS) continue;
-    snprintf(name, sizeof name, "every number of outputs, %s", kinds[v]);
+    snprintf(name, sizeof name, "every number of outputs, %s", check_values_name(v));
     expect(name, check_rows_over_columns(v), 1);
-    snprintf(name, sizeof name, "every depth, %s", kinds[v]);
+    snprintf(name, sizeof name, "every depth, %s", check_values_name(v));
     expect(name, check_rows_over_k(v), 1);
   }
   expect("a caller with FTZ and DAZ", check_rows_in_environment(CHECK_FLUSH, 0), 1);

@@ -23,6 +23,17 @@ static float number(check_values values, uint32_t *state) {
         case 1: return plain(state) * 0x1p-70f;
         default: return plain(state);
       }
+    case CHECK_TINY:
+      switch (below(state, 32)) {
+        case 0:
+        case 1: return from_bits(sign | 0x3f800000u);
+        case 2: return from_bits(sign | (104 + 127 + below(state, 24)) << 23);
+        case 3: return from_bits(sign | 0x00800000u | (bits & 0x007f0000u));
+        case 4:
+        case 5:
+        case 6: return from_bits(sign | 0x00800000u);
+        default: return from_bits(sign);
+      }
     case CHECK_HUGE:
       switch (below(state, 3)) {
         case 0: return from_bits(sign | 0x7f000000u | (bits & 0x7fffffu));
@@ -33,6 +44,16 @@ static float number(check_values values, uint32_t *state) {
     case CHECK_ANY_BITS: return from_bits(bits);
     default: return plain(state);
   }
+}
+
+const char *check_values_name(check_values values) {
+  static const char *const names[CHECK_VALUES_COUNT] = {
+      [CHECK_PLAIN] = "plain numbers",        [CHECK_ZEROS] = "zeros of both signs",
+      [CHECK_DENORMALS] = "denormals",        [CHECK_TINY] = "sums of 2^-126",
+      [CHECK_HUGE] = "numbers that overflow", [CHECK_NAN_ROW] = "a NaN in one row of x",
+      [CHECK_INFINITIES] = "infinities",      [CHECK_ANY_BITS] = "any bits",
+  };
+  return names[values];
 }
 
 /* Stored weights of one row. */

@@ -27,18 +27,7 @@ struct Values: CustomTestStringConvertible, Sendable {
   let kind: check_values
   static let all = (0..<CHECK_VALUES_COUNT.rawValue).map { Values(kind: check_values(rawValue: $0)) }
 
-  var testDescription: String {
-    switch kind {
-    case CHECK_PLAIN: "plain numbers"
-    case CHECK_ZEROS: "zeros of both signs"
-    case CHECK_DENORMALS: "denormals"
-    case CHECK_HUGE: "numbers that overflow"
-    case CHECK_NAN_ROW: "a NaN in one row of x"
-    case CHECK_INFINITIES: "infinities"
-    case CHECK_ANY_BITS: "any bits"
-    default: "values \(kind.rawValue)"
-    }
-  }
+  var testDescription: String { String(cString: check_values_name(kind)) }
 }
 
 /// The caller's floating point environment.

@@ -29,11 +29,9 @@ int main(int count, char **arguments) {
     expect("one thread and eight", check_thread_counts());
     return failed;
   }
-  static const char *const kinds[CHECK_VALUES_COUNT] = {"plain numbers", "zeros",      "denormals", "overflow",
-                                                        "a NaN",         "infinities", "any bits"};
   char name[64];
   for (int v = 0; v < CHECK_VALUES_COUNT; v++) {
-    snprintf(name, sizeof name, "random shapes, %s", kinds[v]);
+    snprintf(name, sizeof name, "random shapes, %s", check_values_name(v));
     expect(name, check_rows_on_random_shapes(v, 4, (uint32_t)v + 11));
   }
   expect("every number of rows", check_rows_over_rows(CHECK_ANY_BITS));

@@ -15,11 +15,13 @@ static float flushed(float value) {
 static float bfloat16_of(uint16_t bits) { return flushed(mxlk_float_from_bits((uint32_t)bits << 16)); }
 
 /* A result is tiny, and flushed, when it is below 2^-126 after rounding to 24 bits with an unbounded exponent. Rounding denormals keeps
- * fewer bits, so a result that fmaf brings up to 2^-126 is decided on a product and sum scaled by 2^24, where nothing underflows. */
+ * fewer bits, so a result that fmaf brings up to 2^-126 is decided on a product and sum scaled by 2^24, where nothing underflows. Of x and
+ * w it is the one below 1 that is scaled, since a large one, beside a zero, would overflow. */
 static float flushing_fma(float x, float w, float t) {
   float result = fmaf(x, w, t);
   if (!(fabsf(result) <= 0x1p-126f)) return result; /* NaN too */
-  if (fabsf(result) == 0x1p-126f && fabsf(fmaf(x * 0x1p24f, w, t * 0x1p24f)) >= 0x1p-102f) return result;
+  float small = fabsf(x) < 1 ? x : w, other = fabsf(x) < 1 ? w : x;
+  if (fabsf(result) == 0x1p-126f && fabsf(fmaf(small * 0x1p24f, other, t * 0x1p24f)) >= 0x1p-102f) return result;
   return mxlk_float_from_bits(mxlk_bits_from_float(result) & 0x80000000u);
 }
 

@@ -22,12 +22,16 @@ typedef enum check_values {
   CHECK_PLAIN,      /* within +-1 */
   CHECK_ZEROS,      /* zeros of both signs among plain numbers, rows and columns of nothing else */
   CHECK_DENORMALS,  /* denormals, and numbers whose products are */
+  CHECK_TINY,       /* sums that come to the smallest normal number, and large numbers beside zeros */
   CHECK_HUGE,       /* products and sums that overflow, to infinities of both signs and their difference */
   CHECK_NAN_ROW,    /* one row of x holds one NaN */
   CHECK_INFINITIES, /* infinities of both signs here and there in x and in the weights */
   CHECK_ANY_BITS,   /* any bit pattern: all exponents, NaN payloads, signaling NaNs */
   CHECK_VALUES_COUNT
 } check_values;
+
+/* For a test's name. */
+const char *check_values_name(check_values values);
 
 /* The floating point environment of the caller. */
 typedef enum check_environment {
