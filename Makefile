@@ -51,7 +51,8 @@ test-emulated: $(BUILD)/system.stamp
 
 test-python: $(LIBRARY) $(COMMAND) $(VENV)/demo.stamp $(VENV)/test.stamp $(VENV)/package.stamp $(VENV)/docs.stamp $(VENV)/lint.stamp \
 		$(BUILD)/compilers.stamp $(BUILD)/mpi.stamp
-	PYTHONPATH=bindings/python/src $(VENV)/bin/python -m pytest -q bindings/python/tests Tests examples/python/tests
+	PYTHONPATH=bindings/python/src $(VENV)/bin/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m "not alone"
+	PYTHONPATH=bindings/python/src $(VENV)/bin/python -m pytest -q -m alone
 
 fuzz: $(BUILD)/system.stamp $(BUILD)/compilers.stamp
 	PYTHON=$(PYTHON) scripts/fuzz --seconds $(FUZZ_SECONDS) --executions $(FUZZ_EXECUTIONS) --seed $(FUZZ_SEED) $(FUZZERS)

@@ -111,6 +111,7 @@ def test_refusals(tmp_path, optimization):
     assert int(checks) > 1000 and failures == "0"
 
 
+@pytest.mark.alone
 def test_times(tmp_path, record_property):
     program = build(HERE / "timing.c", tmp_path / "timing", "-O2", "-Wno-pedantic", "-ldl")
     times = [tuple(map(float, run([program, LIBRARY], PLAIN).split())) for _ in range(ATTEMPTS)]
@@ -122,6 +123,7 @@ def test_times(tmp_path, record_property):
     assert first <= FIRST_RESULT_MILLISECONDS and forward <= FORWARD_NANOSECONDS, times
 
 
+@pytest.mark.alone
 def test_eight_callers_of_one_layer(tmp_path, record_property):
     """The bits of one caller (the program checks them), and at least as much done."""
     program = build(HERE / "callers.c", tmp_path / "callers", "-O2", "-Wno-pedantic", "-pthread")

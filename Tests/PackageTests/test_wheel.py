@@ -126,6 +126,7 @@ def test_machine_without_swift_and_openmp(python, tmp_path):
     assert is_bundled(found, python), found
 
 
+@pytest.mark.alone
 def test_import_time(python, tmp_path):
     """Under 100 ms beyond numpy, the fastest of five."""
     beyond = []

@@ -5,9 +5,9 @@ import functools
 import numpy as np
 import pytest
 import safetensors.numpy
-from conftest import relative_error
 from gptq_format import dequantized as gptq_dequantized
 from gptq_format import tensors as gptq_tensors
+from python_support import relative_error
 from test_encodings import blocks, dequantized
 
 import maxlinear

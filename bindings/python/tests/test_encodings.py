@@ -8,7 +8,7 @@ import gguf
 import ml_dtypes
 import numpy as np
 import pytest
-from conftest import relative_error
+from python_support import relative_error
 
 import maxlinear
 from maxlinear.dtype import DType

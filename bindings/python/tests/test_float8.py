@@ -7,7 +7,7 @@ import sys
 import ml_dtypes
 import numpy as np
 import pytest
-from conftest import relative_error
+from python_support import relative_error
 from safetensors.numpy import save_file
 
 import maxlinear

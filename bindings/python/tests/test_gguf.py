@@ -6,7 +6,7 @@ import shutil
 import gguf
 import numpy as np
 import pytest
-from conftest import relative_error
+from python_support import relative_error
 from test_encodings import SCALES, blocks, dequantized
 
 import maxlinear

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from conftest import GOLDEN, read_safetensors, relative_error
+from python_support import GOLDEN, read_safetensors, relative_error
 
 from maxlinear.dtype import DType
 from maxlinear.graph.quantization import QuantizationEncoding

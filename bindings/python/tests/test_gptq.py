@@ -7,8 +7,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 import safetensors.numpy
-from conftest import relative_error
 from gptq_format import dequantized, groups_of, tensors, unpack
+from python_support import relative_error
 
 import maxlinear
 from maxlinear.dtype import DType

@@ -6,8 +6,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 import safetensors.numpy
-from conftest import relative_error
 from gptq_format import dequantized, groups_of, pack, pack_awq, tensors, unpack, unpack_awq
+from python_support import relative_error
 from test_gptq import nearest
 
 import maxlinear

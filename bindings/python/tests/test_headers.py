@@ -5,8 +5,8 @@ import re
 import subprocess
 
 import pytest
-from conftest import ROOT
 from pycparser import c_ast, c_parser
+from python_support import ROOT
 
 from maxlinear._ffi import constants, structs
 from maxlinear.dtype import DType

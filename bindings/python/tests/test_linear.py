@@ -11,7 +11,7 @@ import timeit
 import ml_dtypes
 import numpy as np
 import pytest
-from conftest import relative_error
+from python_support import relative_error
 
 import maxlinear
 from maxlinear._ffi import dlpack
@@ -255,6 +255,7 @@ def test_an_unknown_cpu_variant_is_an_error_that_lists_the_known():
     assert b"scalar" in result.stderr and b"avx512" in result.stderr
 
 
+@pytest.mark.alone
 def test_overhead_of_a_call(random):
     layer, _ = layer_of(random, 64, 64, has_bias=False)
     x = random.standard_normal((1, 64)).astype(np.float32)

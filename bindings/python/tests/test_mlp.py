@@ -7,7 +7,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 import safetensors.numpy
-from conftest import relative_error
+from python_support import relative_error
 from test_encodings import blocks
 from test_gguf import write
 

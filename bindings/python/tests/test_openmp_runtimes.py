@@ -218,6 +218,7 @@ def measured(layer, x, threads, other, calls=30):
     return (time.perf_counter() - begin) / calls
 
 
+@pytest.mark.alone
 def test_more_threads_than_cpus(random):
     """Twice the threads that there are CPUs for: barriers must not spin for a thread that has no CPU."""
     cpus = len(os.sched_getaffinity(0))
@@ -236,6 +237,7 @@ def test_more_threads_than_cpus(random):
     assert min(ratios) < 3, ratios
 
 
+@pytest.mark.alone
 def test_turns_with_openblas(random):
     """Calls in turn with numpy's threads: workers that kept spinning took 10 to 40 times the time of each alone."""
     layer = LinearV2(512, 512, DType.float32)

@@ -9,7 +9,7 @@ import gguf
 import ml_dtypes
 import numpy as np
 import pytest
-from conftest import write_safetensors
+from python_support import write_safetensors
 
 import maxlinear
 from maxlinear.dtype import DType

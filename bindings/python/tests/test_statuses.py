@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import write_safetensors
+from python_support import write_safetensors
 
 import maxlinear
 from maxlinear._ffi import constants

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import write_safetensors
+from python_support import write_safetensors
 
 from maxlinear.dtype import DType
 from maxlinear.graph.weights import SafetensorWeights, load_weights

@@ -28,7 +28,10 @@ def run(*arguments, **environment):
 
 @pytest.fixture
 def demo(monkeypatch):
-    """The demo's main module."""
+    """The demo's main module, beside its own modules and not others of their names."""
+    monkeypatch.syspath_prepend(DEMO)
+    for name in ("encoder", "plot", "reference", "sentences"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
     specification = importlib.util.spec_from_file_location("demo", DEMO / "__main__.py")
     module = importlib.util.module_from_spec(specification)
     monkeypatch.setitem(sys.modules, "demo", module)
@@ -63,17 +66,25 @@ def test_the_demo_finds_what_is_meant(tmp_path):
     assert printed and float(printed[1]) >= 0.999999
 
 
-def test_embeddings_that_are_off_fail(demo, monkeypatch, capsys):
+@pytest.fixture
+def few_sentences(tmp_path):
+    """A file of them, for what does not depend on how many there are."""
+    path = tmp_path / "few.txt"
+    path.write_text("A whale is a mammal.\n\nThe stock exchange closed early.\n")
+    return path
+
+
+def test_embeddings_that_are_off_fail(demo, few_sentences, monkeypatch, capsys):
     """A part in two hundred in one embedding, which is 1e-5 in its cosine, or one that is not a number."""
     import reference
 
     original = reference.Reference.embed
-    monkeypatch.setattr(sys, "argv", ["minilm"])
+    monkeypatch.setattr(sys, "argv", ["minilm", "--sentences", str(few_sentences)])
     for wrong in (0.005, np.nan):
 
         def off(self, texts, wrong=wrong):
             embeddings = original(self, texts)
-            embeddings[7, np.argmin(np.abs(embeddings[7]))] += wrong
+            embeddings[1, np.argmin(np.abs(embeddings[1]))] += wrong
             return embeddings
 
         monkeypatch.setattr(reference.Reference, "embed", off)
@@ -92,10 +103,9 @@ def test_an_encoding_that_is_too_far_off_is_said(demo):
         assert not demo.Found(encoding, "36", 1, bad).is_good
 
 
-def test_sentences_and_queries_of_ones_own(tmp_path):
-    path = tmp_path / "own.txt"
-    path.write_text("A whale is a mammal.\n\nThe stock exchange closed early.\n")
-    result = run("--sentences", str(path), "--query", "animals of the sea", "--nearest", "1", "--threads", "1")
+def test_sentences_and_queries_of_ones_own(few_sentences):
+    one = ["--query", "animals of the sea", "--nearest", "1", "--threads", "1"]
+    result = run("--sentences", str(few_sentences), *one)
     assert result.returncode == 0, result.stderr
     assert nearest(result.stdout, "animals of the sea") == ["A whale is a mammal."]
 
@@ -137,8 +147,8 @@ def test_the_bindings_on_the_path_go_first(tmp_path):
     assert result.returncode == 1 and "these bindings" in result.stderr
 
 
-def test_the_bindings_of_the_checkout_are_found():
-    result = run("--query", "tea", "--nearest", "1", PYTHONPATH="")
+def test_the_bindings_of_the_checkout_are_found(few_sentences):
+    result = run("--sentences", str(few_sentences), "--query", "tea", "--nearest", "1", PYTHONPATH="")
     assert result.returncode == 0, result.stderr
 
 
