@@ -48,9 +48,9 @@ final class PreparedMLP: PreparedComputation, @unchecked Sendable {
   let shards: [Range<Int>]
 
   func run(devices: DeviceViews, accumulate: Bool, threads: Int32) throws(MaxLinearError) {
-    try devices.runOnce(inDim: gate.inDim, outDim: down.outDim, accumulate: accumulate) { x, y throws(MaxLinearError) in
-      try run(x, into: y, accumulate: accumulate, threads: threads)
-    }
+    try devices.runOnce(
+      inDim: gate.inDim, outDim: down.outDim, accumulate: accumulate, threads: threads
+    ) { x, y throws(MaxLinearError) in try run(x, into: y, accumulate: false, threads: threads) }
   }
 
   deinit { upWeights.deallocate() }

@@ -85,7 +85,7 @@ static mxl_status parallel(const kind *kind, const state *from, mxl_layer **laye
   (void)from;
   mxl_linear_options one = linear_options(kind);
   mxl_parallel_options options = {.struct_size = sizeof options,
-                                  .gather = !kind->reduce,
+                                  .gather = !kind->reduce && !kind->has_own_outputs,
                                   .linear = &one,
                                   .devices = devices,
                                   .device_count = (size_t)kind->devices};
@@ -94,23 +94,24 @@ static mxl_status parallel(const kind *kind, const state *from, mxl_layer **laye
 }
 
 const kind kinds[] = {
-    {"Linear", linear_of_tensors, NULL, MXL_FLOAT32, 0, 0, 1, 0},
-    {"LinearV2", linear, NULL, MXL_FLOAT32, 0, 0, 0, 0},
-    {"LinearV2 bfloat16", linear, NULL, MXL_BFLOAT16, 0, 0, 0, 0},
-    {"LinearV2 float8", linear, NULL, MXL_FLOAT8_E4M3, 0, 0, 0, 0},
-    {"LinearV2 Q6_K", linear, "Q6_K", MXL_FLOAT32, 0, 0, 0, 0},
-    {"QLinear Q4_0", linear_of_tensors, "Q4_0", MXL_UINT8, 0, 0, 1, 0},
-    {"GPTQLinear", linear_of_tensors, "GPTQ", MXL_UINT8, 0, 0, 1, 0},
-    {"GPTQLinearV2", linear, "GPTQ", MXL_FLOAT32, 0, 0, 0, 0},
-    {"MLP", mlp_of_linears, NULL, MXL_FLOAT32, 0, 0, 1, 1},
-    {"MLPV2", mlp, NULL, MXL_FLOAT32, 0, 0, 0, 1},
-    {"MLPV2 Q4_K", mlp, "Q4_K", MXL_FLOAT32, 0, 0, 0, 1},
-    {"MLPV2 GPTQ", mlp, "GPTQ", MXL_FLOAT32, 0, 0, 0, 1},
-    {"DistributedMLP", mlp, NULL, MXL_FLOAT32, 2, 0, 0, 1},
-    {"DistributedMLP Q4_K", mlp, "Q4_K", MXL_FLOAT32, 2, 0, 0, 1},
-    {"DistributedMLP reduced", mlp, NULL, MXL_FLOAT32, 2, 1, 0, 1},
-    {"ColumnParallelLinear", parallel, "Q4_0", MXL_FLOAT32, 2, 0, 0, 0},
-    {"RowParallelLinear", parallel, NULL, MXL_FLOAT32, 2, 1, 0, 0},
+    {"Linear", linear_of_tensors, NULL, MXL_FLOAT32, 0, 0, 1, 0, 0},
+    {"LinearV2", linear, NULL, MXL_FLOAT32, 0, 0, 0, 0, 0},
+    {"LinearV2 bfloat16", linear, NULL, MXL_BFLOAT16, 0, 0, 0, 0, 0},
+    {"LinearV2 float8", linear, NULL, MXL_FLOAT8_E4M3, 0, 0, 0, 0, 0},
+    {"LinearV2 Q6_K", linear, "Q6_K", MXL_FLOAT32, 0, 0, 0, 0, 0},
+    {"QLinear Q4_0", linear_of_tensors, "Q4_0", MXL_UINT8, 0, 0, 1, 0, 0},
+    {"GPTQLinear", linear_of_tensors, "GPTQ", MXL_UINT8, 0, 0, 1, 0, 0},
+    {"GPTQLinearV2", linear, "GPTQ", MXL_FLOAT32, 0, 0, 0, 0, 0},
+    {"MLP", mlp_of_linears, NULL, MXL_FLOAT32, 0, 0, 1, 1, 0},
+    {"MLPV2", mlp, NULL, MXL_FLOAT32, 0, 0, 0, 1, 0},
+    {"MLPV2 Q4_K", mlp, "Q4_K", MXL_FLOAT32, 0, 0, 0, 1, 0},
+    {"MLPV2 GPTQ", mlp, "GPTQ", MXL_FLOAT32, 0, 0, 0, 1, 0},
+    {"DistributedMLP", mlp, NULL, MXL_FLOAT32, 2, 0, 0, 1, 0},
+    {"DistributedMLP Q4_K", mlp, "Q4_K", MXL_FLOAT32, 2, 0, 0, 1, 0},
+    {"DistributedMLP reduced", mlp, NULL, MXL_FLOAT32, 2, 1, 0, 1, 0},
+    {"ColumnParallelLinear", parallel, "Q4_0", MXL_FLOAT32, 2, 0, 0, 0, 0},
+    {"ColumnParallelLinear of own outputs", parallel, "Q4_0", MXL_FLOAT32, 2, 0, 0, 0, 1},
+    {"RowParallelLinear", parallel, NULL, MXL_FLOAT32, 2, 1, 0, 0, 0},
 };
 const size_t kind_count = sizeof kinds / sizeof *kinds;
 
@@ -239,15 +240,20 @@ mxl_layer *kind_make(const kind *kind, const state *from) {
   return layer;
 }
 
-mxl_status kind_forward(const kind *kind, const mxl_layer *layer, int32_t threads, results *ys, mxl_error *error) {
+int64_t kind_columns(const kind *kind) {
+  return kind->is_mlp ? HIDDEN : kind->has_own_outputs ? FEED_FORWARD / kind->devices : FEED_FORWARD;
+}
+
+static mxl_status call(const kind *kind, const mxl_layer *layer, int32_t accumulate, int32_t threads, results *ys,
+                       mxl_error *error) {
   static const float one[] = {0.5f, -1, 0.25f, 2, -0.125f, 1.5f, -3};
   float x[ROWS * HIDDEN];
   for (size_t i = 0; i < ROWS * HIDDEN; i++) x[i] = one[i * 5 % 7];
-  const int64_t out = kind->is_mlp ? HIDDEN : FEED_FORWARD, y_shape[] = {ROWS, out};
+  const int64_t y_shape[] = {ROWS, kind_columns(kind)};
   /* By inputs, a device's x has its columns alone. */
   const int64_t columns = kind->reduce && !kind->is_mlp ? HIDDEN / kind->devices : HIDDEN;
   const int64_t x_shape[] = {ROWS, columns}, x_strides[] = {HIDDEN, 1};
-  mxl_run_options options = {.struct_size = sizeof options, .threads = threads};
+  mxl_run_options options = {.struct_size = sizeof options, .threads = threads, .accumulate = accumulate};
   mxl_tensor xs[MOST_DEVICES], outs[MOST_DEVICES];
   for (int i = 0; i < MOST_DEVICES; i++) {
     xs[i] = (mxl_tensor){.data = x, .dtype = MXL_FLOAT32, .rank = 2, .shape = x_shape, .strides = x_strides};
@@ -256,4 +262,12 @@ mxl_status kind_forward(const kind *kind, const mxl_layer *layer, int32_t thread
   }
   return kind->devices == 0 ? mxl_layer_forward(layer, &options, xs, outs, error)
                             : mxl_layer_forward_devices(layer, &options, xs, outs, (size_t)kind->devices, error);
+}
+
+mxl_status kind_forward(const kind *kind, const mxl_layer *layer, int32_t threads, results *ys, mxl_error *error) {
+  return call(kind, layer, 0, threads, ys, error);
+}
+
+mxl_status kind_add(const kind *kind, const mxl_layer *layer, int32_t threads, results *ys, mxl_error *error) {
+  return call(kind, layer, 1, threads, ys, error);
 }

@@ -29,6 +29,7 @@ typedef struct kind {
   int reduce;     /* of MLPs on devices; of one parallel linear: 1 by inputs, 0 by outputs */
   int is_created; /* 1: create takes the tensors, and the layer is loaded with that */
   int is_mlp;
+  int has_own_outputs; /* each device's y: without gather */
 } kind;
 
 extern const kind kinds[];
@@ -50,10 +51,14 @@ mxl_status kind_load(const kind *kind, mxl_layer *layer, const state *from, mxl_
 /* Created, loaded and prepared. */
 mxl_layer *kind_make(const kind *kind, const state *from);
 
+/* Columns of a device's y. */
+int64_t kind_columns(const kind *kind);
 /* Room for the ys of all devices. */
 typedef struct results {
   float y[MOST_DEVICES][ROWS * FEED_FORWARD];
 } results;
 mxl_status kind_forward(const kind *kind, const mxl_layer *layer, int32_t threads, results *ys, mxl_error *error);
+/* The same, added to the ys. */
+mxl_status kind_add(const kind *kind, const mxl_layer *layer, int32_t threads, results *ys, mxl_error *error);
 
 #endif

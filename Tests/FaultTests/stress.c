@@ -44,7 +44,7 @@ static void report(const kind *kind, const char *what, const mxl_error *error) {
 
 /* The number of the weights whose bits these are; -1 for none. */
 static int which(const shared *one, const results *ys) {
-  const size_t bytes = sizeof(float) * ROWS * (one->kind->is_mlp ? HIDDEN : FEED_FORWARD);
+  const size_t bytes = sizeof(float) * ROWS * (size_t)kind_columns(one->kind);
   for (int i = 0; i < WEIGHTS; i++) {
     int same = 1;
     for (int device = 0; device < (one->kind->devices ? one->kind->devices : 1); device++)

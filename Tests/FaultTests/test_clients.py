@@ -57,5 +57,5 @@ def test_every_allocation_may_fail(tmp_path, record_property):
     lines = printed.splitlines()
     assert len(lines) == len(re.findall(r'^    \{"', (HERE / "layers.c").read_text(), re.MULTILINE)) > 10
     for line in lines:
-        create, load, prepare, forward, _, _ = (int(number) for number in re.findall(r" (\d+)(?= |$)", line))
-        assert create + load > 0 and prepare > 0 and forward > 0, line
+        create, load, prepare, forward, add, _, _ = (int(number) for number in re.findall(r" (\d+)(?= |$)", line))
+        assert create + load > 0 and prepare > 0 and forward > 0 and add > 0, line

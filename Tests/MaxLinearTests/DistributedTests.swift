@@ -71,6 +71,70 @@ struct DistributedTests {
     for y in try row(parts) { #expect(relativeError(try y.floats(), try made.reference(numbers)) < 6e-7) }
   }
 
+  /// Layers of 96 inputs and 96 outputs on three devices, and whether the x and the y of each are its shard alone.
+  static func three() throws -> [(layer: PreparedLayer, splitsX: Bool, splitsY: Bool)] {
+    let devices = devices(3)
+    let linear = StateDict([WeightData(name: "weight", tensor: try randomTensor([96, 96], seed: 1))])
+    let column = try ColumnParallelLinear(inDim: 96, outDim: 96, dtype: .float32, devices: devices)
+    let own = try ColumnParallelLinear(inDim: 96, outDim: 96, dtype: .float32, devices: devices, gather: false)
+    let row = try RowParallelLinear(inDim: 96, outDim: 96, dtype: .float32, devices: devices)
+    for layer in [column, own, row] { try layer.loadStateDict(linear) }
+    let matrices = try ["gate_proj", "down_proj", "up_proj"].enumerated().map { seed, name in
+      WeightData(name: "\(name).weight", tensor: try randomTensor([96, 96], seed: UInt64(seed)))
+    }
+    let mlps = try [false, true].map { reduces in
+      let mlp = try DistributedMLP(
+        dtype: .float32, hiddenDim: 96, feedForwardLength: 96, devices: devices, reduce: reduces)
+      try mlp.loadStateDict(StateDict(matrices))
+      return (try mlp.prepared(), false, false)
+    }
+    return [
+      (try column.prepared(), false, false), (try own.prepared(), false, true), (try row.prepared(), true, false),
+    ]
+      + mlps
+  }
+
+  /// Columns of a matrix of three rows.
+  static func columns(_ range: Range<Int>, of tensor: Tensor) throws -> [Float] {
+    let numbers = try tensor.floats()
+    return (0..<3).flatMap { numbers[$0 * 96 + range.lowerBound..<$0 * 96 + range.upperBound] }
+  }
+
+  @Test("write or add to each y, of whatever dtype, what the undivided call writes or adds", arguments: [false, true])
+  func eachY(accumulate: Bool) throws {
+    let x = try randomTensor([3, 96], seed: 9)
+    let dtypes: [DType] = [.bfloat16, .float32, .float16]
+    for (layer, splitsX, splitsY) in try Self.three() {
+      let shards = (0..<3).map { 32 * $0..<32 * ($0 + 1) }
+      let xs = try shards.map { splitsX ? try Tensor(Self.columns($0, of: x), shape: [3, 32]) : x }
+      let before = try (0..<3).map { try randomTensor([3, 96], seed: UInt64(20 + $0)) }
+      let ys = try (0..<3).map { device in
+        let numbers = try splitsY ? Self.columns(shards[device], of: before[device]) : before[device].floats()
+        return try Tensor(numbers, shape: [3, numbers.count / 3]).converted(to: dtypes[device], purpose: "y")
+      }
+      try layer.forward(devices: xs, into: ys, accumulate: accumulate)
+      for device in 0..<3 {
+        let whole = try before[device].converted(to: dtypes[device], purpose: "y")
+        try layer.forward(x, into: whole, accumulate: accumulate)
+        let wide = try whole.converted(to: .float32, purpose: "y")
+        let expected = try splitsY ? Self.columns(shards[device], of: wide) : wide.floats()
+        #expect(try bits(ys[device].converted(to: .float32, purpose: "y")) == bits(expected))
+      }
+    }
+  }
+
+  @Test("take the same x on every device of a layer that is split by outputs")
+  func sameX() throws {
+    let (x, other) = (try randomTensor([3, 96], seed: 9), try randomTensor([3, 96], seed: 10))
+    for (layer, splitsX, splitsY) in try Self.three() where !splitsX {
+      let ys = try (0..<3).map { _ in try randomTensor([3, splitsY ? 32 : 96], seed: 11) }
+      expectError(.invalidArgument, "xs[2]: differs from xs[0], expected the same x for every device") {
+        try layer.forward(devices: [x, x, other], into: ys)
+      }
+      for y in ys { #expect(try bits(y) == bits(randomTensor(y.shape, seed: 11))) }
+    }
+  }
+
   @Test("refuse devices that are no division, and say why")
   func refused() throws {
     func mlp(_ devices: [DeviceRef]) throws {

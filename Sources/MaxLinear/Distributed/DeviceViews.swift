@@ -1,4 +1,5 @@
 import CMaxLinear
+import Kernels
 
 #if canImport(Glibc)
   import Glibc
@@ -59,8 +60,29 @@ struct DeviceViews {
     }
   }
 
-  /// Copies ys[0] to the others.
-  func copyY() {
+  /// Checks all devices, computes y once, without accumulating, and gives it to each. No y is touched when it throws.
+  func runOnce(
+    inDim: Int, outDim: Int, accumulate: Bool, threads: Int32,
+    _ body: (mxl_tensor, mxl_tensor) throws(MaxLinearError) -> Void
+  ) throws(MaxLinearError) {
+    try check(inDim: { _ in inDim }, outDim: { _ in outDim })
+    try checkSameX()
+    guard let x = xs.first, let y = ys.first else { return }
+    if !accumulate && ys.allSatisfy({ $0.dtype == y.dtype }) {
+      try body(x, y)
+      copyY()
+      return
+    }
+    let values = try Tensor(uninitialized: Self.shape(y).map { Int($0) }, dtype: .float32, purpose: "y")
+    try values.withCTensor { y throws(MaxLinearError) in try body(x, y) }
+    for y in ys {
+      var job = mxlk_linear_job(LinearViews(x: x, y: y), accumulate: accumulate, threads: threads)
+      mxlk_store_rows(&job, values.pointer, Int64(outDim), nil, nil)
+    }
+  }
+
+  /// Copies ys[0] to the others, which have its dtype.
+  private func copyY() {
     guard let first = ys.first else { return }
     for y in ys.dropFirst() {
       _ = Self.rows(y, first) { to, from, bytes in

@@ -31,37 +31,21 @@ final class PreparedColumnParallel: PreparedComputation {
 
   func run(devices: DeviceViews, accumulate: Bool, threads: Int32) throws(MaxLinearError) {
     guard !gathers else {
-      return try devices.runOnce(inDim: linear.inDim, outDim: linear.outDim, accumulate: accumulate) {
-        x, y throws(MaxLinearError) in
-        try linear.run(x, into: y, accumulate: accumulate, threads: threads)
-      }
+      return try devices.runOnce(
+        inDim: linear.inDim, outDim: linear.outDim, accumulate: accumulate, threads: threads
+      ) { x, y throws(MaxLinearError) in try linear.run(x, into: y, accumulate: false, threads: threads) }
     }
     try devices.check(inDim: { _ in linear.inDim }, outDim: { outputs[$0].count })
-    for device in outputs.indices {
-      let views = LinearViews(x: devices.xs[device], y: devices.ys[device])
-      var job = mxlk_linear_job(views, accumulate: accumulate, threads: threads)
+    try devices.checkSameX()
+    let jobs = outputs.indices.map { device in
+      var job = mxlk_linear_job(
+        LinearViews(x: devices.xs[0], y: devices.ys[device]), accumulate: accumulate, threads: threads)
       job.weights = linear.pointer.map { $0 + device }
-      guard mxlk_linear_run(&job) == MXL_OK else {
-        throw MaxLinearError(
-          .outOfMemory, "forward: memory ran out, expected scratch for x of shape \(devices.xs[device].shapeText)")
-      }
+      return job
     }
-  }
-}
-
-extension DeviceViews {
-  /// Checks all devices, computes for the first and copies; where it accumulates, computes for each.
-  func runOnce(
-    inDim: Int, outDim: Int, accumulate: Bool,
-    _ body: (mxl_tensor, mxl_tensor) throws(MaxLinearError) -> Void
-  ) throws(MaxLinearError) {
-    try check(inDim: { _ in inDim }, outDim: { _ in outDim })
-    try checkSameX()
-    if accumulate || ys.contains(where: { $0.dtype != ys[0].dtype }) {
-      for (x, y) in zip(xs, ys) { try body(x, y) }
-      return
+    guard withExtendedLifetime(linear, { mxlk_linear_run_together(jobs, Int32(jobs.count)) }) == MXL_OK else {
+      throw MaxLinearError(
+        .outOfMemory, "forward: memory ran out, expected scratch for x of shape \(devices.xs[0].shapeText)")
     }
-    if let x = xs.first, let y = ys.first { try body(x, y) }
-    copyY()
   }
 }

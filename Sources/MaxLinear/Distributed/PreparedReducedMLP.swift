@@ -31,13 +31,12 @@ final class PreparedReducedMLP: PreparedComputation {
     try hidden.run(job, into: h.pointer, scratch: hidden.scratch(rows: rows))
     job.readRows(at: h.pointer, columns: hidden.columns)
     let starts = down.inputs.map { range in h.pointer.map { UnsafeRawPointer($0 + 4 * range.lowerBound) } }
-    try down.sum(job, from: starts)
+    try down.sum([job], from: starts)
   }
 
   func run(devices: DeviceViews, accumulate: Bool, threads: Int32) throws(MaxLinearError) {
-    try devices.runOnce(inDim: hidden.inDim, outDim: down.outDim, accumulate: accumulate) {
-      x, y throws(MaxLinearError) in
-      try run(x, into: y, accumulate: accumulate, threads: threads)
-    }
+    try devices.runOnce(
+      inDim: hidden.inDim, outDim: down.outDim, accumulate: accumulate, threads: threads
+    ) { x, y throws(MaxLinearError) in try run(x, into: y, accumulate: false, threads: threads) }
   }
 }

@@ -38,12 +38,22 @@ final class PreparedRowParallel: PreparedComputation {
 
   /// The whole x: each device takes its columns of it.
   func run(_ x: mxl_tensor, into y: mxl_tensor, accumulate: Bool, threads: Int32) throws(MaxLinearError) {
-    let views = LinearViews(x: x, y: y)
-    try views.check(inDim: inputs.last?.upperBound ?? 0, outDim: outDim)
-    let job = mxlk_linear_job(views, accumulate: accumulate, threads: threads)
+    try run(x, into: [y], accumulate: accumulate, threads: threads)
+  }
+
+  /// The whole x, with the sum into each y; none is touched when it throws.
+  private func run(
+    _ x: mxl_tensor, into ys: [mxl_tensor], accumulate: Bool, threads: Int32
+  ) throws(MaxLinearError) {
+    var jobs: [mxlk_linear_job] = []
+    for y in ys {
+      let views = LinearViews(x: x, y: y)
+      try views.check(inDim: inputs.last?.upperBound ?? 0, outDim: outDim)
+      jobs.append(mxlk_linear_job(views, accumulate: accumulate, threads: threads))
+    }
     let bytes = x.dtype == MXL_FLOAT32.rawValue ? 4 : 2
-    let starts = inputs.map { range in job.x.map { $0 + bytes * range.lowerBound } }
-    try sum(job, from: starts)
+    let starts = inputs.map { range in jobs[0].x.map { $0 + bytes * range.lowerBound } }
+    try sum(jobs, from: starts)
   }
 
   func run(
@@ -58,9 +68,8 @@ final class PreparedRowParallel: PreparedComputation {
       purpose: "x")
     for (x, range) in zip(devices.xs, inputs) { try whole.takeColumns(range, of: x) }
     try whole.withCTensor { x throws(MaxLinearError) in
-      try run(x, into: y, accumulate: accumulate, threads: threads)
+      try run(x, into: devices.ys, accumulate: accumulate, threads: threads)
     }
-    devices.copyY()
   }
 
   private func checkShapes(_ devices: DeviceViews) throws(MaxLinearError) {
@@ -74,14 +83,14 @@ final class PreparedRowParallel: PreparedComputation {
     }
   }
 
-  /// The sum in float32, rounded to y's dtype once.
-  func sum(_ job: mxlk_linear_job, from starts: [UnsafeRawPointer?]) throws(MaxLinearError) {
-    var job = job
-    let rows = Int(mxlk_job_rows(&job))
+  /// The sum in float32, rounded to the dtype of each job's y once. The jobs differ in y alone.
+  func sum(_ jobs: [mxlk_linear_job], from starts: [UnsafeRawPointer?]) throws(MaxLinearError) {
+    guard var first = jobs.first else { return }
+    let rows = Int(mxlk_job_rows(&first))
     guard rows > 0 else { return }
     let sums = try sums(rows: rows)
-    try add(job, from: starts, to: sums)
-    store(job, sums)
+    try add(first, from: starts, to: sums)
+    for job in jobs { store(job, sums) }
   }
 
   /// Memory for `add`.
