@@ -46,16 +46,18 @@ extension mxl_memory: SizedStruct {
   static var cName: StaticString { "mxl_memory" }
 }
 
-/// How many bytes of the caller's struct may be read or written: struct_size, and no more than this library knows.
+/// How many bytes of the caller's struct may be read or written: struct_size, and no more than this library knows. No version of a struct ends amid a
+/// field, of which half a pointer would be read.
 @inline(__always)
 func checkedSize<Struct: SizedStruct>(
   _ pointer: UnsafePointer<Struct>, _ argument: StaticString
 ) throws(MaxLinearError) -> Int {
   let size = UnsafeRawPointer(pointer).load(as: UInt32.self)
-  guard size >= Struct.firstSize else {
+  guard size >= Struct.firstSize, Int(size) % MemoryLayout<Struct>.alignment == 0 else {
     throw MaxLinearError(
       .invalidArgument,
-      "\(argument): struct_size is \(size), expected sizeof(\(Struct.cName)), at least \(Struct.firstSize)")
+      "\(argument): struct_size is \(size), expected sizeof(\(Struct.cName)), at least \(Struct.firstSize) and a multiple of "
+        + "\(MemoryLayout<Struct>.alignment)")
   }
   return min(Int(size), MemoryLayout<Struct>.size)
 }

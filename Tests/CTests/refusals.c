@@ -48,8 +48,8 @@ static void create(void) {
     REFUSED(expected, mxl_can_run(&options, NULL, &kernel, error)); \
     CHECK(layer == none && kernel == NULL);                         \
   } while (0)
-  for (uint32_t size = 0; size < offsetof(mxl_linear_options, quantization); size++)
-    WITH(MXL_INVALID_ARGUMENT, options.struct_size = size);
+  for (uint32_t size = 0; size < sizeof options + 16; size++)
+    if (IS_NO_SIZE(size, mxl_linear_options, quantization)) WITH(MXL_INVALID_ARGUMENT, options.struct_size = size);
   WITH(MXL_INVALID_SHAPE, options.in_dim = 0);
   WITH(MXL_INVALID_SHAPE, options.out_dim = -1);
   WITH(MXL_INVALID_SHAPE, options.in_dim = INT64_MIN);
@@ -89,8 +89,8 @@ static void create_v1(void) {
     REFUSED(expected, mxl_linear_v1_create(&options, &layer, error)); \
     CHECK(layer == none);                                             \
   } while (0)
-  for (uint32_t size = 0; size < offsetof(mxl_linear_v1_options, quantization); size++)
-    WITH(MXL_INVALID_ARGUMENT, options.struct_size = size);
+  for (uint32_t size = 0; size < sizeof options + 16; size++)
+    if (IS_NO_SIZE(size, mxl_linear_v1_options, quantization)) WITH(MXL_INVALID_ARGUMENT, options.struct_size = size);
   int64_t huge[] = {INT64_C(1) << 62, INT64_C(1) << 62}, negative[] = {3, -4}, long_bias[] = {OUT + 1};
   WITH(MXL_INVALID_ARGUMENT, options.weight = NULL);
   WITH(MXL_INVALID_ARGUMENT, (bad.tensor.data = NULL, options.weight = &bad));
@@ -263,7 +263,8 @@ static void forward(void) {
   REFUSED(MXL_NOT_PREPARED, mxl_layer_forward(unprepared, NULL, &in, &out, error));
   REFUSED(MXL_INVALID_ARGUMENT, mxl_layer_forward(layer, NULL, NULL, &out, error));
   REFUSED(MXL_INVALID_ARGUMENT, mxl_layer_forward(layer, NULL, &in, NULL, error));
-  for (uint32_t size = 0; size < sizeof options; size++) WITH(MXL_INVALID_ARGUMENT, options.struct_size = size);
+  for (uint32_t size = 0; size < sizeof options + 8; size++)
+    if (size < sizeof options || size % 4 != 0) WITH(MXL_INVALID_ARGUMENT, options.struct_size = size);
   WITH(MXL_INVALID_ARGUMENT, options.threads = -1);
   WITH(MXL_INVALID_ARGUMENT, options.threads = 1025);
   WITH(MXL_INVALID_ARGUMENT, options.accumulate = 2);

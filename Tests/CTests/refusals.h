@@ -47,6 +47,9 @@ static inline int has_three_parts(const char *message) {
     CHECK((call) == MXL_OK);             \
   } while (0)
 
+/* Whether no version of the struct has that size: below the first, which ended before that field, or one that ends amid a field. */
+#define IS_NO_SIZE(size, type, later) ((size) < offsetof(type, later) || (size) % _Alignof(type) != 0)
+
 static inline mxl_tensor tensor(void *data, int32_t rank, const int64_t *shape) {
   return (mxl_tensor){.data = data, .dtype = MXL_FLOAT32, .rank = rank, .shape = shape};
 }

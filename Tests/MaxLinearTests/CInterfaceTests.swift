@@ -76,7 +76,10 @@ struct CInterfaceTests {
       mxl_layer_forward(layer, &options, &x, &y, $0)
     }
     options.struct_size = 8
-    expectStatus(MXL_INVALID_ARGUMENT, "options: struct_size is 8, expected sizeof(mxl_run_options), at least 12") {
+    expectStatus(
+      MXL_INVALID_ARGUMENT,
+      "options: struct_size is 8, expected sizeof(mxl_run_options), at least 12 and a multiple of 4"
+    ) {
       mxl_layer_forward(layer, &options, &x, &y, $0)
     }
     #expect(y.data?.load(as: Float.self) == 106)
@@ -141,7 +144,10 @@ struct CInterfaceTests {
       expectStatus(status, text, sourceLocation: sourceLocation) { mxl_linear_create(&options, &layer, $0) }
       #expect(layer == nil, sourceLocation: sourceLocation)
     }
-    refuse(MXL_INVALID_ARGUMENT, "options: struct_size is 0, expected sizeof(mxl_linear_options), at least 64") {
+    refuse(
+      MXL_INVALID_ARGUMENT,
+      "options: struct_size is 0, expected sizeof(mxl_linear_options), at least 64 and a multiple of 8"
+    ) {
       $0.struct_size = 0
     }
     refuse(MXL_INVALID_DTYPE, "dtype: is 99, expected an mxl_dtype") { $0.dtype = 99 }

@@ -23,6 +23,11 @@ CASES = {
     "major 0": ("plugin.abi_major = 0", UNSUPPORTED, "plugin ABI is 0.0, expected 1"),
     "no size": ("plugin.struct_size = 0", FILE, "mxl_plugin: struct_size is 0, expected 72"),
     "short": ("plugin.struct_size = 71", FILE, "struct_size is 71"),
+    "amid a field": (
+        "plugin.struct_size = 79",
+        FILE,
+        "mxl_plugin: struct_size is 79, expected 72 to 4096 and a multiple of 8",
+    ),
     "huge": ("plugin.struct_size = 1u << 31", FILE, "struct_size is 2147483648"),
     "plugin name NULL": ("plugin.name = 0", FILE, "name: is NULL"),
     "plugin name empty": ('plugin.name = ""', FILE, "name: is empty"),

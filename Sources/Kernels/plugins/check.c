@@ -42,10 +42,11 @@ mxl_encoding mxlk_encoding_read(const mxl_encoding *encoding) { READ(mxl_encodin
 mxl_kernel_row mxlk_row_read(const mxl_kernel_row *row) { READ(mxl_kernel_row, row); }
 mxl_communicator_kind mxlk_communicator_read(const mxl_communicator_kind *kind) { READ(mxl_communicator_kind, kind); }
 
+/* No version of a struct ends amid a field, of which half a pointer would be read. */
 static mxl_status check_size(const char *what, uint32_t size, size_t least, const mxlk_reason *reason) {
-  if (size >= least && size <= MOST_SIZE) return MXL_OK;
-  return mxlk_refuse(MXL_INVALID_FILE, reason, "%s: struct_size is %u, expected %zu to %d", what, (unsigned)size, least,
-                     MOST_SIZE);
+  if (size >= least && size <= MOST_SIZE && size % _Alignof(mxl_plugin) == 0) return MXL_OK;
+  return mxlk_refuse(MXL_INVALID_FILE, reason, "%s: struct_size is %u, expected %zu to %d and a multiple of %zu", what,
+                     (unsigned)size, least, MOST_SIZE, _Alignof(mxl_plugin));
 }
 
 static int is_name_character(char c) {
