@@ -12,10 +12,10 @@ struct GPTQOptions: ParsableArguments {
     }
   }
 
-  @Option(help: "Bits of a code: 2, 3, 4 or 8. Default: 4.")
+  @Option(parsing: .unconditional, help: "Bits of a code: 2, 3, 4 or 8. Default: 4.")
   var bits: Int?
 
-  @Option(help: "Columns that share a scale; -1 for all of them. Default: 128.")
+  @Option(parsing: .unconditional, help: "Columns that share a scale; -1 for all of them. Default: 128.")
   var groupSize: Int?
 
   @Flag(exclusivity: .exclusive)
@@ -29,6 +29,12 @@ struct GPTQOptions: ParsableArguments {
   var isGiven: Bool { bits != nil || groupSize != nil || symmetry != nil || descAct != nil }
 
   func validate() throws {
+    if let bits, ![2, 3, 4, 8].contains(bits) {
+      throw ValidationError("--bits: is \(bits), expected 2, 3, 4 or 8")
+    }
+    if let groupSize, groupSize < 1, groupSize != -1 {
+      throw ValidationError("--group-size: is \(groupSize), expected 1 or more, or -1 for all columns")
+    }
     guard descAct == nil || descAct == "no" else { throw ValidationError("--desc-act can only be no.") }
   }
 

@@ -12,7 +12,7 @@ func ignoreFailedWrites() {
   signal(SIGPIPE, SIG_IGN)
 }
 
-/// The signals that ask a process to end, held back so that work can be undone first: they are asked for between steps.
+/// The signals that end a process unless it says otherwise, held back so that work can be undone first: they are asked for between steps.
 ///
 /// Blocked and looked at, not handled: a handler may do next to nothing. Threads that are made afterwards block them too.
 struct HeldSignals {
@@ -23,7 +23,7 @@ struct HeldSignals {
 
   init() {
     var numbers: [Int32] = []
-    for number in [SIGHUP, SIGINT, SIGTERM] {
+    for number in [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGALRM, SIGUSR1, SIGUSR2, SIGXCPU] {
       // Who started the process may have chosen to ignore it, as nohup does.
       let previous = signal(number, SIG_DFL)
       if unsafeBitCast(previous, to: Int.self) == unsafeBitCast(SIG_IGN, to: Int.self) {

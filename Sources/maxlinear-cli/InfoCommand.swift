@@ -16,7 +16,7 @@ struct InfoCommand: ParsableCommand {
 
   func run() throws {
     let machine = try Machine.current()
-    print(json ? machine.json : Self.describe(machine))
+    writeOutput((json ? machine.json : Self.describe(machine)) + "\n")
   }
 
   private static func describe(_ machine: Machine) -> String {

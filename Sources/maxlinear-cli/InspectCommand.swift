@@ -33,10 +33,7 @@ struct InspectCommand: ParsableCommand {
   func run() throws {
     let checksum = !noChecksum
     let weights = try Weights.open([input])
-    let tensors = weights.items().filter { layers.map($0.name.matches) ?? true }
-    if let layers, tensors.isEmpty {
-      throw MaxLinearError(.missingKey, "--layers: is \"\(layers)\", expected a pattern that a tensor's name matches")
-    }
+    let tensors = try weights.items().matching(layers)
     let progress = Progress(quiet: json, total: tensors.reduce(0) { $0 + $1.tensor.byteCount })
     defer { progress.clear() }
     let widest = tensors.map { InspectedTensor($0, checksum: checksum ? XXH64().text : nil).cells }
@@ -50,7 +47,7 @@ struct InspectCommand: ParsableCommand {
     }
     let files = weights.fileSizes.map { InspectedFile(path: $0.path, bytes: $0.byteCount) }
     let inspection = Inspection(files: files, tensors: found, metadata: metadata ? weights.metadata : nil)
-    if json { print(try inspection.jsonText()) } else { progress.say(inspection.summary) }
+    if json { writeOutput(try inspection.jsonText() + "\n") } else { progress.say(inspection.summary) }
   }
 
   private func checksum(of source: WeightData, _ progress: Progress) throws -> String {

@@ -16,4 +16,20 @@ struct MaxLinearCommand: ParsableCommand {
       BenchCommand.self, CompareCommand.self, InfoCommand.self, InspectCommand.self, QuantizeCommand.self,
       RunCommand.self,
     ])
+
+  static func main() {
+    openStandardDescriptors()
+    do {
+      do {
+        var command = try parseAsRoot()
+        try command.run()
+      } catch let error where exitCode(for: error).isSuccess {
+        // Help, the version or completions: thrown, and yet what was asked for.
+        writeOutput(fullMessage(for: error) + "\n")
+      }
+      try checkOutput()
+    } catch {
+      exit(withError: error)
+    }
+  }
 }

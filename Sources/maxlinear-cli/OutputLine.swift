@@ -13,8 +13,7 @@ protocol OutputLine: Encodable {
 extension OutputLine {
   /// Prints it. JSON is one object on one line, its keys in the order of the alphabet.
   func write(json: Bool) throws {
-    print(json ? try jsonText() : text)
-    flushOutput()
+    writeOutput((json ? try jsonText() : text) + "\n")
   }
 }
 

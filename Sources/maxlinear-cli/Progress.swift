@@ -32,7 +32,7 @@ final class Progress {
     let bar = String(repeating: "#", count: filled) + String(repeating: "-", count: Self.barWidth - filled)
     let line = "[\(bar)] \(formatted("%3d", Int(part * 100))) %  \(name)"
     isDrawn = true
-    write("\r" + String(line.prefix(Self.width)).padded(to: Self.width))
+    writeOutput("\r" + String(line.prefix(Self.width)).padded(to: Self.width))
   }
 
   /// A tensor is done: a line of it, for those who have no bar.
@@ -43,18 +43,13 @@ final class Progress {
   /// A line of the result.
   func say(_ line: String) {
     clear()
-    if !isQuiet { write(line + "\n") }
+    if !isQuiet { writeOutput(line + "\n") }
   }
 
   /// Takes the bar away.
   func clear() {
     guard isDrawn else { return }
     isDrawn = false
-    write("\r" + String(repeating: " ", count: Self.width) + "\r")
-  }
-
-  private func write(_ text: String) {
-    print(text, terminator: "")
-    flushOutput()
+    writeOutput("\r" + String(repeating: " ", count: Self.width) + "\r")
   }
 }

@@ -71,6 +71,14 @@ struct QuantizeCommand: ParsableCommand {
     guard gptq || !gptqOptions.isGiven else {
       throw ValidationError("--bits, --group-size, --sym, --asym and --desc-act belong to --gptq.")
     }
+    _ = try (target(), fallbackTarget())
+  }
+
+  /// nil for GPTQ.
+  private func target() throws -> QuantizeTarget? { try encoding.map { try QuantizeTarget($0, option: "--encoding") } }
+
+  private func fallbackTarget() throws -> QuantizeTarget? {
+    try fallback.map { try QuantizeTarget($0, option: "--fallback") }
   }
 
   func run() throws {
@@ -89,13 +97,14 @@ struct QuantizeCommand: ParsableCommand {
       return try QuantizeToGPTQ(input: input, output: output, config: gptqOptions.config(), layers: layers).run(
         quiet: quiet, json: json, signals)
     }
-    guard let encoding else {
+    guard let target = try target() else {
       throw MaxLinearError(.invalidArgument, "--encoding: is missing, expected the name of an encoding")
     }
-    let target = try QuantizeTarget(encoding, option: "--encoding")
-    let fallback = try fallback.map { try QuantizeTarget($0, option: "--fallback") }
+    let fallback = try fallbackTarget()
     let weights = try Weights.open([input])
-    let steps = try weights.items().map { try step($0, target: target, fallback: fallback) }
+    let sources = weights.items()
+    _ = try sources.matching(layers)
+    let steps = try sources.map { try step($0, target: target, fallback: fallback) }
     let progress = Progress(quiet: quiet || json, total: steps.reduce(0) { $0 + $1.source.tensor.byteCount })
     defer { progress.clear() }
     let writer = try GGUFWriter(path: output, metadata: metadata(weights, steps), tensors: steps.map(\.info))

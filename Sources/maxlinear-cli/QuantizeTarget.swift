@@ -1,3 +1,4 @@
+import ArgumentParser
 import MaxLinear
 
 /// What a tensor becomes: blocks of an encoding, or floats of another width.
@@ -16,10 +17,9 @@ enum QuantizeTarget {
   }
 
   /// The target of this name; `option` is where it was given.
-  init(_ name: String, option: String) throws {
+  init(_ name: String, option: String) throws(ValidationError) {
     guard let target = Self.all.first(where: { $0.name == name }) else {
-      throw MaxLinearError(
-        .unsupported, "\(option): is \"\(name)\", expected one of \(Self.names(Self.all))")
+      throw ValidationError("\(option): is \"\(name)\", expected one of \(Self.names(Self.all))")
     }
     self = target
   }

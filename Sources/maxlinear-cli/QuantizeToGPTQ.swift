@@ -25,8 +25,10 @@ struct QuantizeToGPTQ {
 
   func run(quiet: Bool, json: Bool, _ signals: HeldSignals) throws {
     let weights = try Weights.open([input])
+    let sources = weights.items()
+    _ = try sources.matching(layers)
     var steps: [Step] = []
-    for source in weights.items() {
+    for source in sources {
       steps.append(try step(source, first: steps.last.map { $0.first + $0.infos.count } ?? 0))
     }
     let configPath = try checkedConfigPath()

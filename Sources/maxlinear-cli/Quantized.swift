@@ -32,7 +32,7 @@ struct Quantized: Encodable {
 
   func say(_ progress: Progress, json: Bool) throws {
     progress.clear()
-    if json { return print(try jsonText()) }
+    if json { return writeOutput(try jsonText() + "\n") }
     progress.say("\(output): \(tensors.count) tensors, \(tensors.count { $0.quantized }) of them quantized")
   }
 }

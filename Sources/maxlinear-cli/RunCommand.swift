@@ -5,8 +5,6 @@ import MaxLinear
 private struct ActivationName: ExpressibleByArgument {
   let value: Activation
 
-  init(_ value: Activation) { self.value = value }
-
   init?(argument: String) {
     guard let found = Activation.allCases.first(where: { $0.name == argument }) else { return nil }
     value = found
@@ -14,7 +12,6 @@ private struct ActivationName: ExpressibleByArgument {
 
   static var allValueStrings: [String] { Activation.allCases.map(\.name) }
   static var defaultCompletionKind: CompletionKind { .list(allValueStrings) }
-  var defaultValueDescription: String { value.name }
 }
 
 private enum ComputeName: String, ExpressibleByArgument, CaseIterable {
@@ -45,7 +42,7 @@ struct RunCommand: ParsableCommand {
     help: "A file, the first of a split GGUF, a safetensors index, or a folder with a checkpoint.", completion: .file())
   var checkpoint: String
 
-  @Option(help: "The number of the layer whose gated MLP runs.")
+  @Option(parsing: .unconditional, help: "The number of the layer whose gated MLP runs.")
   var layer: Int?
 
   @Option(help: ArgumentHelp("The linear layer that runs instead.", valueName: "name"))
@@ -59,13 +56,13 @@ struct RunCommand: ParsableCommand {
     completion: .file(extensions: ["npy"]))
   var output: String
 
-  @Option(help: "The MLP's activation function.")
-  fileprivate var activation = ActivationName(.silu)
+  @Option(help: "The MLP's activation function. Default: silu.")
+  fileprivate var activation: ActivationName?
 
   @Option(help: "The arithmetic: int8 and automatic quantize x to 8 bits for encoded weights, float32 does not.")
   fileprivate var compute = ComputeName.automatic
 
-  @Option(help: "Threads; 0 for the default.")
+  @Option(parsing: .unconditional, help: "Threads; 0 for the default.")
   var threads = 0
 
   @Flag(help: "Print nothing but errors.")
@@ -77,6 +74,9 @@ struct RunCommand: ParsableCommand {
   func validate() throws {
     guard (layer == nil) != (tensor == nil) else {
       throw ValidationError("Expected --layer or --tensor, and not both.")
+    }
+    if tensor != nil, let activation {
+      throw ValidationError("--activation: is \(activation.value.name) beside --tensor, expected it beside --layer")
     }
     guard layer ?? 0 >= 0 else { throw ValidationError("layer must not be negative") }
     guard (0...1024).contains(threads) else { throw ValidationError("threads must be 1 to 1024, or 0 for the default") }
@@ -91,7 +91,7 @@ struct RunCommand: ParsableCommand {
     if let tensor {
       module = try LinearV2.fromWeights(weights, name: tensor)
     } else {
-      module = try MLPV2.fromWeights(weights, layer: layer ?? 0, activationFunction: activation.value)
+      module = try MLPV2.fromWeights(weights, layer: layer ?? 0, activationFunction: activation?.value ?? .silu)
     }
     var prepared: PreparedLayer?
     let preparing = try BenchClock.seconds { prepared = try module.prepared(PrepareOptions(compute: compute.value)) }

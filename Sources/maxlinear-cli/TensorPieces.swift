@@ -1,5 +1,17 @@
 import MaxLinear
 
+extension [WeightData] {
+  /// Those whose names match what --layers says, all where it says nothing. Throws `.missingKey` where no name matches.
+  func matching(_ layers: String?) throws(MaxLinearError) -> [WeightData] {
+    guard let layers else { return self }
+    let found = filter { $0.name.matches(layers) }
+    guard !found.isEmpty else {
+      throw MaxLinearError(.missingKey, "--layers: is \"\(layers)\", expected a pattern that a tensor's name matches")
+    }
+    return found
+  }
+}
+
 extension WeightData {
   /// Values that are handed over at a time: this bounds memory, and how long a signal waits.
   private static let valuesAtOnce = 4 << 20

@@ -244,4 +244,4 @@ def test_refusals(command, checkpoint, tmp_path):
     result = run(command, "compare", tmp_path / "square.safetensors", tmp_path / "gptq.safetensors")
     refused(result, "scales")
     misused(run(command, "compare", other), "Missing expected argument '<file>'")
-    misused(run(command, "compare", other, other, "--limit=-1"), "limit must not be negative")
+    misused(run(command, "compare", other, other, "--limit", -1), "limit must not be negative")

@@ -60,6 +60,22 @@ def test_completing(command, tmp_path, words, expected):
     assert sorted(result.stdout.split()) == expected, result.stderr
 
 
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--m", "m, k and n must be 1 or more"),
+        ("--k", "m, k and n must be 1 or more"),
+        ("--n", "m, k and n must be 1 or more"),
+        ("--seconds", "seconds and rotate must not be negative"),
+        ("--rotate", "seconds and rotate must not be negative"),
+        ("--copies", "copies must be 1 to 1024"),
+        ("--threads", "threads must be 1 to 1024"),
+    ],
+)
+def test_numbers_below_the_range(command, option, message):
+    misused(run(command, "bench", option, "-1"), message)
+
+
 def test_usage(command):
     assert "SUBCOMMANDS" in printed(command)
     assert printed(command, "--version").strip()

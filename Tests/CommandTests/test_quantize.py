@@ -10,7 +10,7 @@ import gguf
 import ml_dtypes
 import numpy as np
 import pytest
-from command_support import on_a_terminal, printed, printed_json, refused, run
+from command_support import misused, on_a_terminal, printed, printed_json, refused, run
 from safetensors.numpy import save_file
 
 import maxlinear
@@ -192,7 +192,7 @@ def test_round_trip_through_the_gguf_package(command, tmp_path, encoding):
 def test_copies(command, gguf_file, tmp_path):
     """With nothing to do, metadata and tensors stay as they are."""
     out = tmp_path / "out.gguf"
-    quantized(command, gguf_file, out, "--encoding", "Q4_K", "--layers", "none.*")
+    quantized(command, gguf_file, out, "--encoding", "Q4_K", "--layers", "*_norm.*")
     assert contents(out) == contents(gguf_file) and metadata(out) == metadata(gguf_file)
 
 
@@ -287,8 +287,11 @@ def broken(rows, columns, value, dtype=np.float32):
 
 
 REFUSALS = {
-    "encoding": (np.ones((2, 256)), ["--encoding", "Q9"], '--encoding: is "Q9", expected one of Q4_0, Q4_1'),
-    "fallback": (np.ones((2, 256)), ["--fallback", "GPTQ"], '--fallback: is "GPTQ", expected one of'),
+    "layers": (
+        np.ones((2, 256)),
+        ["--layers", "zzz*"],
+        '--layers: is "zzz*", expected a pattern that a tensor\'s name matches',
+    ),
     "columns": (
         np.ones((2, 96)),
         [],
@@ -334,6 +337,19 @@ def test_refuses(command, tmp_path, name):
     assert out.read_text() == "what was there"
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--encoding", "Q9"], '--encoding: is "Q9", expected one of Q4_0, Q4_1'),
+        (["--encoding", "q4_k"], '--encoding: is "q4_k", expected one of Q4_0, Q4_1'),
+        (["--encoding", "Q4_K", "--fallback", "GPTQ"], '--fallback: is "GPTQ", expected one of Q4_0, Q4_1'),
+    ],
+)
+def test_names_of_no_encoding(command, gguf_file, tmp_path, words, message):
+    misused(quantize(command, gguf_file, tmp_path / "out.gguf", *words), message)
+    assert os.listdir(tmp_path) == []
+
+
 def test_places_that_cannot_be(command, gguf_file, tmp_path):
     words = [gguf_file, tmp_path / "none" / "out.gguf", "--encoding", "Q8_0"]
     refused(quantize(command, *words), "No such file or directory")
@@ -357,6 +373,8 @@ def interrupt(command, folder, number, disposition):
     matrix = np.tile(np.random.default_rng(2).standard_normal((64, 1024), np.float32), (32, 1))
     save_file({f"{index:02}": matrix for index in range(12)}, folder / "in.safetensors")
     words = [
+        "prlimit",
+        "--core=0",
         "env",
         f"--{disposition}-signal={int(number)}",
         command,
@@ -374,13 +392,26 @@ def interrupt(command, folder, number, disposition):
     return process.returncode
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+ENDING = [
+    signal.SIGHUP,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGTERM,
+    signal.SIGALRM,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGXCPU,
+]
+
+
+@pytest.mark.parametrize("number", ENDING)
 def test_interrupted(command, tmp_path, number):
     assert interrupt(command, tmp_path, number, "default") == -number
     assert os.listdir(tmp_path) == ["in.safetensors"]
 
 
-def test_ignored_signal(command, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1])
+def test_ignored_signal(command, tmp_path, number):
     """What whoever started the command ignores, as nohup does, stays ignored."""
-    assert interrupt(command, tmp_path, signal.SIGHUP, "ignore") == 0
+    assert interrupt(command, tmp_path, number, "ignore") == 0
     assert sorted(os.listdir(tmp_path)) == ["in.safetensors", "out.gguf"]

@@ -3,7 +3,6 @@
 import json
 import os
 import resource
-import signal
 import subprocess
 
 import command_support
@@ -14,7 +13,7 @@ import pytest
 from command_support import refused
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
-from test_quantize import broken, quantize, quantized
+from test_quantize import ENDING, broken, quantize, quantized
 
 import maxlinear
 from maxlinear.graph.quantization import QuantizationConfig
@@ -73,7 +72,8 @@ def test_safetensors(command, source, tmp_path, bits, group_size, sym):
     arguments = [
         "--bits",
         bits,
-        f"--group-size={group_size}",
+        "--group-size",
+        group_size,
         "--sym" if sym else "--asym",
         "--desc-act",
         "no",
@@ -174,8 +174,11 @@ def test_in_place(command, source, tmp_path):
 
 
 REFUSALS = {
-    "bits": (np.ones((2, 64)), ["--bits", "5"], "bits is 5, expected 2, 3, 4 or 8"),
-    "group": (np.ones((2, 64)), ["--group-size", "0"], "group_size is 0"),
+    "layers": (
+        np.ones((2, 64)),
+        ["--layers", "zzz*"],
+        '--layers: is "zzz*", expected a pattern that a tensor\'s name matches',
+    ),
     "columns": (np.ones((2, 40)), ["--bits", "3"], 'tensor "w.weight": in_dim: is 40, expected a multiple of 32'),
     "nan": (broken(2, 64, np.nan), [], 'tensor "w.weight": values: row 1, column 3 is too large or not finite'),
     "large": (broken(2, 64, 1e30), [], 'tensor "w.weight": values: row 1, column 3 is too large or not finite'),
@@ -209,9 +212,13 @@ def test_another_checkpoints_config_stays(command, source, tmp_path):
         (["--gptq", "--fallback", "Q8_0"], "--fallback belongs to --encoding"),
         (["--gptq", "--desc-act", "yes"], "--desc-act can only be no"),
         (["--gptq", "--sym", "--asym"], "--asym"),
+        (["--gptq", "--bits", "5"], "--bits: is 5, expected 2, 3, 4 or 8"),
+        (["--gptq", "--bits", "-4"], "--bits: is -4, expected 2, 3, 4 or 8"),
+        (["--gptq", "--group-size", "0"], "--group-size: is 0, expected 1 or more, or -1 for all columns"),
+        (["--gptq", "--group-size", "-2"], "--group-size: is -2, expected 1 or more, or -1 for all columns"),
     ],
 )
-def test_options_that_do_not_go_together(command, source, tmp_path, words, message):
+def test_options_that_do_not_fit(command, source, tmp_path, words, message):
     result = quantize(command, source, tmp_path / "out", *words)
     assert result.returncode == 64 and message in result.stderr and os.listdir(tmp_path) == []
 
@@ -228,13 +235,13 @@ def test_full_disk(command, tmp_path):
     assert os.listdir(tmp_path) == ["in.safetensors"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", ENDING)
 def test_interrupted(command, tmp_path, number):
     """After a tensor: neither the file nor its quantize_config.json is there, and what was stays."""
     matrix = np.tile(np.random.default_rng(2).standard_normal((64, 1024), np.float32), (32, 1))
     save_file({f"{index:02}.weight": matrix for index in range(12)}, tmp_path / "in.safetensors")
     (tmp_path / "out.safetensors").write_text("what was there")
-    words = ["env", f"--default-signal={int(number)}", command, "quantize"]
+    words = ["prlimit", "--core=0", "env", f"--default-signal={int(number)}", command, "quantize"]
     words += [tmp_path / "in.safetensors", tmp_path / "out.safetensors", "--gptq"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout.readline()

@@ -201,7 +201,12 @@ def test_refusals_of_layers_and_places(command, checkpoint, tmp_path):
     refused(run(*words, "-o", tmp_path, "--layer", 3), "expected a regular file or none")
     misused(run(*words, *out), "Expected --layer or --tensor")
     misused(run(*words, *out, "--layer", 3, "--tensor", "w"), "Expected --layer or --tensor, and not both")
-    misused(run(*words, *out, "--layer", -1), "")
+    misused(run(*words, *out, "--layer", -1), "layer must not be negative")
+    misused(run(*words, *out, "--layer", 3, "--threads", -1), "threads must be 1 to 1024")
+    misused(
+        run(*words, *out, "--tensor", f"{LAYER}.up_proj", "--activation", "gelu"),
+        "--activation: is gelu beside --tensor, expected it beside --layer",
+    )
     misused(run(*words, *out, "--layer", 3, "--threads", 1025), "threads must be 1 to 1024")
     misused(run(*words, *out, "--layer", 3, "--activation", "swish"), "'swish' is invalid")
     misused(run(*words, *out, "--layer", 3, "--compute", "int4"), "'int4' is invalid")

@@ -24,25 +24,25 @@ struct BenchCommand: ParsableCommand {
       """)
   var encoding = CommaList<BenchEncoding>(BenchEncoding.all)
 
-  @Option(help: "Rows of x, as a list.")
+  @Option(parsing: .unconditional, help: "Rows of x, as a list.")
   var m = CommaList<Int>([1, 4, 8, 16, 32, 128, 512])
 
-  @Option(help: "Inputs.")
+  @Option(parsing: .unconditional, help: "Inputs.")
   var k = 4096
 
-  @Option(help: "Outputs; of an MLP, its hidden width.")
+  @Option(parsing: .unconditional, help: "Outputs; of an MLP, its hidden width.")
   var n = 14336
 
-  @Option(help: "Threads; 0 for the default.")
+  @Option(parsing: .unconditional, help: "Threads; 0 for the default.")
   var threads = 0
 
-  @Option(help: "Seconds for each M, or for each ceiling.")
+  @Option(parsing: .unconditional, help: "Seconds for each M, or for each ceiling.")
   var seconds = 0.5
 
-  @Option(help: "Megabytes of weights that the copies have together at least.")
+  @Option(parsing: .unconditional, help: "Megabytes of weights that the copies have together at least.")
   var rotate = 256
 
-  @Option(help: "The most copies, even where they then have fewer megabytes.")
+  @Option(parsing: .unconditional, help: "The most copies, even where they then have fewer megabytes.")
   var copies = 64
 
   @Option(help: "\"always\", or \"never\": run from the weights as they are stored.")

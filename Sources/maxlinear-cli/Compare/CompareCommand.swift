@@ -35,7 +35,9 @@ struct CompareCommand: ParsableCommand {
     completion: .file(extensions: ["png"]))
   var plot: String?
 
-  @Option(help: ArgumentHelp("The largest relative RMS that a matrix may have.", valueName: "error"))
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("The largest relative RMS that a matrix may have.", valueName: "error"))
   var limit: Double?
 
   @Flag(help: "Print JSON.")
@@ -76,7 +78,7 @@ struct CompareCommand: ParsableCommand {
       onlyInReference: references.map(\.name).filter { name in !pairs.contains { $0.reference.name == name } },
       onlyInFile: files.map(\.name).filter { name in !pairs.contains { $0.file.name == name } })
     if let plot { try HeatMap(compared.map { ($0.name, $0.errors.relativeRMS) })?.picture.write(to: plot) }
-    if json { print(try comparison.jsonText()) } else { progress.say(comparison.summary(table)) }
+    if json { writeOutput(try comparison.jsonText() + "\n") } else { progress.say(comparison.summary(table)) }
     try checkLimit(compared, progress)
   }
 
@@ -140,6 +142,8 @@ struct CompareCommand: ParsableCommand {
     let above = compared.filter { !($0.errors.relativeRMS.map { $0 <= limit } ?? false) }
     guard let worst = above.max(by: { ($0.errors.relativeRMS ?? .infinity) < ($1.errors.relativeRMS ?? .infinity) })
     else { return }
+    // The exit code for the limit says that the comparison could be read.
+    try checkOutput()
     let count = above.count == 1 ? "1 matrix is" : "\(above.count) matrices are"
     writeError("\(count) above the limit of \(limit), the worst is \(worst.name.printable)")
     throw Self.aboveLimit
