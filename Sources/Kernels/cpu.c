@@ -1,6 +1,7 @@
 /* CPU features: what CPUID reports and the operating system has enabled (XGETBV), lowered by MAXLINEAR_ISA. */
 #include "kernels.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,16 +103,12 @@ const char *mxlk_cpu_feature_name(uint32_t index) {
 }
 
 static char model_text[49];
-static _Atomic int model_state; /* 0 nobody has read it, 1 being read, 2 there */
+
+static void read_model_text(void) { read_model(model_text); }
 
 const char *mxlk_cpu_model(void) {
-  int expected = 0;
-  if (atomic_compare_exchange_strong(&model_state, &expected, 1)) {
-    read_model(model_text);
-    atomic_store(&model_state, 2);
-  }
-  while (atomic_load(&model_state) != 2) {
-  }
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, read_model_text);
   return model_text;
 }
 

@@ -17,13 +17,15 @@ static inline uint32_t mxlk_bits_from_float(float value) {
   return bits;
 }
 
-/* Exact. The half's exponent and fraction, moved to where a float has them, are the value times 2^-112; the product is exact for
- * normal and denormal halves alike, when denormal floats are not flushed. Infinity and NaN then get a float's exponent. */
+/* Exact, in whatever environment: no denormal float is made on the way. A normal half's exponent and fraction move to where a float has
+ * them, and the exponent's bias grows by 112; a denormal half is its fraction times 2^-24; infinity and NaN get a float's exponent. */
 static inline float mxlk_float_from_half(uint16_t half) {
-  uint32_t magnitude = (uint32_t)(half & 0x7fff) << 13;
-  uint32_t scaled = mxlk_bits_from_float(mxlk_float_from_bits(magnitude) * 0x1p112f);
-  uint32_t special = magnitude | 0x7f800000u;
-  return mxlk_float_from_bits((uint32_t)(half & 0x8000) << 16 | (magnitude >= 0x7c00u << 13 ? special : scaled));
+  int32_t unsigned_half = half & 0x7fff;
+  uint32_t moved = (uint32_t)unsigned_half << 13;
+  uint32_t denormal = mxlk_bits_from_float((float)unsigned_half * 0x1p-24f);
+  uint32_t finite = unsigned_half < 0x400 ? denormal : moved + 0x38000000u;
+  return mxlk_float_from_bits((uint32_t)(half & 0x8000) << 16 |
+                              (unsigned_half >= 0x7c00 ? moved | 0x7f800000u : finite));
 }
 
 /* Rounds to nearest even, in integers: 65520 and more become infinity, a NaN stays one. */

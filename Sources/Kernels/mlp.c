@@ -17,6 +17,7 @@
 typedef struct mlp_plan {
   mxlk_linear_job inner[2], down; /* of up and, unless it is part of up's, of gate */
   int fused;                      /* it is */
+  int32_t threads;                /* at most, of the gate on its own */
   int64_t hidden_dim;
   float *gates; /* a chunk's rows of gate x, when not fused */
 } mlp_plan;
@@ -42,10 +43,10 @@ static void gate_thread(void *context, const mxlk_team *team) {
   }
 }
 
-void mxlk_gate_run(int32_t activation, const void *gate, const void *up, int64_t count, void *hidden) {
+void mxlk_gate_run(int32_t activation, const void *gate, const void *up, int64_t count, void *hidden, int32_t threads) {
   gate_job job = {activation, gate, up, count, hidden};
   int64_t worth = count >> 16;
-  mxlk_parallel(worth < mxlk_threads() ? (worth < 1 ? 1 : (int32_t)worth) : mxlk_threads(), gate_thread, &job);
+  mxlk_parallel(worth < threads ? (worth < 1 ? 1 : (int32_t)worth) : threads, gate_thread, &job);
 }
 
 /* Strides of h, as if it held all rows; rows are counted from those of the whole call. */
@@ -63,7 +64,7 @@ static void *origin(float *hidden, int64_t begin, int64_t hidden_dim) {
 }
 
 static mlp_plan plan_of(const mxlk_mlp_job *mlp) {
-  mlp_plan p = {.inner = {mlp->job, mlp->job}, .down = mlp->job};
+  mlp_plan p = {.inner = {mlp->job, mlp->job}, .down = mlp->job, .threads = mlp->job.threads};
   int32_t shards = mlp->job.shard_count == 0 ? 1 : mlp->job.shard_count;
   for (int32_t i = 0; i < shards; i++) p.hidden_dim += mlp->up[i].source.out_dim;
   p.fused = mlp->gate->row == mlp->up->row && mlp->gate->bfloat16_row == mlp->up->bfloat16_row &&
@@ -97,7 +98,7 @@ static void run_chunk(mlp_plan *p, int32_t activation, int64_t begin, int64_t co
   gate->y = origin(p->gates, begin, p->hidden_dim);
   p->down.x = up->y;
   mxlk_linear_run_in(p->inner, inner_count(p), scratch);
-  if (!p->fused) mxlk_gate_run(activation, p->gates, hidden, count * p->hidden_dim, hidden);
+  if (!p->fused) mxlk_gate_run(activation, p->gates, hidden, count * p->hidden_dim, hidden, p->threads);
   mxlk_linear_run_in(&p->down, 1, scratch);
 }
 

@@ -118,15 +118,15 @@ static void add_task(mxlk_plan *plan, const mxlk_linear_job *job) {
   if (task == plan->tasks || row != task[-1].row) plan->kernels = plan->kernels * 3 + (uint64_t)(uintptr_t)row;
 }
 
-/* Rows of a chunk, and each thread's scratch. */
+/* Rows of a chunk, and each thread's scratch: for fewer rows never more, so that what was taken for many will do. */
 static void size_scratch(mxlk_plan *plan) {
   int64_t row_bytes = 0, tile_rows = 0;
   for (int32_t i = 0; i < plan->form_count; i++) {
     row_bytes += plan->forms[i].row_bytes;
     tile_rows = most(tile_rows, plan->forms[i].task->row->tile_rows);
   }
-  plan->chunks = mxlk_divide_up(plan->row_count, most(CHUNK_BYTES / row_bytes, tile_rows));
-  int64_t most_rows = plan->chunks == 0 ? 0 : mxlk_divide_up(plan->row_count, plan->chunks);
+  int64_t chunk_rows = most(CHUNK_BYTES / row_bytes, tile_rows), most_rows = mxlk_least(plan->row_count, chunk_rows);
+  plan->chunks = mxlk_divide_up(plan->row_count, chunk_rows);
   for (int32_t i = 0; i < plan->form_count; i++) {
     mxlk_x_form *form = &plan->forms[i];
     form->packed_bytes = form->direct != NULL ? 0 : mxlk_align_up((size_t)most_rows * (size_t)form->row_bytes);

@@ -61,7 +61,7 @@ public enum Activation: Int32, Sendable, CaseIterable {
           .invalidArgument, "hidden: overlaps \(argument), expected memory of its own, or \(argument) itself")
       }
     }
-    mxlk_gate_run(rawValue, gate.data, up.data, Int64(extent.count), hidden.data)
+    mxlk_gate_run(rawValue, gate.data, up.data, Int64(extent.count), hidden.data, mxlk_threads())
   }
 
   private static func checked(_ view: mxl_tensor, _ argument: String) throws(MaxLinearError) -> TensorExtent {

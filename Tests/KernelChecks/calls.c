@@ -1,5 +1,6 @@
 /* Whole calls: batches, thread counts, callers at once, calls that do nothing or cannot run. */
 #define _GNU_SOURCE
+#include "environment.h"
 #include "problem.h"
 
 #include <math.h>
@@ -164,6 +165,24 @@ check_result check_concurrent_callers(int callers) {
   }
   call_end(&c);
   mxlk_set_threads(before);
+  return result;
+}
+
+check_result check_conversions_in_environment(check_environment environment) {
+  check_result result = {0};
+  for (uint32_t bits = 0; bits < 0x10000; bits++) {
+    uint16_t half = (uint16_t)bits, back = 0;
+    uint32_t inside, outside;
+    mxlk_convert(MXL_FLOAT16, &half, MXL_FLOAT32, &outside, 1);
+    uint64_t before = enter(environment);
+    mxlk_convert(MXL_FLOAT16, &half, MXL_FLOAT32, &inside, 1);
+    mxlk_convert(MXL_FLOAT32, &inside, MXL_FLOAT16, &back, 1);
+    leave(environment, before);
+    int is_nan = (half & 0x7c00) == 0x7c00 && (half & 0x3ff) != 0;
+    result.comparisons++;
+    if (inside != outside || (back != half && !is_nan))
+      fail(&result, "%04x is %08x, in the environment %08x and back %04x", half, outside, inside, back);
+  }
   return result;
 }
 

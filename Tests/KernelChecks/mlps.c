@@ -28,7 +28,7 @@ static void check_one(const mxl_encoding *encoding, int32_t compute, const matri
   mxl_status status = mxlk_linear_run(&job);
   job = job_of(&parts[2].weights, x, ups, rows, 1);
   status = status == MXL_OK ? mxlk_linear_run(&job) : status;
-  mxlk_gate_run(activation, gates, ups, rows * LENGTH, ups);
+  mxlk_gate_run(activation, gates, ups, rows * LENGTH, ups, mxlk_threads());
   job = job_of(&parts[1].weights, ups, expected, rows, 1);
   status = status == MXL_OK ? mxlk_linear_run(&job) : status;
   int32_t step = every_count ? 1 : 3;

@@ -66,6 +66,11 @@ extension KernelTests {
     @Test("whatever the caller's floating point environment is", arguments: Environment.all)
     func environments(environment: Environment) { expectEqual(check_rows_in_environment(environment.kind, 0)) }
 
+    @Test("float16 is the same float32 and back in every environment", arguments: Environment.all)
+    func conversions(environment: Environment) {
+      expectEqual(check_conversions_in_environment(environment.kind), everyRow: false)
+    }
+
     @Test("on a foreign thread in that environment, too", arguments: Environment.all)
     func foreignThreads(environment: Environment) { expectEqual(check_rows_in_environment(environment.kind, 1)) }
 

@@ -297,6 +297,29 @@ def test_loading_while_layers_run(tmp_path, good):
     assert failures == [] and found == sorted(["maxlinear", "case", *wanted])
 
 
+FORK = """
+import json, os, signal, threading, time
+import maxlinear
+
+first = threading.Thread(target=maxlinear.cpu_info)
+first.start()
+time.sleep(0.3)
+child = os.fork()
+if child == 0:
+    signal.alarm(20)
+    maxlinear.cpu_info()
+    os._exit(0)
+first.join()
+print(json.dumps(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_child_of_fork_while_plugins_are_loaded(tmp_path):
+    """Another thread of the parent holds the loader's lock: the child, which has no such thread, must not wait for it."""
+    slow = build(tmp_path / "slow.so", HERE / "slow.c")
+    assert python(FORK, MAXLINEAR_PLUGIN_PATH=str(slow)) == 0
+
+
 def test_command_lists_plugins(good, tmp_path):
     """`maxlinear info`, as `swift test` has built it."""
     command = ROOT / "build" / "test" / "debug" / "maxlinear-cli"

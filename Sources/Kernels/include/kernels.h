@@ -227,7 +227,7 @@ typedef struct mxlk_mlp_job {
 /* MXL_OK or MXL_OUT_OF_MEMORY; y is untouched when it fails. The bits of the three linears called one by one with float32 between. */
 mxl_status mxlk_mlp_run(const mxlk_mlp_job *job);
 
-/* hidden = activation(gate) * up, element by element, contiguous float32 of any alignment; hidden may be gate or up. */
-void mxlk_gate_run(int32_t activation, const void *gate, const void *up, int64_t count, void *hidden);
+/* hidden = activation(gate) * up, element by element, contiguous float32 of any alignment; hidden may be gate or up. On at most `threads`. */
+void mxlk_gate_run(int32_t activation, const void *gate, const void *up, int64_t count, void *hidden, int32_t threads);
 
 #endif

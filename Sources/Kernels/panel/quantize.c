@@ -15,14 +15,14 @@ static mxlk_column_quantize chosen(uint64_t features) {
   return mxlk_column_quantize__baseline;
 }
 
-/* Weights that only say how they compare: times the power of two that brings the largest near 1, so that no sum overflows or vanishes. */
-static const float *comparable(const float *importance, int64_t count, float *scaled) {
+/* Weights of a block, which only say how they compare: times the power of two that brings the largest near 1, so that no sum overflows or
+ * vanishes. */
+static void make_comparable(const float *importance, int64_t count, float *scaled) {
   float largest = 0;
   for (int64_t i = 0; i < count; i++) largest = importance[i] > largest ? importance[i] : largest;
   uint32_t power = 0x7f000000u - (mxlk_bits_from_float(largest) & 0x7f800000u);
   float factor = mxlk_float_from_bits(power < 0x00800000u ? 0x00800000u : power);
   for (int64_t i = 0; i < count; i++) scaled[i] = importance[i] * factor;
-  return scaled;
 }
 
 void mxlk_block_quantize(const mxlk_block_format *format, const float *values, const float *importance,
@@ -32,9 +32,10 @@ void mxlk_block_quantize(const mxlk_block_format *format, const float *values, c
   for (int64_t done = 0, step; done < elements; done += step) {
     step = elements - done < MXL_SUPERBLOCK ? elements - done : MXL_SUPERBLOCK;
     float scaled[MXL_SUPERBLOCK];
-    const float *weights = importance == NULL ? NULL : comparable(importance + done, step, scaled);
+    for (int64_t i = 0; importance != NULL && i < step; i += encoding->elements_per_block)
+      make_comparable(importance + done + i, encoding->elements_per_block, scaled + i);
     mxlk_column column;
-    quantize(format, values + done, weights, step, &column);
+    quantize(format, values + done, importance == NULL ? NULL : scaled, step, &column);
     format->blocks_from_column(format, &column, step,
                                blocks + done / encoding->elements_per_block * encoding->block_size);
   }

@@ -104,7 +104,13 @@ static mxl_status load(const char *path, const mxlk_reason *reason) {
   return status == MXL_OK ? load_library(absolute, reason) : status;
 }
 
+/* Whoever held it is not in the child. */
+static void after_fork(void) { lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER; }
+static void watch_forks(void) { pthread_atfork(NULL, NULL, after_fork); }
+
 static mxl_status load_alone(const char *path, const mxlk_reason *reason) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, watch_forks);
   pthread_mutex_lock(&lock);
   is_loading = 1;
   mxl_status status = load(path, reason);

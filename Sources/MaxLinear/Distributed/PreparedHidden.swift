@@ -33,7 +33,7 @@ struct PreparedHidden {
     if let scratch {
       try up.run(first, intoRows: hidden)
       try gate.run(first, intoRows: scratch.pointer)
-      mxlk_gate_run(activation.rawValue, scratch.pointer, hidden, Int64(scratch.count), hidden)
+      mxlk_gate_run(activation.rawValue, scratch.pointer, hidden, Int64(scratch.count), hidden, job.threads)
       return
     }
     first.gate = gate.pointer

@@ -57,6 +57,8 @@ check_result check_batch_against_single_rows(void);
 check_result check_thread_counts(void);
 /* `callers` foreign threads at once, each with its own calls. */
 check_result check_concurrent_callers(int callers);
+/* Every float16 as float32, and back, from a caller in that environment. */
+check_result check_conversions_in_environment(check_environment environment);
 /* Calls without rows leave y alone; a call whose scratch cannot be had says so and leaves y alone. */
 check_result check_nothing_to_do(void);
 check_result check_scratch_refused(void);
