@@ -93,13 +93,17 @@ open class GPTQLinear: QLinear {
       )
     }
     let (rows, outDim) = (data.shape[0], data.shape[1])
-    // in_dim grows with the rows: the words that fit, less what the scales take.
-    let inDim = stride(from: rows * 2 / 8 * 8, through: 8, by: -8).first { inDim in
-      inDim / 2 + 2 * GPTQWeights.groupCount(inDim: inDim, groupSize: config.groupSize) <= rows
+    // Rows grow with in_dim, a multiple of 8: the last that needs no more than there are, by halving.
+    func needed(_ inDim: Int) -> Int {
+      inDim / 2 + 2 * GPTQWeights.groupCount(inDim: inDim, groupSize: config.groupSize)
     }
-    guard let inDim, inDim / 2 + 2 * GPTQWeights.groupCount(inDim: inDim, groupSize: config.groupSize) == rows,
-      outDim > 0
-    else {
+    var (fits, exceeds) = (0, rows / 4 + 1)
+    while exceeds - fits > 1 {
+      let middle = fits + (exceeds - fits) / 2
+      if needed(8 * middle) <= rows { fits = middle } else { exceeds = middle }
+    }
+    let inDim = 8 * fits
+    guard inDim > 0, needed(inDim) == rows, outDim > 0 else {
       throw MaxLinearError(
         .invalidShape,
         "weight: shape is \(data.shape), expected in_dim / 2 + 2 groups rows for groups of \(config.groupSize) columns")
@@ -127,7 +131,7 @@ open class GPTQLinear: QLinear {
 
   package override func sharingContents() throws(MaxLinearError) -> Layer? {
     guard type(of: self) == GPTQLinear.self else { return nil }
-    return try GPTQLinearV2(sharing: tensors, bias: bias, device: .cpu(), prepared: currentPreparedLayer)
+    return try GPTQLinearV2(sharing: tensors, bias: bias, device: .cpu(), prepared: currentPreparation)
   }
 
   override func prepare(_ options: PrepareOptions) throws(MaxLinearError) -> Preparation {

@@ -56,8 +56,10 @@ open class GPTQLinearV2: LinearV2 {
   }
 
   /// The same contents, shared.
-  init(sharing tensors: GPTQWeights, bias: Weight?, device: DeviceRef, prepared: PreparedLayer?) throws(MaxLinearError)
-  {
+  init(
+    sharing tensors: GPTQWeights, bias: Weight?, device: DeviceRef,
+    prepared: (layer: PreparedLayer, options: PrepareOptions)?
+  ) throws(MaxLinearError) {
     self.tensors = GPTQWeights(sharing: tensors)
     quantizationConfig = tensors.config
     super.init(
@@ -77,7 +79,7 @@ open class GPTQLinearV2: LinearV2 {
 
   package override func sharingContents() throws(MaxLinearError) -> Layer? {
     guard type(of: self) == GPTQLinearV2.self else { return nil }
-    return try GPTQLinearV2(sharing: tensors, bias: bias, device: device, prepared: currentPreparedLayer)
+    return try GPTQLinearV2(sharing: tensors, bias: bias, device: device, prepared: currentPreparation)
   }
 
   override func plan(_ options: PrepareOptions, features: UInt64) throws(MaxLinearError) -> LinearPlan {

@@ -17,6 +17,10 @@ open class Layer: Module {
 
   /// The prepared layer of the weights as they are; nil before.
   package final var currentPreparedLayer: PreparedLayer? { preparedRevision == revision ? preparedLayer : nil }
+  /// The same with the options it was prepared with, for a layer that shares the contents.
+  final var currentPreparation: (layer: PreparedLayer, options: PrepareOptions)? {
+    currentPreparedLayer.map { ($0, preparedOptions) }
+  }
 
   /// A layer with this one's weights as they are now, sharing their memory and what is prepared of them. Later changes of either do not
   /// reach the other. nil for layers whose forward may be somebody else's.
@@ -88,6 +92,17 @@ open class Layer: Module {
     }
   }
 
+  /// Takes over what another layer of the same contents has prepared.
+  final func restore(_ preparation: (layer: PreparedLayer, options: PrepareOptions)) {
+    restore(preparation.layer)
+    preparedOptions = preparation.options
+  }
+
+  /// Prepares for a layer around this one: where the options leave the choice, with those of the time before.
+  final func prepare(within options: PrepareOptions) throws(MaxLinearError) -> Preparation {
+    try prepare(options.asksForTheSame(as: PrepareOptions()) ? preparedOptions : options)
+  }
+
   /// Makes this the prepared layer of the weights as they are.
   final func restore(_ prepared: PreparedLayer) {
     preparedLayer = prepared
@@ -132,6 +147,11 @@ open class Layer: Module {
 
   /// What the layer holds in memory.
   public final func memory() -> LayerMemory {
-    namedWeights().reduce(LayerMemory(packed: preparedLayer?.packedBytes ?? 0)) { $0 + $1.weight.contents.memory }
+    namedWeights().reduce(LayerMemory(packed: packedBytes)) { $0 + $1.weight.contents.memory }
+  }
+
+  /// Before it is prepared, what the layers inside are.
+  private final var packedBytes: Int {
+    preparedLayer?.packedBytes ?? modules.reduce(0) { $0 + (($1.module as? Layer)?.packedBytes ?? 0) }
   }
 }

@@ -99,7 +99,7 @@ open class Linear: Layer {
     return LinearV2(
       weight: Weight(sharing: weight), bias: bias.map(Weight.init(sharing:)),
       weightScale: weightScale.map(Weight.init(sharing:)), clipWeight: nil, device: weight.device,
-      prepared: currentPreparedLayer)
+      prepared: currentPreparation)
   }
 
   override func prepare(_ options: PrepareOptions) throws(MaxLinearError) -> Preparation {

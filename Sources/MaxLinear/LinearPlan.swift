@@ -7,6 +7,8 @@ struct LinearPlan {
   let row: UnsafePointer<mxl_kernel_row>
   /// What runs where x is bfloat16, too; nil for `row`.
   let bfloat16Row: UnsafePointer<mxl_kernel_row>?
+  /// Whether `.automatic` means that there is one.
+  let automaticHasBFloat16: Bool
   let compute: Compute
   /// What `.automatic` means for these weights.
   let automatic: Compute
@@ -68,9 +70,10 @@ struct LinearPlan {
     threads = try Threads.checked(options.threads)
     row = try KernelSelection.row(
       operation: MXL_OP_LINEAR, encoding: encoding, compute: compute, features: features, argument: name)
-    bfloat16Row =
-      mayUseBFloat16 && options.compute == .automatic
-      ? mxlk_row_find_compatible(row, Int32(MXL_COMPUTE_BFLOAT16.rawValue), features) : nil
+    let compatible =
+      mayUseBFloat16 ? mxlk_row_find_compatible(row, Int32(MXL_COMPUTE_BFLOAT16.rawValue), features) : nil
+    bfloat16Row = options.compute == .automatic ? compatible : nil
+    automaticHasBFloat16 = compatible != nil
     packs = options.packing != .never
     self.name = name
   }

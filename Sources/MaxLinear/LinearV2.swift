@@ -60,7 +60,11 @@ open class LinearV2: Layer {
         "quantization_encoding: is GPTQ, expected a block encoding: GPTQ is GPTQLinearV2's, with its quantization_config"
       )
     }
-    if quantizationEncoding == nil { try LinearRules.checkDense(dtype, argument: "dtype") }
+    if quantizationEncoding == nil {
+      try LinearRules.checkDense(dtype, argument: "dtype")
+    } else if dtype != .uint8 {
+      try LinearRules.checkFloat(dtype, argument: "dtype")
+    }
     let device = device ?? .cpu()
     try device.check("device")
     let prefix = name.map { "\($0)." } ?? ""
@@ -81,7 +85,7 @@ open class LinearV2: Layer {
   /// A layer of a weight and a bias that somebody else made, in this state.
   init(
     weight: Weight, bias: Weight?, weightScale: Weight? = nil, clipWeight: Float?, device: DeviceRef,
-    prepared: PreparedLayer? = nil
+    prepared: (layer: PreparedLayer, options: PrepareOptions)? = nil
   ) {
     self.weight = weight
     self.bias = bias
@@ -97,7 +101,7 @@ open class LinearV2: Layer {
     return LinearV2(
       weight: Weight(sharing: weight), bias: bias.map(Weight.init(sharing:)),
       weightScale: weightScale.map(Weight.init(sharing:)), clipWeight: clipWeight, device: device,
-      prepared: currentPreparedLayer)
+      prepared: currentPreparation)
   }
 
   /// K, the inputs: the last dimension of x.
@@ -110,7 +114,10 @@ open class LinearV2: Layer {
     [weight] + (bias.map { [$0] } ?? []) + (weightScale.map { [$0] } ?? [])
   }
 
-  override func checkContents() throws(MaxLinearError) { try WeightScale.checkFinite(weightScale) }
+  override func checkContents() throws(MaxLinearError) {
+    try WeightScale.checkFinite(weightScale)
+    if let inputShards { try weight.checkWholeBlocks(inputShards.ranges) }
+  }
 
   /// What preparing decides as far as that does not depend on what the weights hold.
   func plan(_ options: PrepareOptions, features: UInt64) throws(MaxLinearError) -> LinearPlan {

@@ -78,7 +78,7 @@ open class MLP: Layer {
       if let ready = layer.preparedLayer(matching: options) {
         prepared = ready
       } else {
-        let part = try layer.prepare(options)
+        let part = try layer.prepare(within: options)
         prepared = part.layer
         contents += part.contents
       }

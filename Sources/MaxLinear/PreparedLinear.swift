@@ -11,6 +11,7 @@ final class PreparedLinear: PreparedComputation, @unchecked Sendable {
   private let compute: Compute
   /// What `.automatic` meant when this was prepared.
   private let automatic: Compute
+  private let automaticHasBFloat16: Bool
   /// What `weights` points into.
   private let packed: (any PackedPanels)?
   private let source: WeightData?
@@ -65,6 +66,7 @@ final class PreparedLinear: PreparedComputation, @unchecked Sendable {
     self.packedScale = packedScale
     compute = plan.compute
     automatic = plan.automatic
+    automaticHasBFloat16 = plan.automaticHasBFloat16
     outDim = shards.reduce(0) { $0 + $1.count }
     let held = packed == nil ? source : nil
     weights = .allocate(capacity: shards.count)
@@ -100,8 +102,8 @@ final class PreparedLinear: PreparedComputation, @unchecked Sendable {
 
   func matches(_ options: PrepareOptions) -> Bool {
     let wanted = options.compute == .automatic ? automatic : options.compute
-    let usesBFloat16 = any.bfloat16_row != nil
-    return wanted == compute && (!usesBFloat16 || options.compute == .automatic)
+    let wantsBFloat16 = options.compute == .automatic && automaticHasBFloat16
+    return wanted == compute && wantsBFloat16 == (any.bfloat16_row != nil)
       && (options.packing == .never) == (packed == nil)
   }
 
@@ -250,6 +252,9 @@ final class PackedBias: RestorableMemory {
 }
 
 extension Tensor {
+  /// Bytes from a matrix's row to the next. A single row never steps, and its stride may be anything.
+  var rowBytes: Int { shape[0] > 1 ? strides[0] * (dtype.bits / 8) : 0 }
+
   /// A contiguous copy of a float32, float16 or bfloat16 tensor in another of these dtypes, rounded to nearest even.
   package func converted(to dtype: DType, purpose: @autoclosure () -> String) throws(MaxLinearError) -> Tensor {
     var source = self
@@ -288,8 +293,7 @@ extension mxl_source {
     in_dim = Int64(inDim)
     out_dim = Int64(outputs.count)
     if let tensor = data?.tensor {
-      // A single row never steps, and its stride may be anything.
-      row_stride = tensor.shape[0] > 1 ? Int64(tensor.strides[0] * (tensor.dtype.bits / 8)) : 0
+      row_stride = Int64(tensor.rowBytes)
       self.data = UnsafeRawPointer(tensor.pointer).map { $0 + Int(row_stride) * outputs.lowerBound }
     }
   }

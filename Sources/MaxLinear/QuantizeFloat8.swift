@@ -95,7 +95,7 @@ package struct Float8Views {
   ) throws(MaxLinearError) {
     var views = try Float8Views(values: values, weight: weight, scale: scale)
     views.job.threads = try Threads.checked(threads)
-    guard views.job.rows * views.job.k > 0 || scale != nil else { return }
+    guard views.job.rows * views.job.k > 0 || views.scaleCount > 0 else { return }
     let memory = try HeapMemory(byteCount: 4 * views.scaleCount, purpose: "scale")
     let floats = memory.pointer.assumingMemoryBound(to: Float.self)
     if let scale {
@@ -164,7 +164,7 @@ package struct Float8Views {
     scaleCount = count
     job = mxlk_float8_job(
       values: values.data, dtype: dtype.rawValue, float8: float8.rawValue, codes: weight.data, scales: nil,
-      scale_stride: count > 1 ? 1 : 0, rows: Int64(rows), k: Int64(columns), threads: 1)
+      scale_stride: count == 1 ? 0 : 1, rows: Int64(rows), k: Int64(columns), threads: 1)
   }
 
   private static func checked(scale: mxl_tensor, rows: Int) throws(MaxLinearError) -> TensorExtent {

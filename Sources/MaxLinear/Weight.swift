@@ -20,6 +20,8 @@ public final class Weight {
   var otherDTypes: [DType] = []
   /// Other shapes that a load may bring; then they are its shape.
   var otherShapes: [[Int]] = []
+  /// Whether a load may bring another encoding where it is asked to; only matrices may have one.
+  var mayChangeEncoding = true
   /// What ends the key of an entry that a load refuses, as it would change what this weight means, and why.
   var unserved: (suffix: String, reason: String)?
   /// When the weight was last loaded, in `Revision`'s time.
@@ -87,6 +89,7 @@ public final class Weight {
     isOptional = other.isOptional
     otherDTypes = other.otherDTypes
     otherShapes = other.otherShapes
+    mayChangeEncoding = other.mayChangeEncoding
     unserved = other.unserved
     contents = other.contents
   }
@@ -154,7 +157,9 @@ public final class Weight {
   /// The state with this data, once it fits the weight. `key` names it in messages.
   func loaded(_ data: WeightData, key: String, options: LoadOptions) throws(MaxLinearError) -> State {
     var encoding = quantizationEncoding
-    if options.overrideQuantizationEncoding, let name = data.encoding, name != encoding?.name {
+    if options.overrideQuantizationEncoding, mayChangeEncoding, shape.count >= 2, let name = data.encoding,
+      name != encoding?.name
+    {
       encoding = try QuantizationEncoding(registered: name)
     }
     let shape = otherShapes.contains(data.shape) ? data.shape : shape
@@ -208,8 +213,24 @@ public final class Weight {
     return WeightData(name: data.name, tensor: copy, encoding: data.encoding, storage: .copy)
   }
 
+  /// Throws `.invalidShape` unless these parts of the inputs are whole blocks.
+  func checkWholeBlocks(_ parts: [Range<Int>]) throws(MaxLinearError) {
+    guard let encoding = quantizationEncoding, let inputs = shape.last else { return }
+    for range in parts {
+      guard
+        [range.lowerBound, range.upperBound].allSatisfy({ $0 % encoding.elementsPerBlock == 0 || $0 == inputs })
+      else {
+        throw MaxLinearError(
+          .invalidShape,
+          "\(name): inputs \(range) of a device, expected whole \(encoding) blocks of \(encoding.elementsPerBlock): a layer that is made with "
+            + "this encoding is divided so")
+      }
+    }
+  }
+
   /// A matrix of some of the columns, which are whole blocks, viewing the source.
   func columns(_ range: Range<Int>, of source: WeightData) throws(MaxLinearError) -> Weight {
+    try checkWholeBlocks([range])
     let elements = quantizationEncoding?.elementsPerBlock ?? 1
     let stored = quantizationEncoding?.blockSize ?? 1
     let columns = (range.count / elements) * stored

@@ -48,15 +48,22 @@ public func mxl_linear_v1_create(
     let dtype = options.dtype == MXL_DTYPE_NONE.rawValue ? nil : try dtype(options.dtype, "dtype")
     let encoding = try text(options.encoding, "encoding")
     let config = try quantization(options.quantization)
-    if config != nil, let order = options.perm_idx { try lent.append(order.pointee, "perm_idx", name: "perm_idx") }
+    if let order = options.perm_idx { try lent.append(order.pointee, "perm_idx", name: "perm_idx") }
     if let scale = options.weight_scale { try lent.append(scale.pointee, "weight_scale", name: "weight_scale") }
     let linear = try typed { () throws -> Linear in
       if let config {
         guard lent["weight_scale"] == nil else {
           throw MaxLinearError(.unsupported, "weight_scale: GPTQ weights bring their own scales, expected NULL")
         }
+        guard encoding == nil || encoding == QuantizationEncoding.gptq.name else {
+          throw MaxLinearError(
+            .invalidArgument, "encoding: is \(encoding ?? ""), expected GPTQ or NULL beside a quantization")
+        }
         return try GPTQLinear(
           weight: lent.entries[0], bias: lent["bias"], quantizationConfig: config, permIdx: lent["perm_idx"])
+      }
+      guard lent["perm_idx"] == nil else {
+        throw MaxLinearError(.invalidArgument, "perm_idx: is given, expected NULL without a quantization")
       }
       let (weight, bias, scale) = (lent.entries[0], lent["bias"], lent["weight_scale"])
       guard encoding != nil || weight.encoding != nil else {

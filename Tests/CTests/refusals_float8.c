@@ -54,6 +54,11 @@ static void quantize(void) {
   WITH(MXL_INVALID_SHAPE, from.strides = apart);
   WITH(MXL_INVALID_SHAPE, weight.strides = apart);
   WITH(MXL_INVALID_SHAPE, scale.strides = two);
+  const int64_t no_rows[] = {0, K}, no_scales[] = {0};
+  from = good, weight = good_weight, scale = good_scale;
+  from.shape = weight.shape = no_rows, scale.shape = no_scales;
+  ACCEPTED(mxl_quantize_float8(&options, &from, &weight, &scale, error));
+  CHECK(codes[0] == 0x77 && scales[0] == 7);
   values[5] = INFINITY;
   WITH(MXL_INVALID_ARGUMENT, (void)0);
   CHECK(strstr(failure.message, "row 1, column 1") != NULL);

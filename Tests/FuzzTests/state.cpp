@@ -263,10 +263,10 @@ class session {
     if (entries[3].name != nullptr) options.weight_scale = &entries[3];
     mxl_status status =
         keep([&](mxl_layer **to, mxl_error *error) { return mxl_linear_v1_create(&options, to, error); });
-    // perm_idx is read with a quantization alone, weight_scale where struct_size reaches it.
+    // weight_scale is read where struct_size reaches it.
     std::vector<mxl_entry> read = {entries[0]};
     if (options.bias != nullptr) read.push_back(entries[1]);
-    if (options.quantization != nullptr && options.perm_idx != nullptr) read.push_back(entries[2]);
+    if (options.perm_idx != nullptr) read.push_back(entries[2]);
     if (options.struct_size >= sizeof options && options.weight_scale != nullptr) read.push_back(entries[3]);
     took(status, read);
   }

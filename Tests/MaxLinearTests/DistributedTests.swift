@@ -123,6 +123,41 @@ struct DistributedTests {
     }
   }
 
+  @Test("take bfloat16 x with the bits of the undivided call, split by inputs too")
+  func narrowRows() throws {
+    let weight = try randomTensor([64, 512], seed: 1).converted(to: .bfloat16, purpose: "weight")
+    let row = try RowParallelLinear(inDim: 512, outDim: 64, dtype: .bfloat16, devices: Self.devices(2))
+    try row.loadStateDict(StateDict([WeightData(name: "weight", tensor: weight)]))
+    let layer = try row.prepared()
+    let x = try randomTensor([1, 512], seed: 2).converted(to: .bfloat16, purpose: "x")
+    let halves = try [0, 256].map { try x.view(offset: 2 * $0, shape: [1, 256]) }
+    let ys = try (0..<2).map { _ in try randomTensor([1, 64], seed: 3) }
+    let whole = try randomTensor([1, 64], seed: 3)
+    try layer.forward(devices: halves, into: ys)
+    try layer.forward(x, into: whole)
+    for y in ys { #expect(try bits(y) == bits(whole)) }
+  }
+
+  @Test("write columns of one array")
+  func columnsOfOne() throws {
+    let x = try randomTensor([3, 96], seed: 9)
+    for (layer, splitsX, splitsY) in try Self.three() where splitsY && !splitsX {
+      let all = try randomTensor([3, 96], seed: 1)
+      let ys = try (0..<3).map { device in
+        try Tensor(
+          pointer: all.pointer.map { $0 + 4 * 32 * device }, dtype: .float32, shape: [3, 32], strides: [96, 1],
+          owner: all.owner)
+      }
+      try layer.forward(devices: [x, x, x], into: ys)
+      let whole = try randomTensor([3, 96], seed: 1)
+      try layer.forward(x, into: whole)
+      #expect(try bits(all) == bits(whole))
+      expectError(.invalidArgument, "ys[1]: overlaps ys[0], expected memory of its own") {
+        try layer.forward(devices: [x, x, x], into: [ys[0], ys[0], ys[2]])
+      }
+    }
+  }
+
   @Test("take the same x on every device of a layer that is split by outputs")
   func sameX() throws {
     let (x, other) = (try randomTensor([3, 96], seed: 9), try randomTensor([3, 96], seed: 10))

@@ -157,6 +157,29 @@ struct LinearTests {
     ) { _ = try Linear.create(dtype: .float32, inFeatures: 2, outFeatures: 4, weights: weight) }
   }
 
+  @Test("an encoded weight has a dtype of values, or of bytes")
+  func encodedDType() throws {
+    for dtype in [DType.int64, .bool, .float64, .float8E4M3] {
+      expectError(.unsupported, "dtype: is \(dtype.name), expected float32, float16 or bfloat16") {
+        _ = try LinearV2(
+          inDim: 256, outDim: 4, dtype: dtype, quantizationEncoding: QuantizationEncoding("Q4_K"))
+      }
+    }
+  }
+
+  @Test("bfloat16 weights prepared with float32 are not those prepared with the default")
+  func computeOfBFloat16() throws {
+    let weight = try randomTensor([8, 64], seed: 1).converted(to: .bfloat16, purpose: "weight")
+    for (first, second) in [(Compute.float32, Compute.automatic), (.automatic, .float32)] {
+      let layer = try LinearV2(inDim: 64, outDim: 8, dtype: .bfloat16)
+      try layer.loadStateDict(StateDict([WeightData(name: "weight", tensor: weight)]))
+      try layer.prepared(PrepareOptions(compute: first))
+      try layer.prepared(PrepareOptions(compute: first))
+      let error = #expect(throws: MaxLinearError.self) { try layer.prepared(PrepareOptions(compute: second)) }
+      #expect(error?.status == .alreadyPrepared)
+    }
+  }
+
   @Test("preparing refuses what does not fit")
   func preparing() throws {
     let empty = try LinearV2(inDim: 2, outDim: 3, dtype: .float32)

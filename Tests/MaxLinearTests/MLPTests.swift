@@ -161,6 +161,28 @@ struct MLPTests {
     #expect(try mlp.stateDict()["up_proj.weight"]?.tensor.floats() == state["up_proj.weight"]?.floats())
   }
 
+  @Test("hold what their linears have prepared, and prepare new weights in the same way")
+  func preparedLinears() throws {
+    let encoding = try QuantizationEncoding("Q4_K")
+    let blocks = try (0..<3).map { try encoding.quantize(randomTensor([256, 256], seed: UInt64($0))) }
+    let linears = try blocks.map { blocks in
+      let linear = try LinearV2(inDim: 256, outDim: 256, dtype: .float32, quantizationEncoding: encoding)
+      try linear.loadStateDict(StateDict([WeightData(name: "weight", tensor: blocks)]))
+      try linear.prepared(PrepareOptions(compute: .float32))
+      return linear
+    }
+    let mlp = try MLP.sharing(gate: linears[0], down: linears[1], up: linears[2], activation: .silu)
+    let packed = mlp.memory().packed
+    #expect(packed > 0)
+    let x = try randomTensor([3, 256], seed: 7)
+    let before = try bits(mlp(x))
+    #expect(mlp.memory().packed == packed)
+    let state = StateDict(
+      zip(["gate_proj", "down_proj", "up_proj"], blocks).map { WeightData(name: "\($0).weight", tensor: $1) })
+    try mlp.loadStateDict(state, replace: true)
+    #expect(try bits(mlp(x)) == before)
+  }
+
   @Test("refuse linears that do not fit each other, activations and devices that are not there")
   func refusals() throws {
     let state = try Self.state(hasBias: false)

@@ -121,8 +121,9 @@ struct DeviceViews {
     return offset * bytes
   }
 
-  /// Whether the memory between the first and the last element of two checked views meets.
+  /// Whether two checked views may share memory: columns of one array do not.
   private static func meet(_ left: mxl_tensor, _ right: mxl_tensor) -> Bool {
+    if shape(left).dropLast() == shape(right).dropLast(), let meet = try? LinearViews.meet(left, right) { return meet }
     guard let first = try? left.checkedExtent(bits: left.dtype == MXL_FLOAT32.rawValue ? 32 : 16, ""),
       let second = try? right.checkedExtent(bits: right.dtype == MXL_FLOAT32.rawValue ? 32 : 16, "")
     else { return false }

@@ -62,10 +62,12 @@ final class PreparedRowParallel: PreparedComputation {
     try devices.check(inDim: { inputs[$0].count }, outDim: { _ in outDim })
     guard let y = devices.ys.first else { return }
     try checkShapes(devices)
-    // The rows of each x have strides of their own: copied side by side they are one.
+    // The rows of each x have strides of their own: copied side by side they are one, of their dtype where that is one.
+    let dtype = try devices.xs[0].checkedDType("x")
+    let isOne = devices.xs.allSatisfy { $0.dtype == dtype.rawValue }
     let whole = try Tensor(
-      uninitialized: (0..<Int(y.rank) - 1).map { Int(y.shape[$0]) } + [inputs.last?.upperBound ?? 0], dtype: .float32,
-      purpose: "x")
+      uninitialized: (0..<Int(y.rank) - 1).map { Int(y.shape[$0]) } + [inputs.last?.upperBound ?? 0],
+      dtype: isOne ? dtype : .float32, purpose: "x")
     for (x, range) in zip(devices.xs, inputs) { try whole.takeColumns(range, of: x) }
     try whole.withCTensor { x throws(MaxLinearError) in
       try run(x, into: devices.ys, accumulate: accumulate, threads: threads)
@@ -119,12 +121,13 @@ extension Tensor {
   /// Writes a checked float view's values into these columns; the leading dimensions are the same.
   fileprivate func takeColumns(_ columns: Range<Int>, of view: mxl_tensor) throws(MaxLinearError) {
     let source = try Tensor(view, owner: nil, isReadOnly: true, argument: "x")
-    let wide =
-      source.dtype == .float32 && source.isContiguous ? source : try source.converted(to: .float32, purpose: "x")
-    guard let to = pointer, let from = wide.pointer, wide.count > 0 else { return }
-    let (width, bytes) = (shape[rank - 1] * 4, columns.count * 4)
-    for row in 0..<wide.count / columns.count {
-      (to + row * width + columns.lowerBound * 4).copyMemory(from: from + row * bytes, byteCount: bytes)
+    let values =
+      source.dtype == dtype ? try source.inCOrder("x") : try source.converted(to: dtype, purpose: "x")
+    guard let to = pointer, let from = values.pointer, values.count > 0 else { return }
+    let element = dtype.bits / 8
+    let (width, bytes) = (shape[rank - 1] * element, columns.count * element)
+    for row in 0..<values.count / columns.count {
+      (to + row * width + columns.lowerBound * element).copyMemory(from: from + row * bytes, byteCount: bytes)
     }
   }
 }

@@ -80,8 +80,8 @@ extension Layer {
       let source = try weight.source()
       let text = "\(key) \(source.dtype) \(source.shape) \(weight.quantizationEncoding?.name ?? "")"
       shapes = text.checksum(after: shapes)
-      let tensor = source.tensor
-      // Of a tensor with gaps the first row.
+      // A matrix's rows have no gaps inside; of one with gaps between them the first row.
+      let tensor = source.tensor.rank < 2 ? try source.tensor.inCOrder("checksum of \(key)") : source.tensor
       let count = tensor.isContiguous ? tensor.count : tensor.shape.last ?? 0
       if let start = tensor.pointer, tensor.count > 0 {
         bytes = mxlk_checksum_sample(bytes, start, count * (tensor.dtype.bits / 8))

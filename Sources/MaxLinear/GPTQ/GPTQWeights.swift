@@ -41,6 +41,7 @@ struct GPTQWeights {
     gIdx = try Weight(name: "\(prefix)g_idx", dtype: .int32, shape: [inDim], device: device)
     permIdx = try Weight(name: "\(prefix)perm_idx", dtype: .int32, shape: [inDim], device: device)
     for weight in [qzeros, gIdx, permIdx] { weight.isOptional = true }
+    for weight in all { weight.mayChangeEncoding = false }
   }
 
   /// The same contents, shared.
@@ -243,7 +244,7 @@ struct GPTQWeights {
         let views = shards.map { outputs in
           var tensors = mxlk_gptq_tensors()
           let shapes = GPTQShapes(config)
-          let stride = codes.map { $0.strides[0] * 4 } ?? 4 * qweight.shape[1]
+          let stride = codes.map(\.rowBytes) ?? 4 * qweight.shape[1]
           let first = shapes.qweightOffset(
             column: layout.columns.lowerBound, output: outputs.lowerBound, stride: stride)
           tensors.qweight = codes.flatMap { UnsafeRawPointer($0.pointer) }.map { $0 + first }
@@ -251,10 +252,10 @@ struct GPTQWeights {
           tensors.qzeros = zeros.flatMap { UnsafeRawPointer($0.pointer) }.map {
             $0 + 4 * shapes.words(of: outputs.lowerBound)
           }
-          tensors.qzeros_stride = zeros.map { Int64($0.strides[0] * 4) } ?? 0
+          tensors.qzeros_stride = zeros.map { Int64($0.rowBytes) } ?? 0
           let scaleBytes = scales.dtype.bits / 8
           tensors.scales = UnsafeRawPointer(scales.pointer).map { $0 + scaleBytes * outputs.lowerBound }
-          tensors.scales_stride = Int64(scales.strides[0] * scaleBytes)
+          tensors.scales_stride = Int64(scales.rowBytes)
           tensors.scales_dtype = scales.dtype.rawValue
           tensors.bits = Int32(config.bits)
           tensors.awq = config.isAWQ ? 1 : 0

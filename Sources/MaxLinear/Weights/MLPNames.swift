@@ -33,10 +33,9 @@ struct MLPNames {
     var found: [MLPNames] = []
     var layers: Set<Int> = []
     for scheme in schemes {
-      for (prefix, number) in gates(scheme, in: weights) {
+      for (stem, number) in gates(scheme, in: weights) {
         layers.insert(number)
         guard number == layer else { continue }
-        let stem = "\(prefix)\(scheme.before)\(number)\(scheme.after)"
         found.append(MLPNames(gate: stem + scheme.gate, down: stem + scheme.down, up: stem + scheme.up))
       }
     }
@@ -56,8 +55,8 @@ struct MLPNames {
     return first
   }
 
-  /// The prefixes and numbers of the layers whose gate is named by a scheme.
-  private static func gates(_ scheme: Scheme, in weights: Weights) -> [(prefix: String, number: Int)] {
+  /// What precedes the three parts' names, and the numbers, of the layers whose gate is named by a scheme.
+  private static func gates(_ scheme: Scheme, in weights: Weights) -> [(stem: String, number: Int)] {
     weights.names.compactMap { name in
       guard let tensor = tensors.first(where: { name.hasSuffix(scheme.after + scheme.gate + $0) }) else { return nil }
       let stem = name.dropLast((scheme.after + scheme.gate + tensor).count)
@@ -66,7 +65,7 @@ struct MLPNames {
       let before = stem.dropLast(digits.count)
       guard before.hasSuffix(scheme.before) else { return nil }
       let prefix = before.dropLast(scheme.before.count)
-      return prefix.isEmpty || prefix.hasSuffix(".") ? (String(prefix), number) : nil
+      return prefix.isEmpty || prefix.hasSuffix(".") ? (stem + scheme.after, number) : nil
     }
   }
 }
