@@ -14,7 +14,7 @@ import maxlinear
 from maxlinear.dtype import DType
 from maxlinear.graph.quantization import QuantizationEncoding
 from maxlinear.graph.weights import load_weights
-from maxlinear.nn import MLPV2, LinearV2, QLinear
+from maxlinear.nn import MLPV2, Linear, LinearV2, QLinear
 
 #: The root mean square error on Gaussian values of deviation 1, as measured, and a per mille.
 GAUSSIAN = {
@@ -264,3 +264,58 @@ def test_dequantize_refused(random):
         maxlinear.dequantize(np.zeros((1, 19), np.uint8), "Q4_0")
     with pytest.raises(TypeError):
         maxlinear.dequantize(np.zeros((1, 18), np.int8), "Q4_0")
+
+
+@pytest.mark.parametrize("other", ["Q4_0", "IQ4_NL"])
+def test_blocks_are_taken_as_what_they_are(random, other):
+    """A row has the bytes of one of another encoding."""
+    values = random.standard_normal((8, 256)).astype(np.float32)
+    x = random.standard_normal(256).astype(np.float32)
+    data = maxlinear.quantize(values, "Q4_K")
+    expected = QLinear(data)(x)
+    with pytest.raises(TypeError, match=f"weight: encoding is Q4_K, expected {other}"):
+        QLinear(data, quantization_encoding=QuantizationEncoding(other))
+    layer = LinearV2(256, 8, DType.uint8, quantization_encoding=QuantizationEncoding(other))
+    with pytest.raises(TypeError, match=f"weight: encoding is Q4_K, expected {other}"):
+        layer.load_state_dict({"weight": data})
+    layer.load_state_dict({"weight": data}, override_quantization_encoding=True)
+    assert layer.weights[0].quantization_encoding.name == "Q4_K" and (layer(x) == expected).all()
+    assert (Linear(data)(x) == expected).all()
+    # What is no longer blocks is bytes.
+    bytes_alone = np.array(data)
+    layer.load_state_dict({"weight": bytes_alone}, replace=True)
+    assert (layer(x) == QLinear(bytes_alone, quantization_encoding="Q4_K")(x)).all()
+
+
+class OnlyDLPack:
+    def __init__(self, array):
+        self.array = array
+
+    def __dlpack__(self, **options):
+        return self.array.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self.array.__dlpack_device__()
+
+
+def test_what_has_only_dlpack(random):
+    values = random.standard_normal((4, 32)).astype(np.float32)
+    blocks = maxlinear.quantize(values, "Q8_0")
+    assert maxlinear.quantize(OnlyDLPack(values), "Q8_0").tobytes() == blocks.tobytes()
+    again = maxlinear.dequantize(OnlyDLPack(np.array(blocks)), "Q8_0")
+    assert again.tobytes() == maxlinear.dequantize(blocks).tobytes()
+
+
+@pytest.mark.parametrize("value", [np.float32(3), np.zeros((), np.float32), 3.0])
+def test_numbers_are_no_rows(value):
+    for call in (
+        lambda: maxlinear.quantize(value, "Q8_0"),
+        lambda: maxlinear.quantize_float8(value),
+        lambda: maxlinear.dequantize(np.uint8(3), "Q8_0"),
+        lambda: maxlinear.dequantize_float8(np.uint8(3), float8=DType.float8_e4m3fn),
+    ):
+        with pytest.raises(
+            ValueError, match=r"(array|blocks|weight): shape is \[\], expected one dimension or more"
+        ) as caught:
+            call()
+        assert caught.value.status == "MXL_INVALID_SHAPE"

@@ -13,7 +13,7 @@ from python_support import relative_error
 import maxlinear
 from maxlinear.dtype import DType
 from maxlinear.graph.quantization import QuantizationEncoding
-from maxlinear.nn import MLPV2, LinearV2, QLinear
+from maxlinear.nn import MLPV2, ColumnParallelLinear, GPTQLinearV2, LinearV2, QLinear, RowParallelLinear
 
 #: Where a block's float16 scales are, and their size.
 SCALES = {
@@ -188,3 +188,26 @@ def test_x_of_a_wrong_last_dimension_is_refused(random):
     layer = QLinear(blocks(random, "Q4_0", 8, 64), None, QuantizationEncoding.Q4_0)
     with pytest.raises(ValueError, match="in_dim = 64"):
         layer(np.zeros((2, 96), np.float32))
+
+
+def test_an_encoding_by_its_name(random):
+    values = random.standard_normal((64, 64)).astype(np.float32)
+    data = maxlinear.quantize(values, "Q8_0")
+    raw = np.array(data)
+    x = random.standard_normal((2, 64)).astype(np.float32)
+    expected = QLinear(data)(x)
+    assert (QLinear(raw, quantization_encoding="Q8_0")(x) == expected).all()
+    for make in (LinearV2, ColumnParallelLinear, RowParallelLinear):
+        layer = make(64, 64, DType.uint8, quantization_encoding="Q8_0")
+        layer.load_state_dict({"weight": raw})
+        y = layer(x) if make is LinearV2 else layer([x])[0]
+        assert (y == expected).all()
+    state = {f"{part}_proj.weight": data for part in ("gate", "down", "up")}
+    mlps = [MLPV2(DType.uint8, encoding, 64, 64) for encoding in ("Q8_0", QuantizationEncoding.Q8_0)]
+    for mlp in mlps:
+        mlp.load_state_dict(state)
+    assert mlps[0].quantization_encoding == QuantizationEncoding.Q8_0 and (mlps[0](x) == mlps[1](x)).all()
+    with pytest.raises(ValueError, match="nonsense"):
+        LinearV2(64, 64, DType.uint8, quantization_encoding="nonsense")
+    with pytest.raises(ValueError, match="expected GPTQ or None"):
+        GPTQLinearV2(64, 64, DType.uint8, quantization_encoding="Q8_0")

@@ -8,13 +8,14 @@ import sys
 
 import numpy as np
 import pytest
+from python_support import write_safetensors
 
 import maxlinear
 from maxlinear.dtype import DType
 from maxlinear.graph import DeviceRef
-from maxlinear.graph.quantization import QuantizationEncoding
+from maxlinear.graph.quantization import QuantizationConfig, QuantizationEncoding
 from maxlinear.graph.weights import load_weights
-from maxlinear.nn.linear import Linear, LinearV2
+from maxlinear.nn.linear import GPTQLinearV2, Linear, LinearV2
 
 W = np.arange(6, dtype=np.float32).reshape(2, 3)
 
@@ -75,7 +76,13 @@ def test_x(layer, x, kind, status, parts):
 
 @pytest.mark.parametrize("x", ["text", object(), np.zeros(3, ">f4"), np.zeros(3, "U3")])
 def test_x_of_no_dtype(layer, x):
-    with pytest.raises(TypeError):
+    with raises(TypeError, "MXL_INVALID_DTYPE", "x: "):
+        layer(x)
+
+
+@pytest.mark.parametrize("x", [[[1, 2, 3], [1]], ["a", "b", "c"]])
+def test_x_of_no_numbers(layer, x):
+    with raises(ValueError, "MXL_INVALID_ARGUMENT", "x: "):
         layer(x)
 
 
@@ -93,8 +100,10 @@ def test_out(layer):
         layer(x, out=x.reshape(-1)[:8].reshape(4, 2))
     with pytest.raises(ValueError, match="read-only"):
         layer(x, out=np.broadcast_to(np.float32(0), (4, 2)))
-    with pytest.raises(TypeError):
+    with raises(TypeError, "MXL_INVALID_DTYPE", "out: is a list"):
         layer(x, out=[0.0] * 8)
+    with raises(TypeError, "MXL_INVALID_DTYPE", "out: dtype is"):
+        layer(x, out=np.zeros((4, 2), ">f4"))
     with pytest.raises(ValueError, match="accumulate"):
         layer(x, accumulate=True)
     with raises(ValueError, "MXL_INVALID_ARGUMENT", "threads"):
@@ -196,3 +205,26 @@ def test_a_library_without_a_function_is_named(tmp_path):
     )
     assert result.returncode == 1
     assert re.search(r"ImportError: .*libmaxlinear.so has no mxl_\w+: it is of an older version", result.stderr)
+
+
+def test_names_with_a_nul_character(tmp_path, layer):
+    """C would take them to end there."""
+    path = write_safetensors(tmp_path / "a.safetensors", {"a.weight": W})
+    weights = load_weights(path)
+    config = QuantizationConfig("gp\0tq", 4, 32)
+    calls = {
+        "paths": lambda: load_weights(f"{path}\0.safetensors"),
+        "name": lambda: weights["a.weight\0junk"].data(),
+        "state_dict": lambda: layer.load_state_dict({"weight\0junk": W}),
+        "prefix": lambda: layer.load_weights(weights, "a.\0"),
+        "quantization_encoding": lambda: LinearV2(32, 2, DType.uint8, quantization_encoding="Q8_0\0"),
+        "name of a layer": lambda: LinearV2(3, 2, DType.float32, name="a\0b"),
+        "encoding": lambda: QuantizationEncoding("Q8_0\0").block_parameters,
+        "quant_method": lambda: GPTQLinearV2(32, 8, DType.uint8, quantization_config=config),
+        "path": lambda: maxlinear.load_plugin("plugin.so\0"),
+    }
+    for argument, call in calls.items():
+        with raises(ValueError, "MXL_INVALID_ARGUMENT", argument.split()[0], "NUL"):
+            call()
+    assert not weights["a.weight\0junk"].exists() and weights["a.weight"].exists()
+    assert layer.state_dict()["weight"].tobytes() == W.tobytes()

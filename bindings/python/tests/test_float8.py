@@ -356,14 +356,16 @@ def test_empty():
         assert maxlinear.dequantize_float8(state["weight"]).shape == shape
 
 
-def test_without_ml_dtypes():
+def test_without_ml_dtypes(tmp_path):
     """Bytes take the place of numpy's missing dtype."""
     code = """
 import sys
 sys.modules["ml_dtypes"] = None
+import pickle
 import numpy as np, maxlinear
 from maxlinear.dtype import DType
-from maxlinear.nn import LinearV2
+from maxlinear.graph.weights import load_weights
+from maxlinear.nn import Linear, LinearV2, MLPV2
 state = maxlinear.quantize_float8(np.eye(3, dtype=np.float32) * 2)
 assert state["weight"].dtype == np.uint8
 layer = LinearV2(3, 3, DType.float8_e4m3fn)
@@ -371,5 +373,12 @@ layer.load_state_dict(state)
 assert (layer(np.arange(3, dtype=np.float32)) == [0, 2, 4]).all()
 assert layer.state_dict()["weight"].tobytes() == state["weight"].tobytes()
 assert (maxlinear.dequantize_float8(state["weight"], state["weight_scale"], float8=DType.float8_e4m3fn) == np.eye(3) * 2).all()
+layer = pickle.loads(pickle.dumps(Linear(load_weights(sys.argv[1]).w.weight)))
+assert (layer(np.arange(3, dtype=np.float32)) == [0, 2, 4]).all()
+mlp = MLPV2(DType.float8_e4m3fn, None, 3, 3, activation_function="relu")
+mlp.load_state_dict({f"{part}_proj.{key}": value for part in ("gate", "down", "up") for key, value in state.items()})
+assert (pickle.loads(pickle.dumps(mlp))(np.arange(3, dtype=np.float32)) == [0, 8, 32]).all()
 """
-    subprocess.run([sys.executable, "-c", code], check=True)
+    state = maxlinear.quantize_float8(np.eye(3, dtype=np.float32) * 2)
+    save_file({f"w.{key}": value for key, value in state.items()}, tmp_path / "w.safetensors")
+    subprocess.run([sys.executable, "-c", code, tmp_path / "w.safetensors"], check=True)

@@ -5,11 +5,11 @@ import functools
 import multiprocessing
 import pickle
 
-import gguf
 import ml_dtypes
 import numpy as np
 import pytest
 from python_support import write_safetensors
+from test_gguf import write
 
 import maxlinear
 from maxlinear.dtype import DType
@@ -65,6 +65,10 @@ def gptq_mlp_state():
     }
 
 
+def float8_parts(scale="row"):
+    return maxlinear.quantize_float8(values(N, K), scale=scale)
+
+
 def max_gptq():
     """GPTQ as MAX builds it: the bytes of qweight, then of the scales, with an order of columns."""
     state = maxlinear.quantize_gptq(values(N, K), SYM)
@@ -86,6 +90,9 @@ LAYERS = {
         LinearV2(K, N, DType.uint8, quantization_encoding=Q4_K), {"weight": maxlinear.quantize(values(N, K), Q4_K)}
     ),
     "Linear": lambda: Linear(values(N, K), values(N)),
+    "Linear-float8": lambda: Linear(**float8_parts()),
+    "Linear-float8-bias": lambda: Linear(**float8_parts(), bias=values(N)),
+    "Linear-float8-scale-of-all": lambda: Linear(**float8_parts("tensor")),
     "QLinear": lambda: QLinear(maxlinear.quantize(values(N, K), "Q6_K"), values(N), QuantizationEncoding.Q6_K),
     "GPTQLinear": max_gptq,
     "GPTQLinearV2": lambda: loaded(
@@ -196,20 +203,19 @@ def test_devices(make, encoding):
     assert other.shards == layer.shards and other.devices == layer.devices
 
 
+def checkpoint_of(path, length, gate, up, down):
+    """A checkpoint whose three matrices are in these block encodings."""
+    kinds = {"gate": (gate, (length, K)), "up": (up, (length, K)), "down": (down, (K, length))}
+    tensors = {
+        f"blk.0.ffn_{part}.weight": (maxlinear.quantize(values(*shape), encoding), encoding)
+        for part, (encoding, shape) in kinds.items()
+    }
+    return load_weights(write(path, tensors))
+
+
 @pytest.fixture
 def mixed(tmp_path):
-    """A checkpoint whose three matrices are in two block encodings."""
-    writer = gguf.GGUFWriter(tmp_path / "mixed.gguf", "llama")
-    kinds = {"gate": ("Q4_K", (512, K)), "up": ("Q4_K", (512, K)), "down": ("Q6_K", (K, 512))}
-    for part, (encoding, shape) in kinds.items():
-        blocks = maxlinear.quantize(values(*shape), encoding)
-        kind = gguf.GGMLQuantizationType[encoding]
-        writer.add_tensor(f"blk.0.ffn_{part}.weight", blocks, raw_dtype=kind)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return load_weights(tmp_path / "mixed.gguf")
+    return checkpoint_of(tmp_path / "mixed.gguf", 512, "Q4_K", "Q4_K", "Q6_K")
 
 
 def test_a_checkpoints_mlp(mixed):
@@ -219,6 +225,36 @@ def test_a_checkpoints_mlp(mixed):
     divided = DistributedMLP.from_weights(mixed, 0, devices=CPUS)
     ys = pickle.loads(pickle.dumps(divided))([x, x])
     assert all(y.tobytes() == layer(x).tobytes() for y in ys)
+
+
+@pytest.mark.parametrize("encodings", [("Q4_K", "Q4_K", "Q8_0"), ("Q4_K", "Q6_K", "Q5_0"), ("Q8_0", "Q4_K", "Q4_0")])
+def test_a_checkpoints_mlp_whose_rows_not_every_encoding_holds(tmp_path, encodings):
+    weights = checkpoint_of(tmp_path / "m.gguf", 96, *encodings)
+    layer = MLPV2.from_weights(weights, 0)
+    other = pickle.loads(pickle.dumps(layer))
+    same(layer, other, [values(3, K)])
+    same(layer, copy.deepcopy(other), [values(3, K)])
+    assert [weight.quantization_encoding for weight in other.weights] == [
+        weight.quantization_encoding for weight in layer.weights
+    ]
+    divided = DistributedMLP.from_weights(weights, 0, devices=CPUS[:1])
+    if encodings[0] == "Q8_0":
+        x = values(3, K)
+        assert pickle.loads(pickle.dumps(divided))([x])[0].tobytes() == layer(x).tobytes()
+    else:
+        with pytest.raises(ValueError, match="cannot be pickled, expected .* Q4_K's 256"):
+            pickle.dumps(divided)
+
+
+def test_blocks():
+    blocks = maxlinear.quantize(values(N, K), Q4_K)
+    for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
+        for array in (blocks, blocks[::3], blocks[:, :144]):
+            other = pickle.loads(pickle.dumps(array, protocol))
+            assert type(other) is type(blocks) and other.quantization_encoding == Q4_K
+            assert other.tobytes() == array.tobytes()
+    assert pickle.loads(pickle.dumps(blocks.astype(np.float32))).quantization_encoding is None
+    same(QLinear(blocks), QLinear(copy.deepcopy(blocks)), [values(2, K)])
 
 
 def test_a_checkpoints_mlp_with_one_bias(tmp_path):

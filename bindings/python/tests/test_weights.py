@@ -2,13 +2,15 @@
 
 import gc
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from python_support import write_safetensors
+from test_gguf import write
 
 from maxlinear.dtype import DType
-from maxlinear.graph.weights import SafetensorWeights, load_weights
+from maxlinear.graph.weights import GGUFWeights, SafetensorWeights, load_weights
 from maxlinear.nn.linear import Linear, LinearV2
 
 
@@ -105,3 +107,47 @@ def test_arrays_outlive_the_checkpoint(tmp_path, tensors):
     view = load_weights(write_safetensors(tmp_path / "a.safetensors", tensors)).model.norm.numpy()
     gc.collect()
     assert (view == tensors["model.norm"]).all()
+
+
+@pytest.mark.parametrize("bad", [object(), np.zeros(40, np.complex128), "text"])
+def test_a_failed_load_lets_the_file_go(tmp_path, tensors, bad):
+    path = write_safetensors(tmp_path / "a.safetensors", tensors)
+
+    def fail():
+        weight = load_weights(path)["model.layers.0.up.weight"]
+        layer = LinearV2(96, 40, DType.float32, has_bias=True)
+        for call in (
+            lambda: layer.load_state_dict({"weight": weight, "bias": bad}),
+            lambda: layer.load_state_dict({"weight": weight, "bi\0as": weight}),
+            lambda: Linear(weight, bad),
+            lambda: Linear(weight, np.zeros(3, np.float32)),
+        ):
+            with pytest.raises((TypeError, ValueError)):
+                call()
+
+    fail()
+    gc.collect()
+    assert str(path) not in Path("/proc/self/maps").read_text()
+
+
+def test_as_an_array(tmp_path, tensors):
+    data = load_weights(write_safetensors(tmp_path / "a.safetensors", tensors))["model.norm"].data()
+    norm = tensors["model.norm"]
+    for options in ({}, {"dtype": np.float32}, {"copy": False}, {"dtype": np.float32, "copy": False}):
+        array = data.__array__(**options)
+        assert np.shares_memory(array, data.numpy()) and (array == norm).all()
+    for options in ({"copy": True}, {"dtype": np.float32, "copy": True}, {"dtype": np.float64}):
+        array = data.__array__(**options)
+        assert not np.shares_memory(array, data.numpy()) and array.flags.writeable and (array == norm).all()
+        assert array.dtype == options.get("dtype", np.float32)
+    with pytest.raises(ValueError, match="copy: is False, expected None or True, as float32 .* float64"):
+        data.__array__(np.float64, copy=False)
+
+
+def test_a_file_of_any_name(tmp_path, tensors):
+    """The class is that of what is in the file."""
+    write_safetensors(tmp_path / "a.gguf", tensors)
+    write(tmp_path / "b.bin", {"w": tensors["model.norm"]})
+    write(tmp_path / "c.safetensors", {"w": tensors["model.norm"]})
+    for name, kind in {"a.gguf": SafetensorWeights, "b.bin": GGUFWeights, "c.safetensors": GGUFWeights}.items():
+        assert type(load_weights(tmp_path / name)) is kind

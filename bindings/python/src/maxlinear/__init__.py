@@ -10,9 +10,9 @@ from ._ffi.library import library as _library
 from .blocks import Array, dequantize, quantize, quantize_gptq
 from .communicator import Communicator
 from .dtype import DType
-from .errors import ArgumentError as _ArgumentError
 from .errors import Error
 from .errors import check as _check
+from .errors import encoded as _encoded
 from .errors import integer as _integer
 from .errors import new_error as _new_error
 from .float8 import dequantize_float8, quantize_float8
@@ -62,9 +62,7 @@ def load_plugin(path: str | _os.PathLike[str]) -> None:
         maxlinear.Error: no such file (OSError), no plugin or one that breaks the rules of maxlinear/plugin.h, another major version, a name
             that is there already (ValueError). Nothing is registered then.
     """
-    name = _os.fsencode(path)
-    if b"\0" in name:
-        raise _ArgumentError("MXL_INVALID_ARGUMENT", f"path: is {path!r} with a NUL byte, expected a path")
+    name = _encoded(_os.fsencode(path), "path")
     error = _new_error()
     _check(_library.mxl_plugin_load(name, error), error)
 

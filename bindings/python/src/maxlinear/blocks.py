@@ -9,25 +9,24 @@ import numpy as np
 
 from ._ffi import structs
 from ._ffi.library import library
-from ._ffi.tensors import as_array, tensor_of
+from ._ffi.tensors import as_array, rows_of, tensor_of
 from .dtype import DType
-from .errors import ArgumentError, check, integer, new_error
-from .graph.quantization import QuantizationConfig, QuantizationEncoding
+from .errors import ArgumentError, check, encoded, integer, new_error
+from .graph.quantization import QuantizationConfig, QuantizationEncoding, as_encoding
 
 Array = np.ndarray[Any, Any]
 
 
 def _encoding(encoding: QuantizationEncoding | str) -> tuple[bytes, int, int]:
     """An encoding's name, and the weights and bytes of its blocks."""
-    if not isinstance(encoding, QuantizationEncoding):
-        encoding = QuantizationEncoding(encoding)
+    encoding = as_encoding(encoding)
     block = encoding.block_parameters
-    return encoding.name.encode(), block.elements_per_block, block.block_size
+    return encoded(encoding.name, "encoding"), block.elements_per_block, block.block_size
 
 
 def _other_shape(shape: tuple[int, ...], given: int, wanted: int, argument: str) -> tuple[int, ...]:
     """The shape whose last dimension has `wanted` where this one has `given`."""
-    if not shape or shape[-1] % given:
+    if shape[-1] % given:
         message = f"{argument}: shape is {list(shape)}, expected a last dimension that is a multiple of {given}"
         raise ArgumentError("MXL_INVALID_SHAPE", message)
     return (*shape[:-1], shape[-1] // given * wanted)
@@ -45,6 +44,15 @@ class Blocks(np.ndarray[Any, Any]):
     def __array_finalize__(self, source: Any) -> None:
         own = getattr(source, "quantization_encoding", None)
         self.quantization_encoding = own if self.dtype == np.uint8 else None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        reduced: Any = super().__reduce__()
+        make, arguments, state = reduced
+        return make, arguments, (state, self.quantization_encoding)
+
+    def __setstate__(self, state: Any) -> None:
+        own, self.quantization_encoding = state
+        super().__setstate__(own)
 
 
 def _chosen(
@@ -82,9 +90,7 @@ def quantize(
         maxlinear.Error: an unknown encoding, a shape that does not fit (the message names the encodings that hold it), a
             value that is not finite or too large (ValueError), a dtype (TypeError).
     """
-    values = np.ascontiguousarray(as_array(array, "array"))
-    if np.ndim(array) == 0:
-        raise ArgumentError("MXL_INVALID_SHAPE", "array: shape is [], expected rows of whole blocks")
+    values = rows_of(array, "array")
     chosen = _chosen(encoding, fallback, values.shape[-1])
     name, elements, size = _encoding(chosen)
     blocks = np.empty(_other_shape(values.shape, elements, size, "array"), np.uint8).view(Blocks)
@@ -95,9 +101,9 @@ def quantize(
     )
     weights = None if importance is None else np.ascontiguousarray(as_array(importance, "importance"), np.float32)
     if weights is not None:
-        options.importance = ctypes.pointer(tensor_of(weights))
+        options.importance = ctypes.pointer(tensor_of(weights, "importance"))
     error = new_error()
-    views = (tensor_of(values), tensor_of(blocks))
+    views = (tensor_of(values, "array"), tensor_of(blocks, "blocks"))
     check(library.mxl_quantize(name, ctypes.byref(options), *(ctypes.byref(view) for view in views), error), error)
     return blocks
 
@@ -121,7 +127,7 @@ def quantize_gptq(
         maxlinear.Error: a config that is not served, a shape that does not fit, a value that is not finite or too large
             (ValueError), a dtype (TypeError).
     """
-    values = np.ascontiguousarray(as_array(array, "array"))
+    values = rows_of(array, "array")
     if values.ndim != 2 or 0 in values.shape:
         message = f"array: shape is {list(values.shape)}, expected [out_dim, in_dim]"
         raise ArgumentError("MXL_INVALID_SHAPE", message)
@@ -139,7 +145,8 @@ def quantize_gptq(
         struct_size=ctypes.sizeof(structs.QuantizeOptions),
         threads=0 if threads is None else integer(threads, 32, "threads"),
     )
-    views = [tensor_of(part) for part in (values, state["qweight"], state["qzeros"], state["scales"])]
+    parts = {"array": values, **{name: state[name] for name in ("qweight", "qzeros", "scales")}}
+    views = [tensor_of(part, name) for name, part in parts.items()]
     settings = config._struct()
     error = new_error()
     arguments = (ctypes.byref(part) for part in (settings, options, *views))
@@ -170,10 +177,9 @@ def dequantize(blocks: Any, encoding: QuantizationEncoding | str | None = None, 
     if encoding is None:
         raise ArgumentError("MXL_INVALID_ARGUMENT", "encoding: is None, expected one, as the blocks bring none")
     name, elements, size = _encoding(encoding)
-    stored = blocks.numpy() if isinstance(blocks, WeightData) else as_array(blocks, "blocks")
-    stored = np.ascontiguousarray(stored)
+    stored = rows_of(blocks.numpy() if isinstance(blocks, WeightData) else blocks, "blocks")
     values = np.empty(_other_shape(stored.shape, size, elements, "blocks"), dtype.to_numpy())
     error = new_error()
-    views = (tensor_of(stored), tensor_of(values))
+    views = (tensor_of(stored, "blocks"), tensor_of(values, "values"))
     check(library.mxl_dequantize(name, *(ctypes.byref(view) for view in views), error), error)
     return values

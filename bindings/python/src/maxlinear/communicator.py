@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from ._ffi import structs
 from ._ffi.library import library
-from .errors import ArgumentError, check, new_error
+from .errors import ArgumentError, check, encoded, new_error
 
 __all__ = ["Communicator"]
 
@@ -49,12 +49,10 @@ class Communicator:
     def __init__(self, kind: str, native: Any = None) -> None:
         self.kind = kind
         self._native = native
-        if "\0" in kind:
-            raise ArgumentError("MXL_INVALID_ARGUMENT", f"kind: is {kind!r} with a NUL character, expected a name")
         handle = structs.CommunicatorHandle()
         error = new_error()
         address = ctypes.c_void_p(_address(native))
-        check(library.mxl_communicator_create(kind.encode(), address, ctypes.byref(handle), error), error)
+        check(library.mxl_communicator_create(encoded(kind, "kind"), address, ctypes.byref(handle), error), error)
         self._handle = handle
         rank, size = ctypes.c_int32(), ctypes.c_int32()
         check(library.mxl_communicator_rank(handle, ctypes.byref(rank), ctypes.byref(size), error), error)
@@ -68,10 +66,8 @@ class Communicator:
         Raises:
             maxlinear.Error: a message with a NUL character (ValueError).
         """
-        if "\0" in message:
-            raise ArgumentError("MXL_INVALID_ARGUMENT", "message: has a NUL character, expected text")
         error = new_error()
-        check(library.mxl_communicator_abort(self._handle, message.encode(), error), error)
+        check(library.mxl_communicator_abort(self._handle, encoded(message, "message"), error), error)
 
     def __del__(self) -> None:
         handle = self.__dict__.pop("_handle", None)

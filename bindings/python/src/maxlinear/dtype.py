@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from .errors import DTypeError
+
 _EXTENSION = {
     "bfloat16",
     "float8_e4m3fn",
@@ -44,15 +46,17 @@ class DType(Enum):
     int64 = 28
 
     def to_numpy(self) -> np.dtype[Any]:
-        """The numpy dtype. bfloat16 and the 8-bit floats need the package ml_dtypes; sub-byte types have none (TypeError)."""
+        """The numpy dtype. bfloat16 and the 8-bit floats need the package ml_dtypes; sub-byte types have none (TypeError, `maxlinear.Error`)."""
         if self.name not in _EXTENSION:
             return np.dtype(self.name)
         if self in (DType.float6_e2m3fn, DType.float6_e3m2fn, DType.float4_e2m1fn):
-            raise TypeError(f"dtype: is {self.name}, which is packed, expected one that numpy has")
+            message = f"dtype: is {self.name}, which is packed, expected one that numpy has"
+            raise DTypeError("MXL_INVALID_DTYPE", message)
         try:
             import ml_dtypes
         except ImportError:
-            raise TypeError(f"dtype: is {self.name}, expected the package ml_dtypes, which it needs") from None
+            message = f"dtype: is {self.name}, expected the package ml_dtypes, which it needs"
+            raise DTypeError("MXL_INVALID_DTYPE", message) from None
         dtype: np.dtype[Any] = np.dtype(getattr(ml_dtypes, self.name))
         return dtype
 
@@ -71,8 +75,14 @@ class DType(Enum):
 
     @classmethod
     def from_numpy(cls, dtype: np.dtype[Any]) -> DType:
-        """The DType of a numpy dtype, those of ml_dtypes included. TypeError when there is none."""
+        """The DType of a numpy dtype, those of ml_dtypes included. TypeError (`maxlinear.Error`) when there is none."""
+        return cls._of(dtype, "dtype: is")
+
+    @classmethod
+    def _of(cls, dtype: np.dtype[Any], subject: str) -> DType:
+        """`from_numpy`, with a message that begins with whose dtype it is."""
         name = np.dtype(dtype).name
         if name not in cls.__members__ or not np.dtype(dtype).isnative:
-            raise TypeError(f"dtype: is {np.dtype(dtype)!r}, expected one of maxlinear's")
+            message = f"{subject} {np.dtype(dtype)!r}, expected one of maxlinear's"
+            raise DTypeError("MXL_INVALID_DTYPE", message)
         return cls[name]

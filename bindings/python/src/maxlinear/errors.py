@@ -109,6 +109,15 @@ def check(status: int, error: _Error) -> None:
         raise error_of(status, error.message.decode())
 
 
+def encoded(text: str | bytes, argument: str) -> bytes:
+    """The text for C, which would take it to end at its first NUL character. Raises ValueError for text with one."""
+    data = text if isinstance(text, bytes) else text.encode()
+    if b"\0" in data:
+        message = f"{argument}: is {text!r} with a NUL character, expected text without one"
+        raise ArgumentError("MXL_INVALID_ARGUMENT", message)
+    return data
+
+
 def integer(value: int, bits: int, argument: str) -> int:
     """The value, which ctypes would cut silently when it does not fit so many bits. Raises ValueError then."""
     if not -(1 << (bits - 1)) <= value < 1 << (bits - 1):

@@ -9,16 +9,16 @@ import numpy as np
 
 from ._ffi import structs
 from ._ffi.library import library
-from ._ffi.tensors import as_array, tensor_of
+from ._ffi.tensors import as_array, dtype_of, rows_of, tensor_of
 from .dtype import DType
-from .errors import ArgumentError, check, integer, new_error
+from .errors import ArgumentError, DTypeError, check, integer, new_error
 
 Array = np.ndarray[Any, Any]
 
 
 def _view(array: Array, dtype: DType) -> structs.Tensor:
     """The array's bytes as elements of dtype."""
-    tensor = tensor_of(array.view(np.uint8))
+    tensor = tensor_of(array.view(np.uint8), "weight")
     tensor.dtype = dtype.value
     return tensor
 
@@ -45,7 +45,7 @@ def quantize_float8(
     if scale not in (None, "row", "tensor"):
         message = f"scale: is {scale!r}, expected 'row', 'tensor' or None"
         raise ArgumentError("MXL_INVALID_ARGUMENT", message)
-    values = np.ascontiguousarray(as_array(array, "array"))
+    values = rows_of(array, "array")
     state: dict[str, Array] = {
         "weight": np.empty(values.shape, dtype._to_array_dtype() if dtype._is_float8 else np.uint8)
     }
@@ -56,8 +56,8 @@ def quantize_float8(
         struct_size=ctypes.sizeof(structs.QuantizeOptions),
         threads=0 if threads is None else integer(threads, 32, "threads"),
     )
-    views = [tensor_of(values), _view(state["weight"], dtype)]
-    scales = ctypes.pointer(tensor_of(state["weight_scale"])) if scale is not None else None
+    views = [tensor_of(values, "array"), _view(state["weight"], dtype)]
+    scales = ctypes.pointer(tensor_of(state["weight_scale"], "weight_scale")) if scale is not None else None
     error = new_error()
     arguments = (ctypes.byref(options), *(ctypes.byref(view) for view in views), scales, error)
     check(library.mxl_quantize_float8(*arguments), error)
@@ -83,18 +83,18 @@ def dequantize_float8(
     stored, scale = (value.data() if isinstance(value, Weights) else value for value in (weight, weight_scale))
     if float8 is None and isinstance(stored, WeightData):
         float8 = stored.dtype
-    codes = np.ascontiguousarray(stored.numpy() if isinstance(stored, WeightData) else as_array(stored, "weight"))
+    codes = rows_of(stored.numpy() if isinstance(stored, WeightData) else stored, "weight")
     if float8 is None:
-        float8 = DType.from_numpy(codes.dtype)
+        float8 = dtype_of(codes, "weight")
     scales = None
     if scale is not None:
         narrow = scale.numpy() if isinstance(scale, WeightData) else as_array(scale, "weight_scale")
         scales = np.asarray(narrow.astype(np.float32, copy=False), np.float32, order="C")
     if codes.dtype.itemsize != 1:
-        raise TypeError(f"weight: dtype is {codes.dtype}, expected 8-bit floats or uint8")
+        raise DTypeError("MXL_INVALID_DTYPE", f"weight: dtype is {codes.dtype}, expected 8-bit floats or uint8")
     values = np.empty(codes.shape, dtype.to_numpy())
-    view, result = _view(codes, float8), tensor_of(values)
-    factor = None if scales is None else ctypes.pointer(tensor_of(scales))
+    view, result = _view(codes, float8), tensor_of(values, "values")
+    factor = None if scales is None else ctypes.pointer(tensor_of(scales, "weight_scale"))
     error = new_error()
     check(library.mxl_dequantize_float8(ctypes.byref(view), factor, ctypes.byref(result), error), error)
     return values

@@ -75,8 +75,6 @@ def can_run(
     kernel = ctypes.c_char_p()
     error = new_error()
     try:
-        if isinstance(quantization_encoding, str):
-            quantization_encoding = QuantizationEncoding(quantization_encoding)
         options = linear_options(
             in_dim,
             out_dim,

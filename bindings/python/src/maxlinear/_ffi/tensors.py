@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..dtype import DType
+from ..errors import ArgumentError, DTypeError
 from . import constants
 from .dlpack import extension_from_dlpack
 from .structs import Tensor
@@ -26,21 +27,44 @@ def as_array(value: Any, argument: str) -> np.ndarray[Any, Any]:
             narrow = extension_from_dlpack(value)
             if narrow is not None:
                 return narrow
-            raise TypeError(f"{argument}: DLPack says {error}, expected what it can hand over") from error
+            message = f"{argument}: DLPack says {error}, expected what it can hand over"
+            raise DTypeError("MXL_INVALID_DTYPE", message) from error
     if isinstance(value, (int, float, Sequence)) and not isinstance(value, (str, bytes, bytearray, memoryview)):
-        return np.asarray(value, np.float32)
+        try:
+            return np.asarray(value, np.float32)
+        except (TypeError, ValueError) as error:
+            message = f"{argument}: numpy says {error}, expected numbers in rows of one length"
+            raise ArgumentError("MXL_INVALID_ARGUMENT", message) from error
     try:
         return np.asarray(memoryview(value))
     except TypeError:
-        raise TypeError(f"{argument}: is a {type(value).__name__}, expected an array") from None
+        message = f"{argument}: is a {type(value).__name__}, expected an array"
+        raise DTypeError("MXL_INVALID_DTYPE", message) from None
 
 
 def rows_contiguous(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """The array, or a copy of it when the elements of its last dimension are not adjacent."""
-    size = array.dtype.itemsize
-    adjacent = array.ndim == 0 or array.shape[-1] <= 1 or array.strides[-1] == size
-    if adjacent and all(stride % size == 0 for stride in array.strides):
-        return array
+    adjacent = array.ndim == 0 or array.shape[-1] <= 1 or array.strides[-1] == array.itemsize
+    return whole_strides(array) if adjacent else np.ascontiguousarray(array)
+
+
+def whole_strides(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The array, or a copy of it when its elements do not lie whole elements apart, as in a field of packed records."""
+    return array if _has_whole_strides(array) else np.ascontiguousarray(array)
+
+
+def _has_whole_strides(array: np.ndarray[Any, Any]) -> bool:
+    if array.flags.c_contiguous:
+        return True
+    size = max(array.itemsize, 1)
+    return all(count <= 1 or stride % size == 0 for count, stride in zip(array.shape, array.strides, strict=True))
+
+
+def rows_of(value: Any, argument: str) -> np.ndarray[Any, Any]:
+    """The value as an array in C order of rank 1 or more, which one that is a number has not."""
+    array = as_array(value, argument)
+    if array.ndim == 0:
+        raise ArgumentError("MXL_INVALID_SHAPE", f"{argument}: shape is [], expected one dimension or more")
     return np.ascontiguousarray(array)
 
 
@@ -49,13 +73,30 @@ def address(array: np.ndarray[Any, Any]) -> int:
     return int(array.__array_interface__["data"][0])
 
 
-def tensor_of(array: np.ndarray[Any, Any]) -> Tensor:
-    """A view of the array. Whoever uses it keeps the array alive. TypeError for a dtype that is none of the library's."""
+def dtype_of(array: np.ndarray[Any, Any], argument: str) -> DType:
+    """The array's dtype. TypeError for one that is none of the library's."""
+    known = _dtypes.get(array.dtype)
+    if known is None:
+        known = _dtypes[array.dtype] = DType._of(array.dtype, f"{argument}: dtype is")
+    return known
+
+
+#: Those asked for so far: numpy composes a dtype's name anew each time.
+_dtypes: dict[np.dtype[Any], DType] = {}
+
+
+def tensor_of(array: np.ndarray[Any, Any], argument: str) -> Tensor:
+    """A view of the array. Whoever uses it keeps the array alive. TypeError for a dtype that is none of the library's, ValueError for strides
+    that are no whole elements, in which the library counts them."""
+    dtype = dtype_of(array, argument)
     rank = array.ndim
-    size = array.dtype.itemsize
+    size = array.itemsize
+    if not _has_whole_strides(array):
+        message = f"{argument}: strides are {list(array.strides)} bytes, expected multiples of an element's {size}"
+        raise ArgumentError("MXL_INVALID_SHAPE", message)
     tensor = Tensor(
         data=address(array),
-        dtype=DType.from_numpy(array.dtype).value,
+        dtype=dtype.value,
         rank=rank,
         shape=(ctypes.c_int64 * max(rank, 1))(*array.shape),
         strides=(ctypes.c_int64 * max(rank, 1))(*(stride // size for stride in array.strides)),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, overload
 
 from .._ffi import structs
 from .._ffi.info import info
 from .._ffi.library import library
-from ..errors import ArgumentError, check, integer, new_error
+from ..errors import ArgumentError, check, encoded, integer, new_error
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class QuantizationEncoding:
         elements, size = ctypes.c_int64(), ctypes.c_int64()
         error = new_error()
         views = ctypes.byref(elements), ctypes.byref(size)
-        check(library.mxl_encoding_block(self.name.encode(), *views, error), error)
+        check(library.mxl_encoding_block(encoded(self.name, "quantization_encoding"), *views, error), error)
         return BlockParameters(elements.value, size.value)
 
     @property
@@ -94,6 +94,15 @@ for _name in (
     "GPTQ",
 ):
     setattr(QuantizationEncoding, _name, QuantizationEncoding(_name))
+
+
+@overload
+def as_encoding(encoding: QuantizationEncoding | str) -> QuantizationEncoding: ...
+@overload
+def as_encoding(encoding: QuantizationEncoding | str | None) -> QuantizationEncoding | None: ...
+def as_encoding(encoding: QuantizationEncoding | str | None) -> QuantizationEncoding | None:
+    """The encoding, also of its name."""
+    return QuantizationEncoding(encoding) if isinstance(encoding, str) else encoding
 
 
 @dataclass(frozen=True)
@@ -152,6 +161,8 @@ class QuantizationConfig:
             group_size=integer(self.group_size, 32, "group_size"),
             desc_act=int(self.desc_act),
             sym=int(self.sym),
-            quant_method=self.quant_method.encode(),
-            checkpoint_format=None if self.checkpoint_format is None else self.checkpoint_format.encode(),
+            quant_method=encoded(self.quant_method, "quant_method"),
+            checkpoint_format=None
+            if self.checkpoint_format is None
+            else encoded(self.checkpoint_format, "checkpoint_format"),
         )

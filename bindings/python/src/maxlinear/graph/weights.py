@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +12,10 @@ import numpy as np
 
 from .._ffi import constants, structs
 from .._ffi.library import library
+from .._ffi.lifetime import when_gone
 from .._ffi.tensors import array_of, shape_of
 from ..dtype import DType
-from ..errors import ArgumentError, DTypeError, Error, check, new_error
+from ..errors import ArgumentError, DTypeError, Error, check, encoded, new_error
 from .quantization import QuantizationEncoding
 
 __all__ = ["GGUFWeights", "SafetensorWeights", "WeightData", "Weights", "load_weights"]
@@ -27,13 +27,13 @@ class _Checkpoint:
     """An open mxl_weights; tensors and layers made of it keep the mapping alive."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
-        encoded = [os.fsencode(path) for path in paths]
+        files = [encoded(os.fsencode(path), "paths") for path in paths]
         handle = structs.WeightsHandle()
         error = new_error()
-        names = (ctypes.c_char_p * max(len(encoded), 1))(*encoded)
-        check(library.mxl_weights_open(names, len(encoded), ctypes.byref(handle), error), error)
+        names = (ctypes.c_char_p * max(len(files), 1))(*files)
+        check(library.mxl_weights_open(names, len(files), ctypes.byref(handle), error), error)
         self.handle = handle
-        weakref.finalize(self, library.mxl_weights_destroy, handle)
+        when_gone(self, library.mxl_weights_destroy, handle)
 
     def names(self) -> list[str]:
         count = ctypes.c_size_t()
@@ -50,7 +50,7 @@ class _Checkpoint:
     def find(self, name: str) -> structs.Entry:
         entry = structs.Entry()
         error = new_error()
-        check(library.mxl_weights_find(self.handle, name.encode(), ctypes.byref(entry), error), error)
+        check(library.mxl_weights_find(self.handle, encoded(name, "name"), ctypes.byref(entry), error), error)
         return entry
 
     def memory(self) -> tuple[int, int]:
@@ -85,7 +85,11 @@ class WeightData:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         array = self.numpy()
-        return array if dtype is None and not copy else np.array(array, dtype)
+        wanted = array.dtype if dtype is None else np.dtype(dtype)
+        if copy is False and wanted != array.dtype:
+            message = f"copy: is False, expected None or True, as {array.dtype} has to be converted to {wanted}"
+            raise ArgumentError("MXL_INVALID_ARGUMENT", message)
+        return array.astype(wanted, copy=bool(copy))
 
 
 class Weights:
@@ -195,11 +199,19 @@ def load_weights(paths: Path | Sequence[Path]) -> Weights:
     files: list[Path] = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
     checkpoint = _Checkpoint(files)
     first = os.fspath(files[0])
-    # In a folder safetensors come first.
-    names = [name for name in os.listdir(first) if name[:1] != "."] if os.path.isdir(first) else [first]
-    has_safetensors = any(name.endswith((".safetensors", ".safetensors.index.json")) for name in names)
-    is_gguf = not has_safetensors and any(name.endswith(".gguf") for name in names)
+    if os.path.isdir(first):
+        names = [os.fsdecode(name) for name in os.listdir(first)]
+        # In a folder safetensors come first.
+        is_gguf = not any(_is_safetensors(name) for name in names if name[:1] != ".")
+    else:
+        # By what is in it, as the library does: a file may have any name.
+        with open(first, "rb") as file:
+            is_gguf = file.read(4) == b"GGUF"
     return GGUFWeights(checkpoint) if is_gguf else SafetensorWeights(checkpoint)
+
+
+def _is_safetensors(name: str) -> bool:
+    return name.endswith((".safetensors", ".safetensors.index.json"))
 
 
 def entry_of(data: WeightData) -> structs.Entry:

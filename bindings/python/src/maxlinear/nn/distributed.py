@@ -14,13 +14,14 @@ from .._ffi.library import library
 from .._ffi.tensors import as_array, rows_contiguous, tensor_of
 from ..communicator import Communicator
 from ..dtype import DType
-from ..errors import ArgumentError, check, integer, new_error
+from ..errors import ArgumentError, check, new_error
 from ..graph.device import DeviceRef
-from ..graph.quantization import QuantizationConfig, QuantizationEncoding
+from ..graph.quantization import QuantizationConfig, QuantizationEncoding, as_encoding
 from ..graph.weights import Weights
+from .gated import activation_number
 from .linear import GPTQLinearV2, LinearV2, linear_options, new_handle
 from .mlp import MLP, MLPV2, device_array
-from .module import Array, Module, Stored
+from .module import Array, Module, Stored, run_options
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -51,12 +52,12 @@ def _forward(layer: Module, xs: Sequence[Any], out_dims: Sequence[int], threads:
     results = [
         np.empty((*source.shape[:-1], width), source.dtype) for source, width in zip(sources, widths, strict=False)
     ]
-    options = structs.RunOptions(
-        struct_size=ctypes.sizeof(structs.RunOptions),
-        threads=0 if threads is None else integer(threads, 32, "threads"),
-    )
+    options = run_options(threads)
     views = [
-        (structs.Tensor * max(len(arrays), 1))(*(tensor_of(array) for array in arrays)) for arrays in (sources, results)
+        (structs.Tensor * max(len(arrays), 1))(
+            *(tensor_of(array, f"xs[{device}]") for device, array in enumerate(arrays))
+        )
+        for arrays in (sources, results)
     ]
     error = new_error()
     arguments = (layer._handle, ctypes.byref(options), *views, len(sources), error)
@@ -67,6 +68,24 @@ def _forward(layer: Module, xs: Sequence[Any], out_dims: Sequence[int], threads:
 def _call(layer: Module, x: Any, threads: int | None) -> Array:
     """y = layer(x), together with the other ranks."""
     return layer._call_checked(x, None, False, threads)  # once: a second try would meet the ranks in another call
+
+
+def _same(xs: Sequence[Any], count: int) -> list[Array]:
+    """One x a device, all of the same bits."""
+    arrays = [as_array(x, f"xs[{device}]") for device, x in enumerate(xs)]
+    if len(arrays) != count:
+        message = f"xs: there are {len(arrays)}, expected one for each of the {count} devices"
+        raise ArgumentError("MXL_INVALID_ARGUMENT", message)
+    first = arrays[0]
+    for device, array in enumerate(arrays):
+        if array is not first and (array.shape, array.dtype, array.tobytes()) != (
+            first.shape,
+            first.dtype,
+            first.tobytes(),
+        ):
+            message = f"xs[{device}]: differs from xs[0], expected the same x for every device"
+            raise ArgumentError("MXL_INVALID_ARGUMENT", message)
+    return arrays
 
 
 def _refuse_pickling(layer: Module, communicator: Communicator | None) -> None:
@@ -99,7 +118,7 @@ class DistributedMLP(MLPV2):
     def __init__(
         self,
         dtype: DType,
-        quantization_encoding: QuantizationEncoding | None,
+        quantization_encoding: QuantizationEncoding | str | None,
         hidden_dim: int,
         feed_forward_length: int,
         linear_cls: Callable[..., LinearV2] = LinearV2,
@@ -175,11 +194,26 @@ class DistributedMLP(MLPV2):
         if not self._is_uniform(stored):
             message = "DistributedMLP: cannot be pickled, expected matrices of one dtype, all with a bias or none"
             raise ArgumentError("MXL_UNSUPPORTED", message)
+        own = self.quantization_encoding
+        if own is not None and not self._is_of_one_encoding(stored):
+            dims = (self.hidden_dim, self.feed_forward_length)
+            if any(dim % own.elements_per_block for dim in dims):
+                message = f"DistributedMLP: cannot be pickled, expected {list(dims)} to be multiples of {own.name}'s {own.elements_per_block}"
+                raise ArgumentError("MXL_UNSUPPORTED", message)
         return stored
+
+    def _remake(self, stored: list[Stored]) -> None:
+        if self._linears is None:
+            self._make(activation_number(self.activation_function))
+            self._load_stored(stored)
 
     @property
     def shards(self) -> list[range]:
-        """The columns of h that each device has. Prepares the layer."""
+        """The columns of h that each device has. Prepares the layer. Raises ValueError (`maxlinear.Error`) where it is not divided, as
+        `linear_cls` makes layers of another class."""
+        if self._linears is not None:
+            message = "linear_cls: makes layers of another class, which are not divided, expected LinearV2"
+            raise ArgumentError("MXL_UNSUPPORTED", message)
         return _shards(self)
 
     def __call__(  # type: ignore[override]
@@ -202,7 +236,8 @@ class DistributedMLP(MLPV2):
         if self.communicator is not None and not isinstance(xs, (list, tuple)):
             return _call(self, xs, threads)
         if self._linears is not None:
-            return [self._linears(x, None, False, threads) for x in xs]
+            sources = _same(xs, len(self.devices))
+            return [self._linears(x, None, False, threads) for x in sources]
         return _forward(self, xs, [self.hidden_dim] * len(self.devices), threads)
 
 
@@ -217,7 +252,7 @@ class _Parallel(Module):
         dtype: DType,
         devices: Sequence[DeviceRef],
         has_bias: bool,
-        quantization_encoding: QuantizationEncoding | None,
+        quantization_encoding: QuantizationEncoding | str | None,
         name: str | None,
         clip_weight: float | None,
         quantization_config: QuantizationConfig | None,
@@ -225,6 +260,7 @@ class _Parallel(Module):
         communicator: Communicator | None,
     ) -> None:
         self.communicator = communicator
+        quantization_encoding = as_encoding(quantization_encoding)
         quantization = (quantization_encoding, name, clip_weight, quantization_config)
         linear = (in_dim, out_dim, dtype, DeviceRef.CPU(), has_bias, *quantization)
         self._made_of = (create, linear, tuple(devices), gather)
@@ -288,7 +324,7 @@ class ColumnParallelLinear(_Parallel):
         devices: Sequence[DeviceRef] = (),
         *,
         has_bias: bool = False,
-        quantization_encoding: QuantizationEncoding | None = None,
+        quantization_encoding: QuantizationEncoding | str | None = None,
         name: str | None = None,
         clip_weight: float | None = None,
         quantization_config: QuantizationConfig | None = None,
@@ -341,7 +377,7 @@ class RowParallelLinear(_Parallel):
         devices: Sequence[DeviceRef] = (),
         *,
         has_bias: bool = False,
-        quantization_encoding: QuantizationEncoding | None = None,
+        quantization_encoding: QuantizationEncoding | str | None = None,
         name: str | None = None,
         clip_weight: float | None = None,
         quantization_config: QuantizationConfig | None = None,

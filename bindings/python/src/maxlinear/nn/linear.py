@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from .._ffi import structs
+from .._ffi import constants, structs
 from .._ffi.library import library
-from .._ffi.tensors import as_array
+from .._ffi.tensors import as_array, dtype_of
 from ..blocks import Blocks
 from ..dtype import DType
-from ..errors import ArgumentError, check, integer, new_error
+from ..errors import ArgumentError, check, encoded, integer, new_error
 from ..graph.device import DeviceRef
-from ..graph.quantization import QuantizationConfig, QuantizationEncoding
+from ..graph.quantization import QuantizationConfig, QuantizationEncoding, as_encoding
 from ..graph.weight import Weight
-from ..graph.weights import WeightData, Weights, forget
-from .module import Module, Stored
+from ..graph.weights import WeightData, Weights
+from .module import Module, Stored, forgotten_on_failure
 
 __all__ = ["GPTQLinear", "GPTQLinearV2", "Linear", "LinearV2", "QLinear"]
 
@@ -29,12 +29,13 @@ def linear_options(
     dtype: DType,
     device: DeviceRef,
     has_bias: bool,
-    quantization_encoding: QuantizationEncoding | None,
+    quantization_encoding: QuantizationEncoding | str | None,
     name: str | None,
     clip_weight: float | None,
     quantization_config: QuantizationConfig | None,
 ) -> structs.LinearOptions:
     """The C options of a linear layer. ctypes keeps what they point to."""
+    encoding = as_encoding(quantization_encoding)
     config = None if quantization_config is None else quantization_config._struct()
     return structs.LinearOptions(
         struct_size=ctypes.sizeof(structs.LinearOptions),
@@ -43,8 +44,8 @@ def linear_options(
         out_dim=integer(out_dim, 64, "out_dim"),
         has_bias=int(has_bias),
         device=structs.Device(device._number, integer(device.id, 32, "device")),
-        encoding=None if quantization_encoding is None else quantization_encoding.name.encode(),
-        name=None if name is None else name.encode(),
+        encoding=None if encoding is None else encoded(encoding.name, "quantization_encoding"),
+        name=None if name is None else encoded(name, "name"),
         clip_weight=None if clip_weight is None else ctypes.pointer(ctypes.c_float(clip_weight)),
         quantization=None if config is None else ctypes.pointer(config),
     )
@@ -70,7 +71,7 @@ class LinearV2(Module):
             output ([out_dim] or [out_dim, 1]). W may then also be uint8.
         device: None or `DeviceRef.CPU()`.
         has_bias: whether there is a bias.
-        quantization_encoding: of the weight; None for dense.
+        quantization_encoding: of the weight, or its name; None for dense.
         name: prefix of the keys.
         clip_weight: None, or a finite number above 0.
 
@@ -85,7 +86,7 @@ class LinearV2(Module):
         dtype: DType,
         device: DeviceRef | None = None,
         has_bias: bool = False,
-        quantization_encoding: QuantizationEncoding | None = None,
+        quantization_encoding: QuantizationEncoding | str | None = None,
         name: str | None = None,
         clip_weight: float | None = None,
     ) -> None:
@@ -98,12 +99,13 @@ class LinearV2(Module):
         dtype: DType,
         device: DeviceRef | None,
         has_bias: bool,
-        quantization_encoding: QuantizationEncoding | None,
+        quantization_encoding: QuantizationEncoding | str | None,
         name: str | None,
         clip_weight: float | None,
         quantization_config: QuantizationConfig | None,
     ) -> None:
         device = device or DeviceRef.CPU()
+        quantization_encoding = as_encoding(quantization_encoding)
         quantization = (quantization_encoding, name, clip_weight, quantization_config)
         self._made_of = (in_dim, out_dim, dtype, device, has_bias, *quantization)
         self._make_handle()
@@ -159,7 +161,7 @@ class Linear(Module):
     def create(
         cls,
         dtype: DType,
-        quantization_encoding: QuantizationEncoding | None,
+        quantization_encoding: QuantizationEncoding | str | None,
         in_features: int,
         out_features: int,
         weights: Weights | WeightData,
@@ -170,7 +172,7 @@ class Linear(Module):
 
         Args:
             dtype: what a dense weight's dtype must be.
-            quantization_encoding: what the weight's encoding must be; None takes its own; `QuantizationEncoding.GPTQ` of GPTQ tensors.
+            quantization_encoding: what the weight's encoding must be, or its name; None takes its own; `QuantizationEncoding.GPTQ` of GPTQ tensors.
             in_features, out_features: the stored weight's two dimensions, in either order; y = x Wᵀ follows the weight.
             weights: the weight, or the path of which it is ".weight".
             bias: the bias, or the path of which it is ".bias" or ".weight".
@@ -179,6 +181,7 @@ class Linear(Module):
         Raises:
             maxlinear.Error: what does not fit, naming the argument.
         """
+        quantization_encoding = as_encoding(quantization_encoding)
         if quantization_config is not None or quantization_encoding == QuantizationEncoding.GPTQ:
             if quantization_config is None:
                 message = "quantization_config: is None, expected that of the GPTQ checkpoint"
@@ -226,40 +229,29 @@ class Linear(Module):
         if weight_scale is None and isinstance(weight, (Weights, WeightData)):
             path = weight if isinstance(weight, Weights) else Weights(weight._checkpoint, weight.name)
             weight_scale = _scale_beside(path)
-        weight_entry, weight_kept = self._incoming(weight, "weight")
-        weight_entry.name = b"weight"
-        bias_entry, bias_kept = (None, None) if bias is None else self._incoming(bias, "bias")
-        if bias_entry is not None:
-            bias_entry.name = b"bias"
-        order_entry, order_kept = (None, None) if perm_idx is None else self._incoming(perm_idx, "perm_idx", np.int32)
-        if order_entry is not None:
-            order_entry.name = b"perm_idx"
-        scale_entry, scale_kept = (None, None) if weight_scale is None else self._incoming(weight_scale, "weight_scale")
-        if scale_entry is not None:
-            scale_entry.name = b"weight_scale"
+        values = {"weight": weight, "bias": bias, "perm_idx": perm_idx, "weight_scale": weight_scale}
         config = None if quantization_config is None else quantization_config._struct()
-        options = structs.LinearV1Options(
-            struct_size=ctypes.sizeof(structs.LinearV1Options),
-            dtype=0 if dtype is None else dtype.value,
-            weight=ctypes.pointer(weight_entry),
-            bias=None if bias_entry is None else ctypes.pointer(bias_entry),
-            in_features=integer(in_features, 64, "in_features"),
-            out_features=integer(out_features, 64, "out_features"),
-            encoding=None if encoding is None else encoding.name.encode(),
-            quantization=None if config is None else ctypes.pointer(config),
-            perm_idx=None if order_entry is None else ctypes.pointer(order_entry),
-            weight_scale=None if scale_entry is None else ctypes.pointer(scale_entry),
-        )
-        handle = structs.LayerHandle()
-        error = new_error()
-        status = library.mxl_linear_v1_create(ctypes.byref(options), ctypes.byref(handle), error)
-        if status != 0:
-            for entry in (weight_entry, bias_entry, order_entry, scale_entry):
-                if entry is not None:
-                    forget(entry)
-        check(status, error)
-        self._own(handle)
-        del weight_kept, bias_kept, order_kept, scale_kept
+        entries, kept = {}, []
+        with forgotten_on_failure() as made:
+            for name, value in values.items():
+                if value is not None:
+                    entry, keep = self._incoming(value, name, np.int32 if name == "perm_idx" else None)
+                    made.append(entry)
+                    if name == "weight" and dtype is not None and dtype._is_float8 and _is_array_of_bytes(entry):
+                        entry.tensor.dtype = dtype.value
+                    entry.name = name.encode()
+                    entries[name] = ctypes.pointer(entry)
+                    kept.append(keep)
+            options = structs.LinearV1Options(
+                struct_size=ctypes.sizeof(structs.LinearV1Options),
+                dtype=0 if dtype is None else dtype.value,
+                in_features=integer(in_features, 64, "in_features"),
+                out_features=integer(out_features, 64, "out_features"),
+                encoding=None if encoding is None else encoded(encoding.name, "quantization_encoding"),
+                quantization=None if config is None else ctypes.pointer(config),
+                **entries,
+            )
+            self._own(new_handle(library.mxl_linear_v1_create, ctypes.byref(options)))
         if config is not None:
             return
         weights = {weight.name: weight for weight in self.weights}
@@ -270,9 +262,12 @@ class Linear(Module):
 
     def _remake(self, stored: list[Stored]) -> None:
         kept = dict(self.__dict__)
-        (_, encoding, weight), *rest = stored
-        kind = None if encoding is None else QuantizationEncoding(encoding)
-        self._make(weight, rest[0][2] if rest else None, None, kind, 0, 0)
+        arrays: dict[str, Any] = {name: array for name, _, array in stored}
+        encoding = as_encoding({name: encoding for name, encoding, _ in stored}["weight"])
+        scale = arrays.get("weight_scale")
+        # Where ml_dtypes is missing, a float8 weight is stored as bytes.
+        float8 = self.weight.dtype if self.weight is not None and self.weight.dtype._is_float8 else None
+        self._make(arrays["weight"], arrays.get("bias"), float8, encoding, 0, 0, weight_scale=scale)
         self.__dict__.update(kept)
 
     @property
@@ -286,15 +281,16 @@ class QLinear(Linear):
     Args:
         weight: uint8 (out_dim, row bytes): an array, or a tensor of a checkpoint with its own encoding.
         bias: (out_dim), or None.
-        quantization_encoding: of blocks that do not bring their own.
+        quantization_encoding: of blocks that do not bring their own, or its name; of those that do, theirs.
 
     Raises:
         maxlinear.Error: no encoding, two that differ, or shapes that do not fit.
     """
 
     def __init__(
-        self, weight: Any, bias: Any = None, quantization_encoding: QuantizationEncoding | None = None
+        self, weight: Any, bias: Any = None, quantization_encoding: QuantizationEncoding | str | None = None
     ) -> None:
+        quantization_encoding = as_encoding(quantization_encoding)
         own = weight.data() if isinstance(weight, Weights) else weight
         if quantization_encoding is None and getattr(own, "quantization_encoding", None) is None:
             raise ArgumentError(
@@ -332,7 +328,7 @@ class GPTQLinearV2(LinearV2):
         dtype: DType,
         device: DeviceRef | None = None,
         has_bias: bool = False,
-        quantization_encoding: QuantizationEncoding | None = None,
+        quantization_encoding: QuantizationEncoding | str | None = None,
         quantization_config: QuantizationConfig | None = None,
     ) -> None:
         _check_gptq(quantization_encoding)
@@ -360,7 +356,7 @@ class GPTQLinear(QLinear):
         self,
         weight: Any,
         bias: Any = None,
-        quantization_encoding: QuantizationEncoding | None = None,
+        quantization_encoding: QuantizationEncoding | str | None = None,
         quantization_config: QuantizationConfig | None = None,
         perm_idx: Any = None,
     ) -> None:
@@ -388,7 +384,7 @@ class GPTQLinear(QLinear):
         if "bias" in state:
             kind = bias.data() if isinstance(bias, Weights) else state["bias"]
             kind = kind.data() if isinstance(kind, Weights) else kind
-            dtype = kind.dtype if isinstance(kind, WeightData) else DType.from_numpy(as_array(kind, "bias").dtype)
+            dtype = kind.dtype if isinstance(kind, WeightData) else dtype_of(as_array(kind, "bias"), "bias")
         self._take(state, shape, dtype, config)
         self._describe(config, shape)
 
@@ -427,7 +423,14 @@ def _scale_beside(weight: Weights) -> Weights | None:
     return scale if scale.exists() else None
 
 
-def _check_gptq(encoding: QuantizationEncoding | None) -> None:
+def _is_array_of_bytes(entry: structs.Entry) -> bool:
+    """Whether it is an array's, not a checkpoint's, whose dtype is known, and not of blocks."""
+    is_array = entry.storage == constants.MXL_STORAGE_COPY
+    return is_array and not entry.encoding and entry.tensor.dtype == DType.uint8.value
+
+
+def _check_gptq(encoding: QuantizationEncoding | str | None) -> None:
+    encoding = as_encoding(encoding)
     if encoding not in (None, QuantizationEncoding.GPTQ):
         message = f"quantization_encoding: is {encoding.name if encoding else None}, expected GPTQ or None"
         raise ArgumentError("MXL_INVALID_ARGUMENT", message)

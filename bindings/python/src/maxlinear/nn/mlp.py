@@ -6,17 +6,15 @@ import ctypes
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from .._ffi import constants, structs
+from .._ffi import structs
 from .._ffi.library import library
-from .._ffi.tensors import as_array, tensor_of
 from ..dtype import DType
-from ..errors import ArgumentError, check, integer, new_error
+from ..errors import ArgumentError, encoded, integer
 from ..graph.device import DeviceRef
-from ..graph.quantization import QuantizationConfig, QuantizationEncoding
+from ..graph.quantization import QuantizationConfig, QuantizationEncoding, as_encoding
 from ..graph.weight import Weight
 from ..graph.weights import Weights
+from .gated import PARTS, Gated, activation_number, gate
 from .linear import GPTQLinearV2, Linear, LinearV2, new_handle
 from .module import Array, Module, Stored
 
@@ -25,129 +23,12 @@ if TYPE_CHECKING:
 
 __all__ = ["MLP", "MLPV2", "gate"]
 
-_ACTIVATIONS = {
-    "silu": constants.MXL_ACTIVATION_SILU,
-    "gelu": constants.MXL_ACTIVATION_GELU,
-    "gelu_tanh": constants.MXL_ACTIVATION_GELU_TANH,
-    "relu": constants.MXL_ACTIVATION_RELU,
-    "tanh": constants.MXL_ACTIVATION_TANH,
-    "sigmoid": constants.MXL_ACTIVATION_SIGMOID,
-}
-
-_PARTS = ("gate_proj", "down_proj", "up_proj")
-
-
-def _activation(name: str) -> int:
-    if name not in _ACTIVATIONS:
-        known = ", ".join(_ACTIVATIONS)
-        message = f"activation_function: is {name!r}, expected one of {known}"
-        raise ArgumentError("MXL_INVALID_ARGUMENT", message)
-    return _ACTIVATIONS[name]
-
-
-def gate(activation_function: str, gate: Array, up: Array) -> Array:
-    """activation(gate) · up, element by element.
-
-    Args:
-        activation_function: "silu", "gelu", "gelu_tanh", "relu", "tanh" or "sigmoid".
-        gate, up: float32, of one shape.
-
-    Returns:
-        A new float32 array of that shape.
-
-    Raises:
-        maxlinear.Error: shapes or strides that do not fit (ValueError), another dtype (TypeError).
-    """
-    hidden = np.empty(gate.shape, np.float32)
-    error = new_error()
-    views = (tensor_of(np.ascontiguousarray(gate)), tensor_of(np.ascontiguousarray(up)), tensor_of(hidden))
-    number = _activation(activation_function)
-    check(library.mxl_gate(number, *(ctypes.byref(view) for view in views), error), error)
-    return hidden
-
 
 def device_array(devices: Sequence[DeviceRef]) -> Any:
     """The devices as C structs."""
     return (structs.Device * len(devices))(
         *(structs.Device(device._number, integer(device.id, 32, "devices")) for device in devices)
     )
-
-
-class _Fused(Module):
-    """Three linear layers as they are now, as one."""
-
-    def __init__(self, linears: Sequence[Module], activation: int, out_dim: int) -> None:
-        handles = (linear._handle for linear in linears)
-        self._own(new_handle(library.mxl_mlp_create_from, *handles, activation))
-        self._columns = out_dim
-
-    @property
-    def _out_dim(self) -> int:
-        return self._columns
-
-
-class _Linears:
-    """The three linear layers of an MLP, called as one where nobody has overridden their call."""
-
-    def __init__(self, linears: Sequence[Module], activation_function: str) -> None:
-        self.linears = tuple(linears)
-        self.activation_function = activation_function
-        self._latest: tuple[Any, _Fused] | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_latest": None}
-
-    def _fused(self) -> _Fused | None:
-        if any(type(linear).__call__ is not Module.__call__ for linear in self.linears):
-            return None
-        for linear in self.linears:
-            linear._ensure_prepared()
-        key = tuple(linear._changes for linear in self.linears)
-        latest = self._latest
-        if latest is None or latest[0] != key:
-            fused = _Fused(self.linears, _activation(self.activation_function), self.linears[1]._out_dim)
-            fused.prepare()
-            latest = self._latest = (key, fused)
-        return latest[1]
-
-    def __call__(self, x: Any, out: Array | None, accumulate: bool, threads: int | None) -> Array:
-        fused = self._fused()
-        if fused is not None:
-            return fused(x, out, accumulate=accumulate, threads=threads)
-        source = as_array(x, "x")
-        wide = source.astype(np.float32, copy=False)
-        gate_proj, down_proj, up_proj = self.linears
-        hidden = gate(self.activation_function, gate_proj(wide), up_proj(wide))
-        y = down_proj(hidden)
-        if out is None:
-            return y.astype(source.dtype, copy=False)
-        out[...] = (out + y if accumulate else y).astype(out.dtype, copy=False)
-        return out
-
-    def weights(self) -> list[Weight]:
-        return [
-            Weight(f"{part}.{weight.name}", weight.dtype, weight.shape, weight.device, weight.quantization_encoding)
-            for part, linear in zip(_PARTS, self.linears, strict=True)
-            for weight in linear.weights
-        ]
-
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool, **options: Any) -> None:
-        """Each linear's own entries, once a layer that shares the three has taken all, so that a failed load changes nothing."""
-        _Fused(self.linears, _activation(self.activation_function), 0).load_state_dict(
-            state_dict, strict=strict, **options
-        )
-        for part, linear in zip(_PARTS, self.linears, strict=True):
-            own = {
-                key.removeprefix(f"{part}."): value for key, value in state_dict.items() if key.startswith(f"{part}.")
-            }
-            linear.load_state_dict(own, strict=strict, **options)
-
-    def state_dict(self, auto_initialize: bool) -> dict[str, Array]:
-        return {
-            f"{part}.{key}": value
-            for part, linear in zip(_PARTS, self.linears, strict=True)
-            for key, value in linear.state_dict(auto_initialize).items()
-        }
 
 
 class MLP:
@@ -168,7 +49,7 @@ class MLP:
         self.gate_proj = gate_proj
         self.down_proj = down_proj
         self.up_proj = up_proj
-        self._linears = _Linears((gate_proj, down_proj, up_proj), "silu")
+        self._linears = Gated((gate_proj, down_proj, up_proj), "silu")
 
     def __call__(
         self, x: Any, out: Array | None = None, *, accumulate: bool = False, threads: int | None = None
@@ -189,7 +70,7 @@ class MLP:
         """
         linears = (self.gate_proj, self.down_proj, self.up_proj)
         if self._linears.linears != linears:
-            self._linears = _Linears(linears, "silu")
+            self._linears = Gated(linears, "silu")
         return self._linears(x, out, accumulate, threads)
 
 
@@ -222,7 +103,7 @@ class MLPV2(Module):
 
     Args:
         dtype: of weights and biases; with an encoding uint8, or the biases' dtype.
-        quantization_encoding: of the three weights; None for dense.
+        quantization_encoding: of the three weights, or its name; None for dense.
         hidden_dim, feed_forward_length: gate and up are (feed_forward_length, hidden_dim), down is the other way round.
         linear_cls: makes the three linears, called by keyword. Where it is `LinearV2` itself, the MLP runs fused: gate and up in
             one pass over x, with the bits of the three linears called one by one.
@@ -238,7 +119,7 @@ class MLPV2(Module):
     def __init__(
         self,
         dtype: DType,
-        quantization_encoding: QuantizationEncoding | None,
+        quantization_encoding: QuantizationEncoding | str | None,
         hidden_dim: int,
         feed_forward_length: int,
         linear_cls: Callable[..., LinearV2] = LinearV2,
@@ -248,15 +129,15 @@ class MLPV2(Module):
         quantization_config: QuantizationConfig | None = None,
     ) -> None:
         self.dtype = dtype
-        self.quantization_encoding = quantization_encoding
+        self.quantization_encoding = as_encoding(quantization_encoding)
         self.hidden_dim = hidden_dim
         self.feed_forward_length = feed_forward_length
         self.devices = tuple(devices) or (DeviceRef.CPU(),)
         self.has_bias = has_bias
         self.activation_function = activation_function
         self.quantization_config = quantization_config
-        number = _activation(activation_function)
-        self._linears: _Linears | None = None
+        number = activation_number(activation_function)
+        self._linears: Gated | None = None
         if linear_cls is LinearV2:
             self._make(number)
             return
@@ -271,12 +152,12 @@ class MLPV2(Module):
                 out_dim=out_dim,
                 dtype=dtype,
                 device=self.devices[0],
-                quantization_encoding=quantization_encoding,
+                quantization_encoding=self.quantization_encoding,
                 has_bias=has_bias,
             )
             for in_dim, out_dim in shapes
         ]
-        self._linears = _Linears(linears, activation_function)
+        self._linears = Gated(linears, activation_function)
 
     @classmethod
     def from_weights(
@@ -321,7 +202,7 @@ class MLPV2(Module):
         config = None if quantization_config is None else quantization_config._struct()
         options = structs.MLPWeightsOptions(
             struct_size=ctypes.sizeof(structs.MLPWeightsOptions),
-            activation=_activation(activation_function),
+            activation=activation_number(activation_function),
             devices=self._device_array(),
             quantization=None if config is None else ctypes.pointer(config),
             **{"device_count": len(self.devices), **distribution},
@@ -356,10 +237,10 @@ class MLPV2(Module):
     def _remake(self, stored: list[Stored]) -> None:
         if self._linears is not None:
             return
-        if not self._is_uniform(stored):
+        if not (self._is_uniform(stored) and self._is_of_one_encoding(stored)):
             self._join(stored)
             return
-        self._make(_activation(self.activation_function))
+        self._make(activation_number(self.activation_function))
         self._load_stored(stored)
 
     def _is_uniform(self, stored: list[Stored]) -> bool:
@@ -371,13 +252,20 @@ class MLPV2(Module):
         biases = [array.dtype.name for key, _, array in stored if key.endswith(".bias")]
         bias = "float32" if self.dtype is DType.uint8 else self.dtype.name
         all_or_none = len(biases) == (3 if self.has_bias else 0) or not stored
-        return kinds <= {self.dtype.name} and set(biases) <= {bias} and all_or_none
+        # Where ml_dtypes is missing, float8 weights are stored as bytes.
+        own = {self.dtype.name, "uint8"} if self.dtype._is_float8 else {self.dtype.name}
+        return kinds <= own and set(biases) <= {bias} and all_or_none
+
+    def _is_of_one_encoding(self, stored: list[Stored]) -> bool:
+        """Whether the layer's encoding is that of all three, whose rows another may be unable to hold."""
+        own = None if self.quantization_encoding is None else self.quantization_encoding.name
+        return {encoding for key, encoding, _ in stored if key.endswith(".weight")} <= {own}
 
     def _join(self, stored: list[Stored]) -> None:
         """Makes the handle of three linears, each of its own kind."""
-        linears = [_part(part, stored, self.quantization_config) for part in _PARTS]
+        linears = [_part(part, stored, self.quantization_config) for part in PARTS]
         handles = (linear._handle for linear in linears)
-        number = _activation(self.activation_function)
+        number = activation_number(self.activation_function)
         self._own(new_handle(library.mxl_mlp_create_from, *handles, number))
 
     def _device_array(self) -> Any:
@@ -395,7 +283,7 @@ class MLPV2(Module):
             feed_forward_length=integer(self.feed_forward_length, 64, "feed_forward_length"),
             has_bias=int(self.has_bias),
             activation=activation,
-            encoding=None if encoding is None else encoding.name.encode(),
+            encoding=None if encoding is None else encoded(encoding.name, "quantization_encoding"),
             devices=self._device_array(),
             device_count=len(self.devices),
             quantization=None if config is None else ctypes.pointer(config._struct()),
@@ -415,13 +303,36 @@ class MLPV2(Module):
         if self._linears is None:
             super().load_state_dict(state_dict, strict=strict, **options)
         else:
-            self._linears.load_state_dict(state_dict, strict, **options)
+            self._linears.load_state_dict(state_dict, strict=strict, **options)
+
+    def load_weights(self, weights: Weights, prefix: str = "", **options: Any) -> None:
+        """As `Module.load_weights`, with its options; of layers that `linear_cls` made, each gets its own."""
+        if self._linears is None:
+            super().load_weights(weights, prefix, **options)
+        else:
+            self._linears.load_weights(weights, prefix, **options)
 
     def state_dict(self, auto_initialize: bool = True) -> dict[str, Array]:
         """As `Module.state_dict`."""
         if self._linears is None:
             return super().state_dict(auto_initialize)
         return self._linears.state_dict(auto_initialize)
+
+    def prepare(self, *, compute: str | None = None, pack: str | None = None, threads: int | None = None) -> None:
+        """As `Module.prepare`; of layers that `linear_cls` made, each of the three."""
+        if self._linears is None:
+            super().prepare(compute=compute, pack=pack, threads=threads)
+        else:
+            self._linears.prepare(compute, pack, threads)
+
+    @property
+    def kernel(self) -> str:
+        """As `Module.kernel`: the gate's."""
+        return super().kernel if self._linears is None else self._linears.linears[0].kernel
+
+    def memory(self) -> dict[str, int]:
+        """As `Module.memory`; of layers that `linear_cls` made, the sum over the three."""
+        return super().memory() if self._linears is None else self._linears.memory()
 
     def __call__(
         self, x: Any, out: Array | None = None, *, accumulate: bool = False, threads: int | None = None

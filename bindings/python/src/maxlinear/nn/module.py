@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import ctypes
 import threading
-import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from .._ffi import constants, structs
 from .._ffi.library import library
-from .._ffi.tensors import array_of, as_array, rows_contiguous, shape_of, tensor_of
+from .._ffi.lifetime import when_gone
+from .._ffi.tensors import array_of, as_array, rows_contiguous, shape_of, tensor_of, whole_strides
+from ..blocks import Blocks
 from ..dtype import DType
-from ..errors import ArgumentError, StateError, check, integer, new_error
+from ..errors import ArgumentError, DTypeError, StateError, check, encoded, integer, new_error
 from ..graph.quantization import QuantizationEncoding
 from ..graph.weight import Weight
 from ..graph.weights import WeightData, Weights, entry_of, forget
@@ -67,13 +69,50 @@ def _is_plain(array: Any) -> bool:
     return type(array) is np.ndarray and array.dtype == np.float32 and array.flags.c_contiguous
 
 
+def writable(out: Any, argument: str) -> Array:
+    """out, once it is an array that can be written to."""
+    if not isinstance(out, np.ndarray):
+        raise DTypeError("MXL_INVALID_DTYPE", f"{argument}: is a {type(out).__name__}, expected a numpy array")
+    if not out.flags.writeable:
+        raise ArgumentError("MXL_INVALID_ARGUMENT", f"{argument}: is read-only, expected memory to write to")
+    return out
+
+
+def check_accumulate(accumulate: bool, out: Any) -> None:
+    """Raises ValueError where there is nothing to add to."""
+    if accumulate and out is None:
+        message = "accumulate: is True without out, expected what to add to"
+        raise ArgumentError("MXL_INVALID_ARGUMENT", message)
+
+
+def run_options(threads: int | None, accumulate: bool = False) -> structs.RunOptions:
+    """The C options of a call."""
+    return structs.RunOptions(
+        struct_size=ctypes.sizeof(structs.RunOptions),
+        threads=0 if threads is None else integer(threads, 32, "threads"),
+        accumulate=int(accumulate),
+    )
+
+
+@contextmanager
+def forgotten_on_failure() -> Iterator[list[structs.Entry]]:
+    """A list for entries, of which no layer keeps one when something raises."""
+    entries: list[structs.Entry] = []
+    try:
+        yield entries
+    except BaseException:
+        for entry in entries:
+            forget(entry)
+        raise
+
+
 class _Call:
     """The C structs of calls with one shape of x, reused by one thread."""
 
     def __init__(self, handle: Any, shape: tuple[int, ...], out_dim: int) -> None:
         self.out_shape = (*shape[:-1], out_dim)
-        self.x = tensor_of(np.empty(0, np.float32))
-        self.y = tensor_of(np.empty(0, np.float32))
+        self.x = tensor_of(np.empty(0, np.float32), "x")
+        self.y = tensor_of(np.empty(0, np.float32), "out")
         for tensor, sizes in ((self.x, shape), (self.y, self.out_shape)):
             tensor.rank = len(sizes)
             tensor.shape = (ctypes.c_int64 * len(sizes))(*sizes)
@@ -96,9 +135,11 @@ class Module:
     """
 
     _handle: Any
-    #: Counts what changes the weights or what is prepared of them.
-    _changes = 0
-    _prepared_at = -1
+    #: Another object after each change of the weights or of what is prepared of them. Set once the library has made the change: what somebody made
+    #: of the layer with the same object at hand beforehand, during the change too, is known to be old.
+    _changes: object = None
+    #: What _changes was when the layer was last seen prepared.
+    _prepared_at: object = ()
     #: compute and pack of the last prepare.
     _prepared_with: tuple[str | None, str | None] | None = None
 
@@ -106,7 +147,7 @@ class Module:
         """Takes over a handle."""
         self._handle = handle
         self._calls = threading.local()
-        weakref.finalize(self, library.mxl_layer_destroy, handle)
+        when_gone(self, library.mxl_layer_destroy, handle)
 
     def __getstate__(self) -> dict[str, Any]:
         """Attributes, the state dict as it was loaded, and how the layer was prepared: the same bits in another process."""
@@ -142,7 +183,7 @@ class Module:
         for entry, (name, encoding, array) in zip(entries, stored, strict=True):
             entry.name = name.encode()
             entry.encoding = None if encoding is None else encoding.encode()
-            entry.tensor = tensor_of(array)
+            entry.tensor = tensor_of(array, name)
             entry.storage = constants.MXL_STORAGE_COPY
         error = new_error()
         flags = _load_flags(strict=True, replace=False, override_encoding=True)
@@ -179,7 +220,8 @@ class Module:
             state_dict: a value for each key of the layer: a numpy array, something with `__dlpack__` or the buffer
                 protocol, a nested sequence (all copied), or a tensor of a checkpoint (mapped, not copied; one of another
                 float dtype is converted, arrays are not).
-            override_quantization_encoding: a weight takes the encoding of a checkpoint's tensor.
+            override_quantization_encoding: a weight takes the encoding of a checkpoint's tensor or of what `quantize` gave, instead of
+                refusing another than its own.
             weight_alignment: a power of two, as in MAX; the kernels here take any alignment.
             strict: refuse keys that the layer does not have, instead of ignoring them.
             replace: accept a layer that is prepared; calls that are running finish on the old weights.
@@ -191,22 +233,18 @@ class Module:
         if weight_alignment is not None and (weight_alignment < 1 or weight_alignment & (weight_alignment - 1)):
             message = f"weight_alignment: is {weight_alignment}, expected a power of two"
             raise ArgumentError("MXL_INVALID_ARGUMENT", message)
-        entries = (structs.Entry * max(len(state_dict), 1))()
-        kept: list[Any] = []
-        for index, (key, value) in enumerate(state_dict.items()):
-            name = key.encode()
-            entry, keep = self._incoming(value, key)
-            entry.name = name
-            entries[index] = entry
-            kept.append((name, entry, keep))
         flags = _load_flags(strict, replace, override_quantization_encoding)
-        error = new_error()
-        self._changes += 1
-        status = library.mxl_layer_load(self._handle, entries, len(state_dict), flags, error)
-        if status != constants.MXL_OK:
-            for _, entry, _ in kept:
-                forget(entry)
-        check(status, error)
+        kept: list[Any] = []
+        with forgotten_on_failure() as made:
+            for key, value in state_dict.items():
+                entry, keep = self._incoming(value, key)
+                made.append(entry)
+                entry.name = encoded(key, "state_dict")
+                kept.append(keep)
+            entries = (structs.Entry * max(len(made), 1))(*made)
+            error = new_error()
+            check(library.mxl_layer_load(self._handle, entries, len(made), flags, error), error)
+        self._changes = object()
 
     @staticmethod
     def _incoming(value: Any, argument: str, dtype: Any = None) -> tuple[structs.Entry, Any]:
@@ -217,7 +255,10 @@ class Module:
             entry = entry_of(value)
             return entry, value
         array = np.asarray(value, dtype) if dtype is not None and isinstance(value, list) else as_array(value, argument)
-        entry = structs.Entry(tensor=tensor_of(array), storage=constants.MXL_STORAGE_COPY)
+        array = whole_strides(array)
+        entry = structs.Entry(tensor=tensor_of(array, argument), storage=constants.MXL_STORAGE_COPY)
+        if isinstance(value, Blocks) and value.quantization_encoding is not None:
+            entry.encoding = encoded(value.quantization_encoding.name, argument)
         return entry, array
 
     def load_weights(
@@ -239,12 +280,12 @@ class Module:
         Raises:
             maxlinear.Error: as `load_state_dict`.
         """
-        path = f"{weights.name}.{prefix}" if weights.name else prefix
+        path = encoded(f"{weights.name}.{prefix}" if weights.name else prefix, "prefix")
         flags = _load_flags(strict, replace, override_quantization_encoding)
         error = new_error()
-        self._changes += 1
         handle = weights._checkpoint.handle
-        check(library.mxl_layer_load_weights(self._handle, handle, path.encode(), flags, error), error)
+        check(library.mxl_layer_load_weights(self._handle, handle, path, flags, error), error)
+        self._changes = object()
 
     def state_dict(self, auto_initialize: bool = True) -> dict[str, Array]:
         """What was loaded, bit for bit, as read-only arrays.
@@ -286,9 +327,12 @@ class Module:
             maxlinear.Error: no weights yet, or prepared in another way (RuntimeError), an option that does not fit the weights
                 (ValueError), a checkpoint's file that has changed since it was opened (OSError).
         """
+        self._prepare(compute, pack, threads)
+        self._changes = object()
+
+    def _prepare(self, compute: str | None = None, pack: str | None = None, threads: int | None = None) -> None:
         options = prepare_options(compute, pack, threads)
         error = new_error()
-        self._changes += 1
         check(library.mxl_layer_prepare(self._handle, ctypes.byref(options), error), error)
         self._prepared_with = (compute, pack)
 
@@ -345,44 +389,37 @@ class Module:
     def _call_checked(self, x: Any, out: Array | None, accumulate: bool, threads: int | None) -> Array:
         """Any call; prepares the layer when that has not been done."""
         source = rows_contiguous(as_array(x, "x"))
-        x_tensor = tensor_of(source)
+        x_tensor = tensor_of(source, "x")
+        check_accumulate(accumulate, out)
         if out is None:
-            if accumulate:
-                raise ArgumentError(
-                    "MXL_INVALID_ARGUMENT", "accumulate: is True without out, expected the array to add to"
-                )
             y = np.empty((*source.shape[:-1], self._out_dim), source.dtype)
         else:
-            y = out
-            if not isinstance(out, np.ndarray):
-                raise TypeError(f"out: is a {type(out).__name__}, expected a numpy array")
-            if not out.flags.writeable:
-                raise ArgumentError("MXL_INVALID_ARGUMENT", "out: is read-only, expected memory to write to")
-        y_tensor = tensor_of(y)
-        options = structs.RunOptions(
-            struct_size=ctypes.sizeof(structs.RunOptions),
-            threads=0 if threads is None else integer(threads, 32, "threads"),
-            accumulate=int(accumulate),
-        )
+            y = writable(out, "out")
+        y_tensor = tensor_of(y, "out")
+        options = run_options(threads, accumulate)
         error = new_error()
         arguments = (self._handle, ctypes.byref(options), ctypes.byref(x_tensor), ctypes.byref(y_tensor), error)
         status = library.mxl_layer_forward(*arguments)
         if status == constants.MXL_NOT_PREPARED:
-            self.prepare()
+            self._prepare_somehow()
             status = library.mxl_layer_forward(*arguments)
         check(status, error)
         return y
 
     def _ensure_prepared(self) -> None:
         """Prepares the layer when that has not been done since it last changed."""
-        if self._prepared_at == self._changes:
-            return
+        changes = self._changes
+        if self._prepared_at is not changes:
+            self._prepare_somehow()
+            self._prepared_at = changes
+
+    def _prepare_somehow(self) -> None:
+        """Prepares the layer with the defaults, or leaves it as somebody else has prepared it."""
         try:
-            self.prepare()
+            self._prepare()
         except StateError as error:
             if error.status != "MXL_ALREADY_PREPARED":
                 raise
-        self._prepared_at = self._changes
 
     @property
     def weights(self) -> list[Weight]:
@@ -406,7 +443,7 @@ class _EntryOwner:
     def __init__(self, entry: structs.Entry) -> None:
         self.entry = entry
         if entry.release:
-            weakref.finalize(self, entry.release, entry.owner)
+            when_gone(self, entry.release, entry.owner)
 
 
 __all__ = ["Module"]

@@ -13,8 +13,8 @@ from .._ffi import structs
 from .._ffi.library import library
 from .._ffi.tensors import as_array, rows_contiguous, tensor_of
 from ..dtype import DType
-from ..errors import ArgumentError, check, integer, new_error
-from .module import Array, Module, _is_plain
+from ..errors import ArgumentError, check, new_error
+from .module import Array, Module, _is_plain, check_accumulate, run_options, writable
 
 #: mxl_layers_forward with plain addresses, which ctypes passes fastest.
 _forward = ctypes.CFUNCTYPE(
@@ -108,11 +108,8 @@ def forward_together(
             raise TypeError(f"layers[{index}]: is a {type(layer).__name__}, expected a linear layer of maxlinear.nn")
         layer._ensure_prepared()
     source = rows_contiguous(as_array(x, "x"))
+    check_accumulate(accumulate, out)
     if out is None:
-        if accumulate:
-            raise ArgumentError(
-                "MXL_INVALID_ARGUMENT", "accumulate: is True without out, expected the arrays to add to"
-            )
         ys = tuple(np.empty((*source.shape[:-1], layer._out_dim), source.dtype) for layer in layers)
     else:
         ys = tuple(out)
@@ -121,18 +118,12 @@ def forward_together(
                 "MXL_INVALID_ARGUMENT", f"out: there are {len(ys)}, expected one for each of the {len(layers)} layers"
             )
         for index, y in enumerate(ys):
-            if not isinstance(y, np.ndarray):
-                raise TypeError(f"out[{index}]: is a {type(y).__name__}, expected a numpy array")
-            if not y.flags.writeable:
-                raise ArgumentError("MXL_INVALID_ARGUMENT", f"out[{index}]: is read-only, expected memory to write to")
+            writable(y, f"out[{index}]")
     handles = (structs.LayerHandle * max(len(layers), 1))(*(layer._handle for layer in layers))
-    y_tensors = (structs.Tensor * max(len(layers), 1))(*map(tensor_of, ys))
-    options = structs.RunOptions(
-        struct_size=ctypes.sizeof(structs.RunOptions),
-        threads=0 if threads is None else integer(threads, 32, "threads"),
-        accumulate=int(accumulate),
-    )
-    x_tensor = tensor_of(source)
+    views = (tensor_of(y, f"out[{index}]") for index, y in enumerate(ys))
+    y_tensors = (structs.Tensor * max(len(layers), 1))(*views)
+    options = run_options(threads, accumulate)
+    x_tensor = tensor_of(source, "x")
     error = new_error()
     arguments = (handles, len(layers), ctypes.byref(options), ctypes.byref(x_tensor), y_tensors, error)
     check(library.mxl_layers_forward(*arguments), error)
