@@ -283,7 +283,30 @@ class session {
     took(CHECKED(mxl_layer_load, to, entries.data(), entries.size(), flags), entries);
   }
 
-  // Entries of just what the layer has, from the input's bytes: so that most layers can be called.
+  // The entry as blocks of another encoding, where its rows are whole blocks of it.
+  void encode(mxl_entry &entry) {
+    const char *name = text(ENCODINGS, sizeof ENCODINGS / sizeof *ENCODINGS);
+    int64_t elements = 0, bytes = 0;
+    if (entry.tensor.rank < 1 || mxl_encoding_block(name, &elements, &bytes, nullptr) != MXL_OK) return;
+    std::vector<int64_t> &shape = shapes_.emplace_back(entry.tensor.shape, entry.tensor.shape + entry.tensor.rank);
+    if (shape.back() % elements == 0) shape.back() = shape.back() / elements * bytes;
+    entry.tensor.shape = shape.data();
+    entry.tensor.dtype = MXL_UINT8;
+    entry.encoding = name;
+  }
+
+  // Rows with gaps, backwards or one in the place of all; any stride where there is one row.
+  void stretch(mxl_entry &entry) {
+    const int32_t rank = entry.tensor.rank;
+    if (rank < 1) return;
+    std::vector<int64_t> &strides = shapes_.emplace_back(static_cast<size_t>(rank), 1);
+    int64_t row = rank == 1 ? 1 : entry.tensor.shape[rank - 1];
+    const int64_t steps[] = {row + 3, -row, 0, INT64_MAX, INT64_C(1) << 62};
+    strides[0] = in_.one_of(steps);
+    entry.tensor.strides = strides.data();
+  }
+
+  // Entries of just what the layer has, from the input's bytes: so that most layers can be called. Some are described otherwise.
   void fill() {
     mxl_layer *to = layer();
     if (to == nullptr) return;
@@ -297,11 +320,19 @@ class session {
       const char *stored = own.encoding == nullptr ? nullptr : texts_.emplace_back(own.encoding).c_str();
       mxl_entry made = describe(texts_.emplace_back(own.name).c_str(), stored, own.tensor.dtype, std::move(shape));
       if (own.release != nullptr) own.release(own.owner);
-      if (in_.number<uint8_t>() > 250) made.tensor.dtype = dtype();
+      uint8_t kind = in_.number<uint8_t>();
+      if (kind > 250) {
+        made.tensor.dtype = dtype();
+      } else if (kind > 240) {
+        encode(made);
+      } else if (kind > 230) {
+        stretch(made);
+      }
       back_with_memory(made);
       entries.push_back(made);
     }
-    load(to, entries, in_.flag() ? 0 : MXL_LOAD_REPLACE);
+    uint8_t flags = in_.number<uint8_t>();
+    load(to, entries, (flags & 1 ? 0u : MXL_LOAD_REPLACE) | (flags & 6 ? 0u : MXL_LOAD_OVERRIDE_ENCODING));
   }
 
   void prepare() {
@@ -327,31 +358,37 @@ class session {
     }
   }
 
-  // y has as many elements as the layer is asked to write, whatever that is.
+  // y has as many elements as the layer is asked to write, whatever that is. `like`: of its shapes.
   struct call {
     std::vector<int64_t> x_shape, y_shape;
-    std::vector<float> x, y;
+    std::vector<uint8_t> x, y;
     mxl_tensor x_view = {}, y_view = {};
   };
-  void make_call(call &made) {
-    int64_t rows = static_cast<int64_t>(in_.below(4));
-    made.x_shape = {rows, std::clamp<int64_t>(dimension(), 0, 512)};
-    made.y_shape = {rows, std::clamp<int64_t>(dimension(), 0, 512)};
-    std::vector<uint8_t> bytes = in_.repeated(static_cast<size_t>(rows * made.x_shape[1]) * sizeof(float));
-    made.x.resize(bytes.size() / sizeof(float));
-    if (!bytes.empty()) std::memcpy(made.x.data(), bytes.data(), bytes.size());
-    made.y.resize(static_cast<size_t>(rows * made.y_shape[1]));
-    made.x_view = {made.x.data(), MXL_FLOAT32, 2, {}, made.x_shape.data(), nullptr};
-    made.y_view = {made.y.data(), MXL_FLOAT32, 2, {}, made.y_shape.data(), nullptr};
+  static size_t bytes_of(const std::vector<int64_t> &shape, int32_t dtype) {
+    return static_cast<size_t>(shape[0] * shape[1] * mxl_dtype_bits(dtype) / 8);
+  }
+  void make_call(call &made, const call *like = nullptr) {
+    static const int32_t dtypes[] = {MXL_FLOAT32, MXL_FLOAT32, MXL_FLOAT16, MXL_BFLOAT16};
+    uint16_t kind = in_.number<uint16_t>();
+    int32_t x_dtype = dtypes[kind >> 8 & 3], y_dtype = dtypes[kind >> 10 & 3];
+    made.x_shape = {kind % 4, std::clamp<int64_t>(dimension(), 0, 512)};
+    made.y_shape = {kind % 4, std::clamp<int64_t>(dimension(), 0, 512)};
+    if (like != nullptr) made.x_shape = like->x_shape, made.y_shape = like->y_shape;
+    made.x = in_.repeated(bytes_of(made.x_shape, x_dtype));
+    if (like != nullptr && like->x_view.dtype == x_dtype) made.x = like->x;
+    made.y.resize(bytes_of(made.y_shape, y_dtype));
+    made.x_view = {made.x.data(), x_dtype, 2, {}, made.x_shape.data(), nullptr};
+    made.y_view = {made.y.data(), y_dtype, 2, {}, made.y_shape.data(), nullptr};
   }
 
   void forward() {
     mxl_run_options options = {in_.struct_size(sizeof options), in_.enumerator(3), in_.enumerator(1)};
-    size_t count = in_.flag() ? 1 : in_.below(5);
+    uint8_t kind = in_.number<uint8_t>();
+    size_t count = kind & 1 ? 1 : in_.below(5);
     std::vector<call> calls(std::max<size_t>(count, 1));
     std::vector<mxl_tensor> xs, ys;
     for (call &one : calls) {
-      make_call(one);
+      make_call(one, &one != &calls[0] && (kind & 6) != 0 ? &calls[0] : nullptr);
       xs.push_back(one.x_view);
       ys.push_back(one.y_view);
     }
@@ -368,7 +405,7 @@ class session {
     for (call &one : calls) {
       make_call(one);
       one.y_shape[0] = calls[0].x_shape[0];
-      one.y.resize(static_cast<size_t>(one.y_shape[0] * one.y_shape[1]));
+      one.y.resize(bytes_of(one.y_shape, one.y_view.dtype));
       one.y_view.data = one.y.data();
       ys.push_back(one.y_view);
     }
