@@ -68,6 +68,9 @@ enum class dtype : std::int32_t {
   float16 = MXL_FLOAT16,
   bfloat16 = MXL_BFLOAT16,
   float64 = MXL_FLOAT64,
+  float8_e4m3 = MXL_FLOAT8_E4M3,
+  float8_e5m2 = MXL_FLOAT8_E5M2,
+  float8_e8m0 = MXL_FLOAT8_E8M0,
   boolean = MXL_BOOL,
   uint8 = MXL_UINT8,
   int8 = MXL_INT8,
@@ -309,13 +312,14 @@ class communicator {
   std::shared_ptr<mxl_communicator> handle_;
 };
 
-/* mxl_quantization: how GPTQ weights are quantized. */
+/* mxl_quantization: how GPTQ and AWQ weights are quantized. */
 struct quantization {
   std::int32_t bits = 4;
   std::int32_t group_size = 128;
   bool desc_act = false;
   bool sym = false;
   std::string checkpoint_format = {};
+  std::string quant_method = {}; /* "gptq" or "awq"; empty means gptq */
 
   /* As the C functions take it; valid while this is. */
   mxl_quantization c() const {
@@ -325,6 +329,7 @@ struct quantization {
     made.desc_act = desc_act;
     made.sym = sym;
     made.checkpoint_format = detail::text_or_null(checkpoint_format);
+    made.quant_method = detail::text_or_null(quant_method);
     return made;
   }
 };

@@ -157,6 +157,19 @@ void encodings() {
   gptq.load({{"qweight", {qweight, {32, 2}}}, {"qzeros", {qzeros, {4, 1}}}, {"scales", {scales, {4, 2}}}});
   gptq.prepare();
   EXPECT(std::abs(run(gptq, x, 3, 2)[0] - run(same, x, 3, 2)[0]) < 40);
+  how.quant_method = "awq";
+  how.checkpoint_format = "gemm";
+  REFUSES(MXL_INVALID_SHAPE, "multiple of 8", maxlinear::gptq_linear(256, 2, how));
+  how.quant_method = "other";
+  REFUSES(MXL_UNSUPPORTED, "quant_method", maxlinear::gptq_linear(256, 2, how));
+
+  maxlinear::linear_options small;
+  small.type = maxlinear::dtype::float8_e4m3;
+  maxlinear::linear narrow(256, 2, small);
+  std::vector<std::uint8_t> ones(2 * 256, 0x38);
+  narrow.load({{"weight", {ones.data(), maxlinear::dtype::float8_e4m3, {2, 256}}}});
+  narrow.prepare();
+  EXPECT(run(narrow, std::vector<float>(256, 1), 1, 2)[0] == 256);
 }
 
 void mlps() {
@@ -194,6 +207,8 @@ void mlps() {
   maxlinear::forward_together({&parts[0], &parts[2]}, {x, shape}, {{once, {3, wide}}, {twice, {3, wide}}});
   EXPECT(once == run(parts[0], x, 3, wide) && twice == run(parts[2], x, 3, wide));
   REFUSES(MXL_INVALID_HANDLE, "layers[0]", maxlinear::forward_together({nullptr}, {x, shape}, {{once, {3, wide}}}));
+  REFUSES(MXL_INVALID_ARGUMENT, "there are 0, expected one for each of the 1",
+          maxlinear::forward_together({&parts[0]}, {x, shape}, {}));
   shared.forward({{x, shape}, {x, shape}}, {{first, shape}, {second, shape}});
   EXPECT(first == y && second == y && shared.shards().size() == 2 && shared.shards()[1].second == wide);
   REFUSES(MXL_INVALID_ARGUMENT, "ys", shared.forward({{x, shape}, {x, shape}}, {{first, shape}}));

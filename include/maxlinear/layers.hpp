@@ -436,7 +436,9 @@ inline void gate(mxl_activation activation, const const_tensor &gate, const cons
 /* ys[i] = layers[i](x): mxl_layers_forward. */
 inline void forward_together(const std::vector<const layer *> &layers, const const_tensor &x,
                              const std::vector<tensor> &ys, const run_options &how = {}) {
-  if (layers.size() != ys.size()) throw std::invalid_argument("ys: expected one for each layer");
+  if (layers.size() != ys.size())
+    throw error(MXL_INVALID_ARGUMENT, "ys: there are " + std::to_string(ys.size()) + ", expected one for each of the " +
+                                          std::to_string(layers.size()) + " layers");
   std::vector<const mxl_layer *> handles;
   std::vector<mxl_tensor> out;
   for (const layer *one : layers) handles.push_back(one == nullptr ? nullptr : one->c());
