@@ -5,6 +5,9 @@ import time
 import distributed_support as support
 import pytest
 
+#: Ranks have seconds to come.
+pytestmark = pytest.mark.alone
+
 #: The exchange with which a rank begins: byte 0 is the step, facts of 8 bytes come from byte 8 on.
 CREATE, PREPARE = 0, 1
 FACT = 8
