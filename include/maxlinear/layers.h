@@ -42,13 +42,13 @@ typedef struct mxl_linear_options {
  *
  * weight        required: (out_dim, in_dim), or encoded blocks, MXL_UINT8 (out_dim, row bytes); its name is not used
  * bias          NULL for none; (out_dim), float32, float16 or bfloat16; its name is not used
- * dtype         what the weight's dtype must be, or MXL_DTYPE_NONE to take the weight's own
- * encoding      what the weight's encoding must be, or NULL to take the weight's own
+ * dtype         what a dense weight's dtype must be, or MXL_DTYPE_NONE to take the weight's own
+ * encoding      what the weight's encoding must be, or NULL to take the weight's own; "GPTQ" or NULL beside a quantization
  * in_features,  when not 0, the stored weight's two dimensions in either order: MAX's create passes the rows
  * out_features  first, its documentation names the columns first. y = x W^T follows the stored weight.
  * quantization  when not NULL, the weight is GPTQ of 4 bits as MAX builds it: uint8 [in_dim / 2 + 2 groups, out_dim], the bytes of qweight, then
  *               those of float16 scales, with zeros of 8
- * perm_idx      NULL, or int32 (in_dim): the columns in the order of their groups
+ * perm_idx      NULL, or int32 (in_dim): the columns in the order of their groups; only beside a quantization
  * weight_scale  NULL for 1, or the scale of a float8 weight, as mxl_linear_create's; its name is not used */
 typedef struct mxl_linear_v1_options {
   uint32_t struct_size;
@@ -302,8 +302,8 @@ mxl_status mxl_layers_forward(const mxl_layer *const *layers, size_t count, cons
                               const mxl_tensor *x, mxl_tensor *ys, mxl_error *error);
 
 /* y = layer(x) with one x and one y for each of the layer's `count` devices, otherwise as mxl_layer_forward. The xs of an MLP and of a
- * column-parallel layer hold the same values. No y may share memory with another y or with an x. Errors also: MXL_INVALID_ARGUMENT
- * (count, xs that differ). */
+ * column-parallel layer hold the same values. No y may share memory with another y or with an x; columns of one array do not. Errors also:
+ * MXL_INVALID_ARGUMENT (count, xs that differ). */
 mxl_status mxl_layer_forward_devices(const mxl_layer *layer, const mxl_run_options *options, const mxl_tensor *xs,
                                      mxl_tensor *ys, size_t count, mxl_error *error);
 

@@ -20,6 +20,7 @@ struct BenchCeiling: OutputLine {
   }
 
   private static let measurements = 5
+
   /// One of each loop that this CPU and MAXLINEAR_ISA allow, then reading.
   static func measureAll(machine: Machine, threads: Int, seconds: Double) -> [BenchCeiling] {
     var ceilings: [BenchCeiling] = []
