@@ -108,6 +108,9 @@ FIELD(mxl_tile, y, 24);
 FIELD(mxl_tile, k, 32);
 FIELD(mxl_tile, next, 40);
 FIELD(mxl_tile, next_bytes, 48);
+FIELD(mxl_tile, panels, 56);
+FIELD(mxl_tile, weights_apart, 64);
+FIELD(mxl_tile, y_apart, 72);
 
 FIELD(mxl_kernel_row, op, 4);
 FIELD(mxl_kernel_row, compute, 8);
@@ -125,6 +128,7 @@ FIELD(mxl_kernel_row, expand, 80);
 FIELD(mxl_kernel_row, expanded_size, 88);
 FIELD(mxl_kernel_row, run_packed, 96);
 FIELD(mxl_kernel_row, context, 104);
+FIELD(mxl_kernel_row, side_rows, 112);
 
 FIELD(mxl_communicator_kind, name, 8);
 FIELD(mxl_communicator_kind, create, 16);

@@ -48,18 +48,25 @@ typedef struct reading {
 
 typedef long long vector __attribute__((vector_size(32)));
 
+/* Parts of a page are read side by side: memory is faster in several places at once. */
+enum { streams = 4, stream = page / streams, ahead = 2048 };
+
 static void read_pages(void *context, int32_t thread, int32_t threads) {
   (void)thread, (void)threads;
   reading *job = context;
-  vector sums[4] = {{0}};
+  vector sums[2] = {{0}};
   int64_t taken;
   while ((taken = atomic_fetch_add(&job->next, 1)) < job->memory.bytes / page) {
-    const vector *at = (const vector *)(const void *)((const char *)job->memory.data + taken * page);
-    for (const vector *stop = at + page / sizeof(vector); at < stop; at += 4) {
-      for (int i = 0; i < 4; i++) sums[i] ^= at[i];
-    }
+    const char *at = (const char *)job->memory.data + taken * page;
+    for (const char *stop = at + stream; at < stop; at += 64)
+      for (int s = 0; s < streams; s++) {
+        const vector *line = (const vector *)(const void *)(at + s * stream);
+        __builtin_prefetch((const char *)line + ahead, 0, 3);
+        sums[0] ^= line[0];
+        sums[1] ^= line[1];
+      }
   }
-  vector sum = sums[0] ^ sums[1] ^ sums[2] ^ sums[3];
+  vector sum = sums[0] ^ sums[1];
   volatile long long keep = sum[0] ^ sum[1] ^ sum[2] ^ sum[3];
   (void)keep;
 }

@@ -24,6 +24,8 @@
 
 /* How far ahead of the weights in use single-tile calls prefetch, bytes. */
 #define PREFETCH_AHEAD 8192
+/* From so many bytes of packed weights in a call on they are taken to come from memory: a model has many such matrices. */
+#define SIDE_BYTES (4 << 20)
 
 /* What one thread works in. */
 typedef struct thread_scratch {
@@ -128,9 +130,10 @@ static void run_superblock(const mxlk_plan *p, const mxlk_task *task, int64_t bl
   }
 }
 
-/* One tile on a whole panel of packed weights, as they lie in memory. */
+/* One tile on whole panels of packed weights, as they lie in memory: `panels` of them, `apart` from each other; `each`: floats of a panel's
+ * accumulators. */
 static void run_panel(const mxlk_plan *p, const mxlk_task *task, const mxlk_linear_weights *matrix, int64_t block,
-                      int64_t tile, int64_t panel, float *accumulators) {
+                      int64_t tile, int64_t panel, int64_t panels, int64_t apart, int64_t each, float *accumulators) {
   const char *weights = (const char *)matrix->packed + (size_t)panel * task->panel_bytes;
   mxl_tile one = {
       .struct_size = sizeof(mxl_tile),
@@ -139,10 +142,37 @@ static void run_panel(const mxlk_plan *p, const mxlk_task *task, const mxlk_line
       .weights = weights,
       .y = accumulators,
       .k = p->in_dim,
-      .next = weights + PREFETCH_AHEAD,
+      .next = weights + (panels > 1 ? (int64_t)task->superblock_bytes : PREFETCH_AHEAD),
       .next_bytes = (int64_t)task->panel_bytes,
+      .panels = panels,
+      .weights_apart = apart * (int64_t)task->panel_bytes,
+      .y_apart = apart * each,
   };
   mxlk_panel_run(task->row)(task->row, &one);
+}
+
+/* How many panels a call takes side by side, where they come from memory: those that lie in a cache are read as fast one by one, and a tile
+ * that takes several computes slower. */
+static int64_t side_panels(const mxlk_plan *p, const mxlk_task *task, int64_t first_tile, int64_t end_tile) {
+  if (end_tile - first_tile > 1 || p->weight_bytes < SIDE_BYTES) return 1;
+  int64_t rows = tile_row(task->x, end_tile) - tile_row(task->x, first_tile), panels = task->row->side_rows / rows;
+  return panels < 1 ? 1 : mxlk_least(panels, MXL_MOST_SIDE_PANELS);
+}
+
+/* A group of panels, each met by the tiles of a block before the next. Panels that are taken side by side are the first of equal parts of the
+ * group, then the second, and so on, so that each part is read from front to back. */
+static void run_whole_panels(const mxlk_plan *p, const mxlk_task *task, const mxlk_linear_weights *weights,
+                             int64_t block, int64_t first_panel, int64_t count, int64_t each, float *accumulators) {
+  int64_t first_tile = block_tile(task->x, block), end_tile = block_tile(task->x, block + 1);
+  int64_t side = side_panels(p, task, first_tile, end_tile), apart = count / side,
+          first = tile_row(task->x, first_tile);
+  int64_t panels = side;
+  for (int64_t panel = 0; panel < count; panel++) {
+    if (panel == apart) panel = apart * side, panels = 1; /* what is left over */
+    for (int64_t tile = first_tile; panel < count && tile < end_tile; tile++)
+      run_panel(p, task, weights, block, tile, first_panel + panel, panels, apart, each,
+                accumulators + panel * each + (tile_row(task->x, tile) - first) * task->panel_columns);
+  }
 }
 
 /* One superblock of one panel, packed on the way when the weights are not, expanded when the row wants it. */
@@ -173,12 +203,7 @@ static void run_panels(const mxlk_plan *p, const mxlk_task *task, const mxlk_lin
   int64_t each = (tile_row(task->x, end_tile) - tile_row(task->x, first_tile)) * task->panel_columns;
   memset(accumulators, 0, (size_t)(each * (end_panel - first_panel)) * 4);
   if (task->x->tile_by_tile) {
-    int64_t first = tile_row(task->x, first_tile);
-    for (int64_t panel = first_panel; panel < end_panel; panel++)
-      for (int64_t tile = first_tile; tile < end_tile; tile++)
-        run_panel(
-            p, task, weights, block, tile, panel,
-            accumulators + (panel - first_panel) * each + (tile_row(task->x, tile) - first) * task->panel_columns);
+    run_whole_panels(p, task, weights, block, first_panel, end_panel - first_panel, each, accumulators);
   } else if (end_tile - first_tile == 1) {
     /* Each superblock of x is used once a panel: the weights come in the order in which they lie in memory. */
     for (int64_t panel = first_panel; panel < end_panel; panel++)

@@ -77,6 +77,7 @@ static void add_matrices(mxlk_plan *plan, mxlk_task *task) {
     m->out_dim = m->weights->source.out_dim;
     m->panels = mxlk_panel_count(task->row, m->out_dim);
     column += m->out_dim;
+    plan->weight_bytes += (size_t)m->panels * task->panel_bytes * (m->gate == NULL ? 1 : 2);
     task->packs |= in_place(m->weights) || in_place(m->gate);
   }
   plan->out_dim += column;
@@ -153,6 +154,7 @@ void mxlk_plan_make(mxlk_plan *plan, const mxlk_linear_job *jobs, int32_t count)
   plan->row_count = jobs->row_count == 0 ? mxlk_rows_count(&jobs->rows) : jobs->row_count;
   plan->threads = jobs->threads;
   plan->out_dim = plan->products = 0;
+  plan->weight_bytes = 0;
   plan->kernels = 0;
   plan->task_count = plan->form_count = plan->matrix_count = 0;
   for (int32_t i = 0; i < count; i++) add_task(plan, &jobs[i]);

@@ -56,6 +56,7 @@ typedef struct mxlk_plan {
   int64_t row_begin, row_count, chunks;                   /* chunks: of rows */
   int64_t chunk_begin, chunk_rows;                        /* the one at hand */
   int64_t products;                                       /* of all matrices, the gates' too */
+  size_t weight_bytes;                                    /* likewise, packed */
   uint64_t kernels;                                       /* for pace.c: which rows run */
   size_t accumulator_bytes, packed_bytes, expanded_bytes; /* in a thread's scratch */
   size_t thread_bytes;                                    /* of it */

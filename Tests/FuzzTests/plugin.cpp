@@ -159,7 +159,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     for (size_t made = mxlk_generic_rows(&encoding, rows, names); made-- > 0;) {
       EXPECT(std::memchr(names[made], 0, sizeof names[made]) != nullptr && rows[made].name == names[made]);
       rows[made].rank = 0;  // a plugin's own are not below
-      EXPECT(mxlk_row_check(&rows[made], &encoding, &reason) == MXL_OK);
+      EXPECT(mxlk_row_check(&rows[made], &rows[made], &encoding, &reason) == MXL_OK);
     }
   }
   return 0;

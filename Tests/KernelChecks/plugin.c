@@ -71,7 +71,7 @@ const char *check_plugin_zero(void) {
     if (mxlk_encoding_check(zero->encodings[i], &reason) != MXL_OK) return text;
   for (size_t i = 0; i < zero->row_count; i++) {
     const mxl_kernel_row *row = zero->rows[i];
-    if (mxlk_row_check(row, mxlk_encoding_find(row->encoding), &reason) != MXL_OK) return text;
+    if (mxlk_row_check(row, row, mxlk_encoding_find(row->encoding), &reason) != MXL_OK) return text;
   }
   return text;
 }

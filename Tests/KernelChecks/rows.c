@@ -1,4 +1,5 @@
 /* One row of the registry against one problem, on every path to it. */
+#include "activation/activation.h"
 #include "environment.h"
 #include "problem.h"
 
@@ -140,6 +141,51 @@ static void check_directly(const problem *p, const mxl_kernel_row *row, const ch
   }
 }
 
+/* Whole panels side by side: `rows` rows of x on `panels` at once, the first of as many equal parts of the matrix, then the second, ... */
+static void check_panels(const problem *p, const mxl_kernel_row *row, const char *packed, int64_t rows, int64_t panels,
+                         check_result *result) {
+  int64_t in_dim = p->shape.in_dim, columns = row->panel_columns, count = mxlk_panel_count(row, p->shape.out_dim);
+  int64_t apart = count / panels, each = rows * columns, panel_bytes = (int64_t)mxlk_panel_bytes(row, in_dim);
+  size_t y_bytes = (size_t)(count * each) * 4;
+  char *x = mxlk_allocate((size_t)rows * (size_t)mxlk_activation_row_bytes(row, in_dim));
+  float *y = mxlk_allocate(y_bytes);
+  if (x == NULL || y == NULL) {
+    note(result, p, row, "no memory for panels");
+  } else {
+    mxlk_rows of = mxlk_rows_collapsed(&p->rows);
+    char *at = x;
+    for (int64_t begin = 0; begin < in_dim; begin += MXL_SUPERBLOCK) {
+      mxlk_activate(row, p->x_dtype, p->x, &of, 0, rows, NULL, begin, superblock_k(p, begin), at);
+      at += rows * mxlk_activation_bytes(row, superblock_k(p, begin));
+    }
+    memset(y, 0, y_bytes);
+    for (int64_t panel = 0; panel < apart; panel++) {
+      mxl_tile tile = {.struct_size = sizeof(mxl_tile), .rows = (int32_t)rows, .x = x, .k = in_dim, .panels = panels};
+      tile.weights = packed + panel * panel_bytes;
+      tile.y = y + panel * each;
+      tile.weights_apart = apart * panel_bytes;
+      tile.y_apart = apart * each;
+      (row->expand == NULL ? row->run : row->run_packed)(row, &tile);
+    }
+    for (int64_t n = 0; n < p->shape.out_dim && n < apart * panels * columns; n++)
+      for (int64_t m = 0; m < rows; m++) {
+        float got = y[n / columns * each + m * columns + n % columns], want = p->product[m * p->shape.out_dim + n];
+        result->comparisons++;
+        if (!same_float(got, want)) report(result, p, row, "panels side by side", m, n, got, want);
+      }
+  }
+  mxlk_free(x);
+  mxlk_free(y);
+}
+
+static void check_side_panels(const problem *p, const mxl_kernel_row *row, const char *packed, check_result *result) {
+  int64_t count = mxlk_panel_count(row, p->shape.out_dim);
+  for (int64_t rows = 1; rows <= p->shape.rows && row->side_rows / rows > 1; rows++)
+    for (int64_t panels = 2; panels <= MXL_MOST_SIDE_PANELS && panels * rows <= row->side_rows && panels <= count;
+         panels++)
+      check_panels(p, row, packed, rows, panels, result);
+}
+
 /* y after a call, with the bytes around the outputs. */
 static void check_y(const problem *p, const mxl_kernel_row *row, const char *path, check_result *result) {
   for (int64_t m = 0; m < p->shape.rows; m++) {
@@ -192,6 +238,7 @@ static void check_row(const problem *p, const mxl_kernel_row *row, check_result 
   if (p->compute == MXL_COMPUTE_FLOAT32) check_directly(p, row, packed, &random, result);
   check_run(p, row, packed, 1 + (int32_t)below(&random, 8), CHECK_DEFAULT_ENVIRONMENT, result);
   check_run(p, row, NULL, 1 + (int32_t)below(&random, 8), CHECK_DEFAULT_ENVIRONMENT, result);
+  check_side_panels(p, row, packed, result);
 }
 
 static void check_row_in_environment(const problem *p, const mxl_kernel_row *row, check_environment environment,

@@ -88,9 +88,17 @@ static void over_k(const mxl_encoding *encoding, int32_t compute, void *context)
     if (k % 3 == 0 || k % MXL_SUPERBLOCK < 2)
       check_shape(encoding, compute, rows + 1, 5, k, s->values, leaves, &s->result);
   }
-  /* Few rows may take several superblocks at once. */
-  for (int64_t m = 1; m <= 3; m++)
+  int leaves = has_faster_row(encoding->name, compute);
+  /* Few rows may take several superblocks or panels at once, and many superblocks in parts. */
+  for (int64_t m = 1; m <= 3; m++) {
     check_shape(encoding, compute, m, columns + 1, 7 * MXL_SUPERBLOCK + step, s->values, 0, &s->result);
+    check_shape(encoding, compute, m, 9 * columns + 1, 3 * MXL_SUPERBLOCK + step, s->values, leaves, &s->result);
+  }
+  if (s->values == CHECK_PLAIN) {
+    check_shape(encoding, compute, 1, 5 * columns, 17 * MXL_SUPERBLOCK, s->values, leaves, &s->result);
+    for (int64_t m = 1; m <= 2; m++)
+      check_shape(encoding, compute, m, 1, 67 * MXL_SUPERBLOCK + step, s->values, leaves, &s->result);
+  }
 }
 
 static void over_random(const mxl_encoding *encoding, int32_t compute, void *context) {

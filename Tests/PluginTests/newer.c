@@ -18,7 +18,10 @@ typedef struct newer_plugin {
 static void dequantize(const void *blocks, int64_t elements, float *values) {
   for (int64_t i = 0; i < elements; i++) values[i] = ((const int8_t *)blocks)[i];
 }
-static size_t packed_size(const mxl_kernel_row *row, int64_t k) { return (size_t)(k * row->panel_columns); }
+/* Reads the field that the library does not know, as run does. */
+static size_t packed_size(const mxl_kernel_row *row, int64_t k) {
+  return (size_t)(k * row->panel_columns) * (size_t)(((const newer_row *)(const void *)row)->factor / 1000);
+}
 static void pack(const mxl_kernel_row *row, const mxl_source *source, int64_t panel, int64_t k_begin, int64_t k,
                  void *packed) {
   (void)panel;
@@ -27,7 +30,6 @@ static void pack(const mxl_kernel_row *row, const mxl_source *source, int64_t pa
       ((int8_t *)packed)[i * row->panel_columns + n] =
           n < source->out_dim ? ((const int8_t *)source->data)[n * source->row_stride + k_begin + i] : 0;
 }
-/* Reads the field that the library does not know. */
 static void run(const mxl_kernel_row *row, const mxl_tile *tile) {
   float factor = (float)((const newer_row *)(const void *)row)->factor;
   for (int64_t i = 0; i < tile->k; i++)

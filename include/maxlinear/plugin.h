@@ -29,7 +29,7 @@
 #include <stdint.h>
 
 #define MXL_PLUGIN_ABI_MAJOR 1u
-#define MXL_PLUGIN_ABI_MINOR 0u
+#define MXL_PLUGIN_ABI_MINOR 1u
 
 /* Makes a function visible outside the plugin, under its C name. */
 #ifdef __cplusplus
@@ -42,6 +42,7 @@
 #define MXL_MOST_NAME 63          /* characters of an encoding's, a communicator's or the plugin's name */
 #define MXL_MOST_ROW_NAME 127     /* characters of a row's name */
 #define MXL_MOST_TILE_ROWS 64     /* tile_rows */
+#define MXL_MOST_SIDE_PANELS 4    /* panels of one mxl_tile */
 #define MXL_MOST_PANEL_COLUMNS 64 /* panel_columns */
 
 /* CPU features, a bit each. A bit is set when the CPU has all that it names and the operating system saves the
@@ -119,7 +120,9 @@ typedef struct mxl_int8_activation {
  * rows     1 to the row's tile_rows
  * k        >= 1, begins at a multiple of MXL_SUPERBLOCK
  * next     weights that the thread will read after these, and how many bytes of them this call may spread prefetches
- *          over; NULL and 0 for none. Never dereferenced. */
+ *          over; NULL and 0 for none. Never dereferenced.
+ * panels   how many panels this call takes, side by side; 0 stands for 1. Those of each begin weights_apart bytes and y_apart floats behind
+ *          those of the one before. Behind each, the thread takes the panel that follows it in memory next, as far as they reach. */
 typedef struct mxl_tile {
   uint32_t struct_size;
   int32_t rows;
@@ -129,6 +132,7 @@ typedef struct mxl_tile {
   int64_t k;
   const void *next;
   int64_t next_bytes;
+  int64_t panels, weights_apart, y_apart;
 } mxl_tile;
 
 /* One tile kernel and its facts. Each function gets the row it belongs to, a copy that the library keeps, so that several rows may share
@@ -175,6 +179,11 @@ struct mxl_kernel_row {
    * would not pay. */
   void (*run_packed)(const mxl_kernel_row *row, const mxl_tile *tile);
   const void *context; /* the row's own */
+  /* What runs packed weights, run_packed or a run without expand, takes up to side_rows / rows whole panels in one call, at most
+   * MXL_MOST_SIDE_PANELS, where a single tile of x meets them: few rows wait for memory, which is read faster in several places at once.
+   * 0: one. */
+  int32_t side_rows;
+  uint32_t reserved; /* 0 */
 };
 
 /* A way for the processes of one program to speak to each other, such as MPI. `self` is one communicator: a group of `size`

@@ -93,7 +93,7 @@ const mxl_encoding mxlk_encoding_f8_e5m2 = {
 
 #define MXLK_F8_ROW(name, encoding, context, rank, features, rows, columns, expand, run, run_packed)                \
   MXLK_EXPANDED_ROW(name, encoding, context, MXL_COMPUTE_FLOAT32, rank, features, rows, columns, packed_size, pack, \
-                    unpack, expand, columns * MXL_SUPERBLOCK * 4, run, run_packed)
+                    unpack, expand, columns * MXL_SUPERBLOCK * 4, run, run_packed, 0)
 
 const mxl_kernel_row mxlk_rows_f8_e4m3[MXLK_F8_ROWS] = {
     MXLK_F8_ROW("mxlk_linear_f8_e4m3_f32_4x16__scalar", "F8_E4M3", &mxlk_encoding_f8_e4m3, 0, 0, 4, 16, expand,

@@ -114,7 +114,7 @@ const mxl_encoding mxlk_encoding_bf16 = {
 
 #define MXLK_PAIRS_ROW(name, encoding, context, compute, rank, features, rows, columns, expand, size, run, run_packed) \
   MXLK_EXPANDED_ROW(name, encoding, context, compute, rank, features, rows, columns, mxlk_pairs_packed_size,           \
-                    mxlk_pairs_pack, mxlk_pairs_unpack, expand, size, run, run_packed)
+                    mxlk_pairs_pack, mxlk_pairs_unpack, expand, size, run, run_packed, 0)
 
 const mxl_kernel_row mxlk_rows_f16[MXLK_F16_ROWS] = {
     MXLK_PAIRS_ROW("mxlk_linear_f16_f32_4x16__scalar", "F16", &mxlk_encoding_f16, MXL_COMPUTE_FLOAT32, 0, 0, 4, 16,

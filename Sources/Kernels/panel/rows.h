@@ -36,51 +36,54 @@ extern const mxl_kernel_row mxlk_rows_gptq[MXLK_GPTQ_FORMATS][MXLK_BLOCK_ROWS];
 extern const mxl_kernel_row mxlk_rows_gptq2[MXLK_GPTQ_FORMATS][MXLK_BLOCK_ROWS];
 extern const mxl_kernel_row mxlk_rows_gptq8[MXLK_GPTQ_FORMATS][MXLK_BLOCK_ROWS];
 
-#define MXLK_BLOCK_ROW(name, encoding, format, compute, rank, features, rows, columns, expand, size, run, run_packed) \
+#define MXLK_BLOCK_ROW(name, encoding, format, compute, rank, features, rows, columns, expand, size, run, run_packed, \
+                       side_rows)                                                                                     \
   MXLK_EXPANDED_ROW(name, encoding, format, compute, rank, features, rows, columns, mxlk_block_packed_size,           \
-                    mxlk_block_pack, mxlk_block_unpack, expand, size, run, run_packed)
+                    mxlk_block_pack, mxlk_block_unpack, expand, size, run, run_packed, side_rows)
 
 #define MXLK_INT8_SCALAR(name, encoding, format)                                                     \
   MXLK_BLOCK_ROW(name, encoding, format, MXL_COMPUTE_INT8, 0, 0, 4, 16, mxlk_expand_int8_16__scalar, \
-                 MXLK_EXPANDED_BYTES(16), mxlk_linear_expanded_int8_4x16__scalar, NULL)
-#define MXLK_INT8_AVX2(name, encoding, format)                                                                 \
-  MXLK_BLOCK_ROW(name, encoding, format, MXL_COMPUTE_INT8, 10, MXL_CPU_AVX2, 4, 16, mxlk_expand_int8_16__avx2, \
-                 MXLK_EXPANDED_BYTES(16), mxlk_linear_expanded_int8_4x16__avx2, mxlk_linear_packed_int8_4x16__avx2)
+                 MXLK_EXPANDED_BYTES(16), mxlk_linear_expanded_int8_4x16__scalar, NULL, 0)
+#define MXLK_INT8_AVX2(name, encoding, format, side_rows)                                                           \
+  MXLK_BLOCK_ROW(name, encoding, format, MXL_COMPUTE_INT8, 10, MXL_CPU_AVX2, 4, 16, mxlk_expand_int8_16__avx2,      \
+                 MXLK_EXPANDED_BYTES(16), mxlk_linear_expanded_int8_4x16__avx2, mxlk_linear_packed_int8_4x16__avx2, \
+                 side_rows)
 #define MXLK_INT8_AVXVNNI(name, encoding, format)                                                             \
   MXLK_BLOCK_ROW(name, encoding, format, MXL_COMPUTE_INT8, 20, MXL_CPU_AVX2 | MXL_CPU_AVX_VNNI, 6, 16,        \
                  mxlk_expand_int8_16__avx2, MXLK_EXPANDED_BYTES(16), mxlk_linear_expanded_int8_6x16__avxvnni, \
-                 mxlk_linear_packed_int8_6x16__avxvnni)
+                 mxlk_linear_packed_int8_6x16__avxvnni, 0)
 #define MXLK_INT8_AVX512VNNI(name, encoding, format)                                                                   \
   MXLK_BLOCK_ROW(name, encoding, format, MXL_COMPUTE_INT8, 30, MXL_CPU_AVX2 | MXL_CPU_AVX512 | MXL_CPU_AVX512_VNNI, 6, \
                  32, mxlk_expand_int8_32__avx512vnni, MXLK_EXPANDED_BYTES(32),                                         \
-                 mxlk_linear_expanded_int8_6x32__avx512vnni, mxlk_linear_packed_int8_6x32__avx512vnni)
+                 mxlk_linear_expanded_int8_6x32__avx512vnni, mxlk_linear_packed_int8_6x32__avx512vnni, 0)
 
 #define MXLK_FLOAT32_SCALAR(name, encoding, format)                                                        \
   MXLK_BLOCK_ROW(name, encoding, format, MXL_COMPUTE_FLOAT32, 0, 0, 4, 16, mxlk_expand_float32_16__scalar, \
-                 MXL_SUPERBLOCK * 16 * 4, mxlk_linear_f32_f32_4x16__scalar, NULL)
+                 MXL_SUPERBLOCK * 16 * 4, mxlk_linear_f32_f32_4x16__scalar, NULL, 0)
 #define MXLK_FLOAT32_AVX2(name, encoding, format)                                                                    \
   MXLK_BLOCK_ROW(name, encoding, format, MXL_COMPUTE_FLOAT32, 10, MXL_CPU_AVX2, 6, 16, mxlk_expand_float32_16__avx2, \
-                 MXL_SUPERBLOCK * 16 * 4, mxlk_linear_f32_f32_6x16__avx2, NULL)
+                 MXL_SUPERBLOCK * 16 * 4, mxlk_linear_f32_f32_6x16__avx2, NULL, 0)
 #define MXLK_FLOAT32_AVX512(name, encoding, format)                                                      \
   MXLK_BLOCK_ROW(name, encoding, format, MXL_COMPUTE_FLOAT32, 20, MXL_CPU_AVX2 | MXL_CPU_AVX512, 14, 32, \
-                 mxlk_expand_float32_32__avx512, MXL_SUPERBLOCK * 32 * 4, mxlk_linear_f32_f32_14x32__avx512, NULL)
+                 mxlk_expand_float32_32__avx512, MXL_SUPERBLOCK * 32 * 4, mxlk_linear_f32_f32_14x32__avx512, NULL, 0)
 
-/* All rows of a format; stem is its part of their names. */
+/* All rows of a format; stem is its part of their names, side_rows that of its row for AVX2: 0 where codes take longer to take apart than to
+ * read, those of 2 and 3 bits and IQ4_XS's. */
 #define MXLK_SCALAR_ROWS(stem, encoding, format)                                \
   MXLK_INT8_SCALAR("mxlk_linear_" stem "_int8_4x16__scalar", encoding, format), \
       MXLK_FLOAT32_SCALAR("mxlk_linear_" stem "_f32_4x16__scalar", encoding, format)
 #ifdef __x86_64__
-#define MXLK_BLOCK_ENCODING_ROWS(stem, encoding, format)                                    \
+#define MXLK_BLOCK_ENCODING_ROWS(stem, encoding, format, side_rows)                         \
   {                                                                                         \
       MXLK_SCALAR_ROWS(stem, encoding, format),                                             \
-      MXLK_INT8_AVX2("mxlk_linear_" stem "_int8_4x16__avx2", encoding, format),             \
+      MXLK_INT8_AVX2("mxlk_linear_" stem "_int8_4x16__avx2", encoding, format, side_rows),  \
       MXLK_FLOAT32_AVX2("mxlk_linear_" stem "_f32_6x16__avx2", encoding, format),           \
       MXLK_INT8_AVXVNNI("mxlk_linear_" stem "_int8_6x16__avxvnni", encoding, format),       \
       MXLK_INT8_AVX512VNNI("mxlk_linear_" stem "_int8_6x32__avx512vnni", encoding, format), \
       MXLK_FLOAT32_AVX512("mxlk_linear_" stem "_f32_14x32__avx512", encoding, format),      \
   }
 #else
-#define MXLK_BLOCK_ENCODING_ROWS(stem, encoding, format) {MXLK_SCALAR_ROWS(stem, encoding, format)}
+#define MXLK_BLOCK_ENCODING_ROWS(stem, encoding, format, side_rows) {MXLK_SCALAR_ROWS(stem, encoding, format)}
 #endif
 
 #endif

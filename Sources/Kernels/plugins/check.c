@@ -91,17 +91,17 @@ mxl_status mxlk_encoding_check(const mxl_encoding *encoding, const mxlk_reason *
   return MXL_OK;
 }
 
-/* What it says of its packed superblocks, for every k that a matrix may end with. */
-static mxl_status check_packed_sizes(const mxl_kernel_row *row, const mxl_encoding *encoding,
-                                     const mxlk_reason *reason) {
+/* What it says of its packed superblocks, for every k that a matrix may end with. self: the row as its functions know it. */
+static mxl_status check_packed_sizes(const mxl_kernel_row *row, const mxl_kernel_row *self,
+                                     const mxl_encoding *encoding, const mxlk_reason *reason) {
   size_t most = (size_t)row->panel_columns * MXL_SUPERBLOCK * MOST_WEIGHT_BYTES;
-  size_t whole = row->packed_size(row, MXL_SUPERBLOCK);
+  size_t whole = row->packed_size(self, MXL_SUPERBLOCK);
   if (whole == 0 || whole % 32 != 0 || whole > most)
     return mxlk_refuse(MXL_INVALID_FILE, reason,
                        "\"%s\": packed_size(%d) is %zu, expected a multiple of 32, at most %zu", row->name,
                        MXL_SUPERBLOCK, whole, most);
   for (int64_t k = encoding->elements_per_block; k < MXL_SUPERBLOCK; k += encoding->elements_per_block) {
-    size_t size = row->packed_size(row, k);
+    size_t size = row->packed_size(self, k);
     if (size == 0 || size > whole)
       return mxlk_refuse(MXL_INVALID_FILE, reason,
                          "\"%s\": packed_size(%lld) is %zu, expected 1 to packed_size(%d) = %zu", row->name,
@@ -110,7 +110,8 @@ static mxl_status check_packed_sizes(const mxl_kernel_row *row, const mxl_encodi
   return MXL_OK;
 }
 
-mxl_status mxlk_row_check(const mxl_kernel_row *row, const mxl_encoding *encoding, const mxlk_reason *reason) {
+mxl_status mxlk_row_check(const mxl_kernel_row *row, const mxl_kernel_row *self, const mxl_encoding *encoding,
+                          const mxlk_reason *reason) {
   if (row->tile_rows < 1 || row->tile_rows > MXL_MOST_TILE_ROWS)
     return OUTSIDE(row, tile_rows, "1 to %d", MXL_MOST_TILE_ROWS);
   if (row->panel_columns < 16 || row->panel_columns > MXL_MOST_PANEL_COLUMNS || row->panel_columns % 16 != 0)
@@ -130,7 +131,9 @@ mxl_status mxlk_row_check(const mxl_kernel_row *row, const mxl_encoding *encodin
                        row->expand == NULL ? row->expanded_size : most);
   if (row->run_packed != NULL && row->expand == NULL)
     return mxlk_refuse(MXL_INVALID_FILE, reason, "\"%s\": expand is NULL, expected it beside run_packed", row->name);
-  return check_packed_sizes(row, encoding, reason);
+  if (row->side_rows < 0 || row->side_rows > MXL_MOST_TILE_ROWS * MXL_MOST_SIDE_PANELS)
+    return OUTSIDE(row, side_rows, "0 to %d", MXL_MOST_TILE_ROWS * MXL_MOST_SIDE_PANELS);
+  return check_packed_sizes(row, self, encoding, reason);
 }
 
 int mxlk_row_is_known(const mxl_kernel_row *row) {
@@ -228,7 +231,7 @@ static mxl_status check_rows(const mxl_plugin *plugin, const mxlk_reason *reason
       return mxlk_refuse(MXL_INVALID_FILE, reason,
                          "\"%s\": needs CPU features, expected another row of its encoding and compute that needs none",
                          row.name);
-    status = mxlk_row_check(&row, encoding, reason);
+    status = mxlk_row_check(&row, plugin->rows[i], encoding, reason);
   }
   return status;
 }

@@ -26,7 +26,8 @@ mxl_status mxlk_plugin_header_check(const mxl_plugin *plugin, const mxlk_reason 
 mxl_status mxlk_plugin_check(const mxl_plugin *plugin, const mxlk_reason *reason);
 /* The rules that plugin zero keeps, too. */
 mxl_status mxlk_encoding_check(const mxl_encoding *encoding, const mxlk_reason *reason);
-mxl_status mxlk_row_check(const mxl_kernel_row *row, const mxl_encoding *encoding, const mxlk_reason *reason);
+mxl_status mxlk_row_check(const mxl_kernel_row *row, const mxl_kernel_row *self, const mxl_encoding *encoding,
+                          const mxlk_reason *reason);
 
 /* What a plugin's struct says, as far as this library knows it; zeros behind its struct_size. */
 mxl_plugin mxlk_plugin_read(const mxl_plugin *plugin);

@@ -18,24 +18,27 @@ static inline __attribute__((always_inline)) void prefetch(const char *line, con
   }
 }
 
-/* `side` superblocks of `k` lines side by side, added to y in their order. `rows` and `side` are constants at every call. A whole tile has
- * 2 * 6 accumulators, 2 vectors of weights and one of x in 15 of 16 registers: 12 FMAs and 8 loads a line. With few rows an FMA
+/* Of `streams` superblocks of `k` lines the sums t: of row r of stream s as number s * rows + r. rows and streams are constants. From one stream
+ * to the next it is `apart` lines; `jump` is added to next for the last `ahead` lines.
+ *
+ * A whole tile has 2 * 6 accumulators, 2 vectors of weights and one of x in 15 of 16 registers: 12 FMAs and 8 loads a line. With few rows an FMA
  * would wait for the one before it (2 begin a cycle, each takes 5), and memory is read faster in several streams: so several superblocks
  * have their sums in flight. */
-static inline __attribute__((always_inline)) void run_superblocks(const int rows, const int side, const float *x,
-                                                                  const float *weights, const char *next, int64_t step,
-                                                                  int64_t k, float *y) {
-  __m256 t[6][vectors];
-  for (int i = 0; i < rows * side; i++)
+static inline __attribute__((always_inline)) void superblock_sums(const int rows, const int streams, const float *x,
+                                                                  const float *weights, int64_t apart, const char *next,
+                                                                  int64_t step, int64_t ahead, int64_t jump, int64_t k,
+                                                                  __m256 t[][vectors]) {
+  for (int i = 0; i < rows * streams; i++)
     for (int v = 0; v < vectors; v++) t[i][v] = _mm256_setzero_ps();
   for (int64_t j = 0; j < k; j++) {
-    for (int s = 0; s < side; s++) {
-      const float *line = weights + s * MXL_SUPERBLOCK * columns;
+    if (streams > 1 && j == k - ahead) next += jump;
+    for (int s = 0; s < streams; s++) {
+      const float *line = weights + s * apart * columns;
       __m256 w[vectors];
       for (int v = 0; v < vectors; v++) w[v] = _mm256_load_ps(line + 8 * v);
-      prefetch(next + s * MXL_SUPERBLOCK * step, rows);
+      prefetch(next + s * apart * step, rows);
       for (int row = 0; row < rows; row++) {
-        __m256 one = _mm256_broadcast_ss(x + s * MXL_SUPERBLOCK * rows + row);
+        __m256 one = _mm256_broadcast_ss(x + s * apart * rows + row);
         for (int v = 0; v < vectors; v++) t[s * rows + row][v] = _mm256_fmadd_ps(one, w[v], t[s * rows + row][v]);
       }
     }
@@ -43,31 +46,55 @@ static inline __attribute__((always_inline)) void run_superblocks(const int rows
     x += rows;
     next += step;
   }
-  for (int s = 0; s < side; s++)
-    for (int row = 0; row < rows; row++)
-      for (int v = 0; v < vectors; v++) {
-        float *at = y + row * columns + 8 * v;
-        _mm256_store_ps(at, _mm256_add_ps(_mm256_load_ps(at), t[s * rows + row][v]));
-      }
+}
+
+static inline __attribute__((always_inline)) void add(const int rows, const __m256 t[][vectors], float *y) {
+  for (int row = 0; row < rows; row++)
+    for (int v = 0; v < vectors; v++) {
+      float *at = y + row * columns + 8 * v;
+      _mm256_store_ps(at, _mm256_add_ps(_mm256_load_ps(at), t[row][v]));
+    }
+}
+
+enum { most_streams = 4, most_steps = 16, most_sums = most_streams * most_steps * 3 / 2, ahead = 32 };
+
+/* As many whole superblocks as are a multiple of `streams`: those of a step, one of each stream, lie `steps` superblocks apart, and y takes
+ * their sums in their order. Prefetches `ahead` lines ahead, at the end where the next panel's streams will begin. Returns how many lines it took. */
+static inline __attribute__((always_inline)) int64_t run_streams(const mxl_tile *tile, const int rows,
+                                                                 const int streams) {
+  const int64_t line = columns * (int64_t)sizeof(float);
+  int64_t done = 0;
+  for (int64_t steps; (steps = (tile->k - done) / MXL_SUPERBLOCK / streams) > 0;
+       done += steps * streams * MXL_SUPERBLOCK) {
+    if (steps > most_steps) steps = most_steps;
+    __m256 t[most_sums][vectors];
+    const int64_t apart = steps * MXL_SUPERBLOCK;
+    for (int64_t step = 0; step < steps; step++) {
+      __m256 sums[6][vectors];
+      const int64_t at = done + step * MXL_SUPERBLOCK;
+      const float *weights = (const float *)tile->weights + at * columns;
+      superblock_sums(rows, streams, (const float *)tile->x + at * rows, weights, apart,
+                      (const char *)weights + ahead * line, line, ahead,
+                      step + 1 == steps ? tile->next_bytes - apart * line : 0, MXL_SUPERBLOCK, sums);
+      for (int i = 0; i < rows * streams; i++)
+        for (int v = 0; v < vectors; v++) t[(i / rows * steps + step) * rows + i % rows][v] = sums[i][v];
+    }
+    for (int64_t i = 0; i < steps * streams; i++) add(rows, t + i * rows, tile->y);
+  }
+  return done;
 }
 
 static inline __attribute__((always_inline)) void run_rows(const mxl_tile *tile, const int rows) {
-  const int most_side = rows == 1 ? 4 : rows <= 3 ? 2 : 1;
-  const float *x = tile->x, *weights = tile->weights;
-  const char *next = tile->next == NULL ? tile->weights : tile->next;
-  int64_t step = tile->next == NULL ? 0 : tile->next_bytes / tile->k;
-  for (int64_t left = tile->k; left > 0;) {
-    int64_t done = left < MXL_SUPERBLOCK ? left : MXL_SUPERBLOCK;
-    if (most_side > 1 && left >= most_side * MXL_SUPERBLOCK) {
-      done = most_side * MXL_SUPERBLOCK;
-      run_superblocks(rows, most_side, x, weights, next, step, MXL_SUPERBLOCK, tile->y);
-    } else {
-      run_superblocks(rows, 1, x, weights, next, step, done, tile->y);
-    }
-    x += done * rows;
-    weights += done * columns;
-    next += done * step;
-    left -= done;
+  const int streams = rows == 1 ? most_streams : rows <= 3 ? 2 : 1;
+  int64_t step = tile->next == NULL ? 0 : tile->next_bytes / tile->k, done = 0;
+  if (streams > 1) done = run_streams(tile, rows, streams);
+  for (int64_t k; (k = tile->k - done) > 0; done += k) {
+    if (k > MXL_SUPERBLOCK) k = MXL_SUPERBLOCK;
+    __m256 sums[6][vectors];
+    const float *weights = (const float *)tile->weights + done * columns;
+    const char *next = tile->next == NULL ? (const char *)weights : (const char *)tile->next + done * step;
+    superblock_sums(rows, 1, (const float *)tile->x + done * rows, weights, 0, next, step, 0, 0, k, sums);
+    add(rows, sums, tile->y);
   }
 }
 

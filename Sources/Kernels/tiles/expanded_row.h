@@ -3,7 +3,7 @@
 #define MXLK_TILES_EXPANDED_ROW_H
 
 #define MXLK_EXPANDED_ROW(name_, encoding_, context_, compute_, rank_, features_, rows_, columns_, packed_size_, \
-                          pack_, unpack_, expand_, expanded_size_, run_, run_packed_)                            \
+                          pack_, unpack_, expand_, expanded_size_, run_, run_packed_, side_rows_)                \
   {                                                                                                              \
       .struct_size = sizeof(mxl_kernel_row),                                                                     \
       .op = MXL_OP_LINEAR,                                                                                       \
@@ -22,6 +22,7 @@
       .expanded_size = expanded_size_,                                                                           \
       .run_packed = run_packed_,                                                                                 \
       .context = context_,                                                                                       \
+      .side_rows = side_rows_,                                                                                   \
   }
 
 #endif

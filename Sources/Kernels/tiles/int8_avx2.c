@@ -21,7 +21,7 @@
 #define MXLK_CONVERTS_HALVES
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 
-enum { lanes = 8, vectors = 2, tile_rows = 4 };
+enum { lanes = 8, vectors = 2, tile_rows = 4, most_panels = 4 };
 
 #include "tiles/int8_schemes.h"
 
@@ -68,14 +68,14 @@ MXLK_INLINE __m256i activations_at(const mxlk_activation *x, int64_t group) {
 /* What the products of a group of 4 k do to the pairs. */
 enum { add, begin, begin_centred };
 
-MXLK_INLINE void add_group(const int rows, const int does, const weights *w, const mxlk_activation *x, int64_t group,
-                           const row_words *words, int64_t b, __m256i pairs[][vectors]) {
+MXLK_INLINE void add_group(const int rows, const int does, const weights *w, int64_t p, const mxlk_activation *x,
+                           int64_t group, const row_words *words, int64_t b, __m256i pairs[][vectors]) {
   __m256i codes[vectors];
   for (int v = 0; v < vectors; v++) {
-    codes[v] = (__m256i)codes_at(w, group, v);
+    codes[v] = (__m256i)codes_at(w, p, group, v);
     if (w->code_bits == 8) codes[v] = _mm256_xor_si256(codes[v], _mm256_set1_epi8((char)0x80));
   }
-  prefetch_at(w, group);
+  prefetch_at(w, p, group);
   for (int r = 0; r < rows; r++) {
     __m256i q = activations_at(x + r, group), products[vectors];
     for (int v = 0; v < vectors; v++)
@@ -100,20 +100,21 @@ MXLK_INLINE int groups_together(const int code_bits, const int groups) {
   return code_bits == 8 ? 1 : code_bits == 5 ? 4 : groups;
 }
 
-MXLK_INLINE void add_groups(const int rows, const int begins, const weights *w, const mxlk_activation *x, int64_t first,
-                            const int count, const row_words *words, int64_t b, __m256i pairs[][vectors]) {
-  add_group(rows, begins, w, x, first, words, b, pairs);
+MXLK_INLINE void add_groups(const int rows, const int begins, const weights *w, int64_t p, const mxlk_activation *x,
+                            int64_t first, const int count, const row_words *words, int64_t b,
+                            __m256i pairs[][vectors]) {
+  add_group(rows, begins, w, p, x, first, words, b, pairs);
 #pragma clang loop unroll(full)
-  for (int g = 1; g < count; g++) add_group(rows, add, w, x, first + g, words, b, pairs);
+  for (int g = 1; g < count; g++) add_group(rows, add, w, p, x, first + g, words, b, pairs);
 }
 
-MXLK_INLINE void block_dots(const int rows, const int centred, const weights *w, const mxlk_activation *x,
+MXLK_INLINE void block_dots(const int rows, const int centred, const weights *w, int64_t p, const mxlk_activation *x,
                             const row_words *words, int64_t b, ints dots[][vectors]) {
   const int together = groups_together(w->code_bits, 8);
 #pragma clang loop unroll(full)
   for (int first = 0; first < 8; first += together) {
     __m256i pairs[tile_rows][vectors];
-    add_groups(rows, centred && w->code_bits == 6 ? begin_centred : begin, w, x, 8 * b + first, together, words, b,
+    add_groups(rows, centred && w->code_bits == 6 ? begin_centred : begin, w, p, x, 8 * b + first, together, words, b,
                pairs);
     for (int r = 0; r < rows; r++) {
       ints factor = every(words[r].factors[b]);
@@ -126,15 +127,15 @@ MXLK_INLINE void block_dots(const int rows, const int centred, const weights *w,
   }
 }
 
-MXLK_INLINE void add_scaled_dots(const int rows, const mxlk_scheme scheme, const weights *w, const mxlk_activation *x,
-                                 const row_words *words, int64_t b, ints sums[][vectors]) {
+MXLK_INLINE void add_scaled_dots(const int rows, const mxlk_scheme scheme, const weights *w, int64_t p,
+                                 const mxlk_activation *x, const row_words *words, int64_t b, ints sums[][vectors]) {
   const int blocks = blocks_of(scheme), groups = 64 / blocks, together = groups_together(w->code_bits, groups);
   ints scale[vectors];
-  for (int v = 0; v < vectors; v++) scale[v] = scale_at(scheme, w, b, v);
+  for (int v = 0; v < vectors; v++) scale[v] = scale_at(scheme, w, p, b, v);
 #pragma clang loop unroll(full)
   for (int first = 0; first < groups; first += together) {
     __m256i pairs[tile_rows][vectors];
-    add_groups(rows, is_centred(scheme) && w->code_bits != 8 ? begin_centred : begin, w, x, groups * b + first,
+    add_groups(rows, is_centred(scheme) && w->code_bits != 8 ? begin_centred : begin, w, p, x, groups * b + first,
                together, words, b, pairs);
     for (int v = 0; v < vectors; v++) {
       /* The scale in both halves: within +-1024 when shifted. */
@@ -151,7 +152,9 @@ MXLK_INLINE void add_scaled_dots(const int rows, const mxlk_scheme scheme, const
 
 void mxlk_linear_expanded_int8_4x16__avx2(const mxl_kernel_row *row, const mxl_tile *tile) { run_format(0, row, tile); }
 
-void mxlk_linear_packed_int8_4x16__avx2(const mxl_kernel_row *row, const mxl_tile *tile) { run_format(1, row, tile); }
+void mxlk_linear_packed_int8_4x16__avx2(const mxl_kernel_row *row, const mxl_tile *tile) {
+  run_packed_panels(row, tile);
+}
 
 #pragma clang attribute pop
 #endif

@@ -15,7 +15,7 @@
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni"))), \
                              apply_to = function)
 
-enum { lanes = 16, vectors = 2, tile_rows = 6 };
+enum { lanes = 16, vectors = 2, tile_rows = 6, most_panels = 1 };
 
 #include "tiles/int8_vnni.h"
 
@@ -50,7 +50,7 @@ void mxlk_linear_expanded_int8_6x32__avx512vnni(const mxl_kernel_row *row, const
 }
 
 void mxlk_linear_packed_int8_6x32__avx512vnni(const mxl_kernel_row *row, const mxl_tile *tile) {
-  run_format(1, row, tile);
+  run_packed_panels(row, tile);
 }
 
 #pragma clang attribute pop

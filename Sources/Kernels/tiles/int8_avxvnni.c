@@ -9,7 +9,7 @@
 
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avxvnni"))), apply_to = function)
 
-enum { lanes = 8, vectors = 2, tile_rows = 6 };
+enum { lanes = 8, vectors = 2, tile_rows = 6, most_panels = 1 };
 
 #include "tiles/int8_vnni.h"
 
@@ -36,7 +36,7 @@ void mxlk_linear_expanded_int8_6x16__avxvnni(const mxl_kernel_row *row, const mx
 }
 
 void mxlk_linear_packed_int8_6x16__avxvnni(const mxl_kernel_row *row, const mxl_tile *tile) {
-  run_format(1, row, tile);
+  run_packed_panels(row, tile);
 }
 
 #pragma clang attribute pop

@@ -21,13 +21,13 @@ MXLK_INLINE void words_of(const int scaled, const int blocks, const int code_bit
 }
 
 /* dots[r][v] += sum of code q over `groups` groups of 4 k from `first` on. */
-MXLK_INLINE void add_dots(const int rows, const weights *w, const mxlk_activation *x, int64_t first, const int groups,
-                          ints dots[][vectors]) {
+MXLK_INLINE void add_dots(const int rows, const weights *w, int64_t p, const mxlk_activation *x, int64_t first,
+                          const int groups, ints dots[][vectors]) {
 #pragma clang loop unroll(full)
   for (int g = 0; g < groups; g++) {
     bytes codes[vectors];
-    for (int v = 0; v < vectors; v++) codes[v] = codes_at(w, first + g, v);
-    prefetch_at(w, first + g);
+    for (int v = 0; v < vectors; v++) codes[v] = codes_at(w, p, first + g, v);
+    prefetch_at(w, p, first + g);
     for (int r = 0; r < rows; r++) {
       int32_t four;
       memcpy(&four, x[r].codes + (first + g) * 4, 4);
@@ -40,24 +40,24 @@ MXLK_INLINE void add_dots(const int rows, const weights *w, const mxlk_activatio
   }
 }
 
-MXLK_INLINE void block_dots(const int rows, const int centred, const weights *w, const mxlk_activation *x,
+MXLK_INLINE void block_dots(const int rows, const int centred, const weights *w, int64_t p, const mxlk_activation *x,
                             const row_words *words, int64_t b, ints dots[][vectors]) {
   for (int r = 0; r < rows; r++)
     for (int v = 0; v < vectors; v++) dots[r][v] = centred ? every(words[r].starts[b]) : (ints){};
-  add_dots(rows, w, x, 8 * b, 8, dots);
+  add_dots(rows, w, p, x, 8 * b, 8, dots);
   for (int r = 0; r < rows; r++)
     for (int v = 0; v < vectors; v++) dots[r][v] = shifted(dots[r][v], x[r].shifts[b]);
 }
 
-MXLK_INLINE void add_scaled_dots(const int rows, const mxlk_scheme scheme, const weights *w, const mxlk_activation *x,
-                                 const row_words *words, int64_t b, ints sums[][vectors]) {
+MXLK_INLINE void add_scaled_dots(const int rows, const mxlk_scheme scheme, const weights *w, int64_t p,
+                                 const mxlk_activation *x, const row_words *words, int64_t b, ints sums[][vectors]) {
   const int blocks = blocks_of(scheme);
   ints dots[tile_rows][vectors];
   for (int r = 0; r < rows; r++)
     for (int v = 0; v < vectors; v++) dots[r][v] = is_centred(scheme) ? every(words[r].starts[b]) : (ints){};
-  add_dots(rows, w, x, 64 / blocks * b, 64 / blocks, dots);
+  add_dots(rows, w, p, x, 64 / blocks * b, 64 / blocks, dots);
   for (int v = 0; v < vectors; v++) {
-    ints scale = scale_at(scheme, w, b, v);
+    ints scale = scale_at(scheme, w, p, b, v);
     for (int r = 0; r < rows; r++) sums[r][v] += shifted(dots[r][v], x[r].shifts[blocks == 16 ? b / 2 : b]) * scale;
   }
 }
