@@ -12,7 +12,7 @@
  *   fork() may call. They are LLVM's OpenMP (libomp). Of that and Intel's (libiomp5) a process can have one only: load
  *   the host's with RTLD_GLOBAL, or link it, before this library, and both use it. If another has begun before the first
  *   call with several threads, calls run on their caller's thread alone; one that begins after it aborts the process,
- *   unless KMP_DUPLICATE_LIB_OK is set.
+ *   unless KMP_DUPLICATE_LIB_OK is true.
  * - Ownership: handles belong to the caller and end with their destroy function; NULL is fine there.
  */
 #ifndef MAXLINEAR_H

@@ -227,10 +227,8 @@ static void run_team(int32_t threads, mxlk_body body, void *context) {
 
 /* Asks once, before the first region of the process. */
 static int may_open(void) {
-  static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
   int32_t known = atomic_load_explicit(&openable, memory_order_relaxed);
   if (known == 0) {
-    pthread_once(&fork_once, watch_forks);
     known = mxlk_other_runtime_runs() ? 2 : 1;
     atomic_store_explicit(&openable, known, memory_order_relaxed);
   }
@@ -238,10 +236,13 @@ static int may_open(void) {
 }
 
 void mxlk_parallel(int32_t threads, mxlk_body body, void *context) {
+  static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
   if (in_body) {
     body(context, &(mxlk_team){0, 1, NULL});
     return;
   }
+  /* Also before calls of one thread, which a fork may find running. */
+  pthread_once(&fork_once, watch_forks);
   int32_t granted = budget_take(threads < 2 || may_open() ? threads : 1);
   if (granted > 1) {
     /* The runtime, too, must find nothing that traps. */

@@ -174,6 +174,12 @@ const mxl_kernel_row *mxlk_registered_row(const char *name) {
   return NULL;
 }
 
+/* Whether a row runs on what the other packs: rows that share functions may tell themselves apart by context. */
+static int packs_alike(const mxl_kernel_row *row, const mxl_kernel_row *like) {
+  return row->pack == like->pack && row->panel_columns == like->panel_columns &&
+         row->packed_size(row, MXL_SUPERBLOCK) == like->packed_size(like, MXL_SUPERBLOCK);
+}
+
 /* The best row of op, encoding and compute; like: NULL, or a row whose packed weights it must take. */
 static const mxl_kernel_row *best_row(int32_t op, const char *encoding, int32_t compute, uint64_t features,
                                       const mxl_kernel_row *like) {
@@ -183,7 +189,7 @@ static const mxl_kernel_row *best_row(int32_t op, const char *encoding, int32_t 
       const mxl_kernel_row *row = at->plugin.rows[i];
       if (row->op != op || row->compute != compute || strcmp(row->encoding, encoding) != 0) continue;
       if ((row->cpu_features & ~features) != 0) continue;
-      if (like != NULL && (row->pack != like->pack || row->panel_columns != like->panel_columns)) continue;
+      if (like != NULL && !packs_alike(row, like)) continue;
       if (best == NULL || row->rank > best->rank) best = row;
     }
   return best;

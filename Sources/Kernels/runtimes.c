@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -27,15 +28,27 @@ static int read_registration(char *text, size_t capacity) {
       return 1;
     }
   }
-  snprintf(name, sizeof name, "__KMP_REGISTERED_LIB_%d", (int)getpid());
-  const char *value = getenv(name);
+  const char *value = getenv(name + 1);
+  if (value == NULL) {
+    snprintf(name, sizeof name, "__KMP_REGISTERED_LIB_%d", (int)getpid());
+    value = getenv(name);
+  }
   if (value == NULL) return 0;
   snprintf(text, capacity, "%s", value);
   return 1;
 }
 
+/* Whether the runtimes are told to live with one another: by a word that they take for yes, written out. */
+static int may_be_two(void) {
+  static const char *const yes[] = {"true", "t", "1", "on", "yes", "y", "enabled", ".true.", ".t."};
+  const char *value = getenv("KMP_DUPLICATE_LIB_OK");
+  for (size_t i = 0; value != NULL && i < sizeof yes / sizeof *yes; i++)
+    if (strcasecmp(value, yes[i]) == 0) return 1;
+  return 0;
+}
+
 int mxlk_other_runtime_runs(void) {
-  if (getenv("KMP_DUPLICATE_LIB_OK") != NULL) return 0;
+  if (may_be_two()) return 0;
   char text[256];
   if (!read_registration(text, sizeof text)) return 0;
   char *end;

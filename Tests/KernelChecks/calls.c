@@ -183,6 +183,20 @@ check_result check_conversions_in_environment(check_environment environment) {
     if (inside != outside || (back != half && !is_nan))
       fail(&result, "%04x is %08x, in the environment %08x and back %04x", half, outside, inside, back);
   }
+  /* As many as a vector has: rounded, too large, too small, and signaling NaN. */
+  const float values[8] = {1e5f, -1e30f, 1e-8f, 1e-40f, 0.1f, 3.3f, -2.7f, 65519.0f};
+  uint16_t halves[8], expected[8], signaling[8];
+  float wide[8], expected_wide[8];
+  for (int i = 0; i < 8; i++) signaling[i] = 0x7c01;
+  mxlk_convert(MXL_FLOAT32, values, MXL_FLOAT16, expected, 8);
+  mxlk_convert(MXL_FLOAT16, signaling, MXL_FLOAT32, expected_wide, 8);
+  uint64_t before = enter(environment);
+  mxlk_convert(MXL_FLOAT32, values, MXL_FLOAT16, halves, 8);
+  mxlk_convert(MXL_FLOAT16, signaling, MXL_FLOAT32, wide, 8);
+  int kept = leave(environment, before);
+  result.comparisons++;
+  if (!kept || memcmp(halves, expected, sizeof halves) != 0 || memcmp(wide, expected_wide, sizeof wide) != 0)
+    fail(&result, "eight values at once are others, or the environment changed");
   return result;
 }
 

@@ -19,8 +19,8 @@ CASES = {
         UNSUPPORTED,
         "returned NULL: no FPGA here",
     ),
-    "next major": ("plugin.abi_major++", UNSUPPORTED, "plugin ABI is 2.0, expected 1"),
-    "major 0": ("plugin.abi_major = 0", UNSUPPORTED, "plugin ABI is 0.0, expected 1"),
+    "next major": ("plugin.abi_major++", UNSUPPORTED, "plugin ABI is 2.1, expected 1"),
+    "major 0": ("plugin.abi_major = 0", UNSUPPORTED, "plugin ABI is 0.1, expected 1"),
     "no size": ("plugin.struct_size = 0", FILE, "mxl_plugin: struct_size is 0, expected 72"),
     "short": ("plugin.struct_size = 71", FILE, "struct_size is 71"),
     "amid a field": (
@@ -91,6 +91,7 @@ CASES = {
     "tile_rows 0": ("row.tile_rows = 0", FILE, "tile_rows is 0, expected 1 to 64"),
     "tile_rows 65": ("row.tile_rows = 65", FILE, "tile_rows is 65"),
     "tile_rows absurd": ("row.tile_rows = INT32_MIN", FILE, "tile_rows is -2147483648"),
+    "no bfloat16 row": ('row.encoding = "BF16"', FILE, '"BF16" has rows of compute bfloat16'),
     "side_rows -1": ("row.side_rows = -1", FILE, "side_rows is -1, expected 0 to 256"),
     "side_rows 257": ("row.side_rows = 257", FILE, "side_rows is 257, expected 0 to 256"),
     "panel_columns 0": ("row.panel_columns = 0", FILE, "panel_columns is 0"),

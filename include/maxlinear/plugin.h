@@ -142,7 +142,7 @@ typedef struct mxl_tile {
  * computes does not depend on the CPU; for compute float32 of a plugin's encoding that is the library's. A layer prepared
  * with MXL_COMPUTE_DEFAULT computes in int8 where its encoding has rows for that, else in float32. Rows of compute int8 are for
  * encodings whose elements_per_block is a multiple of 32. One of compute bfloat16 runs where x is bfloat16, on what the float32 row
- * of the same pack and panel_columns has packed. */
+ * of the same pack and panel_columns has packed; a float32 row for an encoding that has such rows, "BF16", comes with one. */
 typedef struct mxl_kernel_row mxl_kernel_row;
 struct mxl_kernel_row {
   uint32_t struct_size;

@@ -181,17 +181,27 @@ static mxl_status exchange_round(communicator *c, const char *call, const part *
   return code == MPI_SUCCESS ? complete(c, call, error) : fail_with(error, call, code);
 }
 
-static mxl_status check_usable(const communicator *c, mxl_error *error) {
-  int finalized = 0, level = MPI_THREAD_MULTIPLE, is_main = 1;
-  MPI_Finalized(&finalized);
-  if (finalized) return fail(error, MXL_COMMUNICATION, "MPI is finalized");
-  if (c->failed) return fail(error, MXL_COMMUNICATION, "an earlier call failed");
+/* Whether this thread may call MPI. */
+static int is_callable(void) {
+  int level = MPI_THREAD_MULTIPLE, is_main = 1;
   MPI_Query_thread(&level);
   if (level < MPI_THREAD_SERIALIZED) MPI_Is_thread_main(&is_main);
-  if (!is_main)
+  return is_main;
+}
+
+static mxl_status check_thread(mxl_error *error) {
+  if (!is_callable())
     return fail(error, MXL_UNSUPPORTED,
                 "called by another thread than the one that initialized MPI, which needs MPI_THREAD_SERIALIZED");
   return MXL_OK;
+}
+
+static mxl_status check_usable(const communicator *c, mxl_error *error) {
+  int finalized = 0;
+  MPI_Finalized(&finalized);
+  if (finalized) return fail(error, MXL_COMMUNICATION, "MPI is finalized");
+  if (c->failed) return fail(error, MXL_COMMUNICATION, "an earlier call failed");
+  return check_thread(error);
 }
 
 static int grow(communicator *c, size_t bytes) {
@@ -347,6 +357,7 @@ static void end(void *self, const char *message) {
   MPI_Finalized(&finalized);
   if (finalized || c->size == 1) return;
   c->failed = any_failed = 1;
+  if (!is_callable()) return; /* the others find out when their time is over */
   snprintf(c->words.text, sizeof c->words.text, "%s", message == NULL ? "" : message);
   for (int i = 0; i < 2 * c->size; i++) c->requests[i] = MPI_REQUEST_NULL;
   for (int r = 0; r < c->size; r++)
@@ -357,12 +368,13 @@ static void end(void *self, const char *message) {
     if (MPI_Testall(2 * c->size, c->requests, &done, c->statuses) != MPI_SUCCESS) return;
 }
 
-/* After a failure the messages and their memory stay: freeing would wait for ranks that are gone. */
+/* After a failure the messages and their memory stay: freeing would wait for ranks that are gone. They also stay where this thread may not
+ * call MPI. */
 static void destroy(void *self) {
   communicator *c = self;
   int finalized = 0;
   MPI_Finalized(&finalized);
-  if (c->failed) return;
+  if (c->failed || (!finalized && !is_callable())) return;
   if (!finalized) MPI_Comm_free(&c->comm);
   free(c->requests);
   free(c->indices);
@@ -394,6 +406,7 @@ static mxl_status create(const mxl_communicator_kind *kind, const void *native, 
   MPI_Finalized(&finalized);
   if (finalized) return fail(error, MXL_COMMUNICATION, "MPI is finalized");
   mxl_status status = initialize(error);
+  if (status == MXL_OK) status = check_thread(error);
   if (status != MXL_OK) return status;
   MPI_Comm parent = native == NULL ? MPI_COMM_WORLD : *(const MPI_Comm *)native;
   if (parent == MPI_COMM_NULL) return fail(error, MXL_INVALID_ARGUMENT, "native: is MPI_COMM_NULL");

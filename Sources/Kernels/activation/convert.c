@@ -1,6 +1,7 @@
 #include "activation/convert.h"
 
 #include "float16.h"
+#include "parallel.h"
 
 static uint16_t bfloat16_from_float(float value) {
   uint32_t bits = mxlk_bits_from_float(value);
@@ -72,12 +73,27 @@ void mxlk_floats_store(uint64_t features, int32_t dtype, const float *from, int6
   }
 }
 
-void mxlk_convert(int32_t from_dtype, const void *from, int32_t to_dtype, void *to, int64_t count) {
+typedef struct conversion {
+  const char *from;
+  char *to;
+  int64_t count;
+  int32_t from_dtype, to_dtype;
+} conversion;
+
+static void convert(void *context, const mxlk_team *team) {
+  (void)team;
+  const conversion *c = context;
   uint64_t features = mxlk_cpu_features();
   float values[256];
-  for (int64_t i = 0; i < count; i += 256) {
-    int64_t piece = count - i < 256 ? count - i : 256;
-    mxlk_floats_load(features, from_dtype, (const char *)from + i * mxlk_element_bytes(from_dtype), piece, values);
-    mxlk_floats_store(features, to_dtype, values, piece, (char *)to + i * mxlk_element_bytes(to_dtype));
+  for (int64_t i = 0; i < c->count; i += 256) {
+    int64_t piece = c->count - i < 256 ? c->count - i : 256;
+    mxlk_floats_load(features, c->from_dtype, c->from + i * mxlk_element_bytes(c->from_dtype), piece, values);
+    mxlk_floats_store(features, c->to_dtype, values, piece, c->to + i * mxlk_element_bytes(c->to_dtype));
   }
+}
+
+/* On this thread, but as a region: the host may have unmasked exceptions, which vcvtps2ph raises. */
+void mxlk_convert(int32_t from_dtype, const void *from, int32_t to_dtype, void *to, int64_t count) {
+  conversion c = {from, to, count, from_dtype, to_dtype};
+  mxlk_parallel(1, convert, &c);
 }

@@ -107,7 +107,9 @@ void mxlk_gptq_quantize(const mxlk_gptq_quantize_job *job) {
   int64_t shares = (job->out_dim + OUTPUTS_TOGETHER - 1) / OUTPUTS_TOGETHER;
   int64_t worth = job->in_dim * job->out_dim / VALUES_PER_THREAD + 1;
   if (worth > shares) worth = shares;
-  memset(job->qweight, 0, (size_t)(job->in_dim * job->bits / 8 * job->out_dim));
+  /* in_dim * bits / 8 bytes a column where words hold columns of x; AWQ's hold outputs, and in_dim may be odd. */
+  int64_t column_bits = job->in_dim * job->bits;
+  memset(job->qweight, 0, (size_t)(column_bits / 8 * job->out_dim + column_bits % 8 * job->out_dim / 8));
   memset(job->qzeros, 0, (size_t)(groups_of(job) * mxlk_gptq_words(job->bits, job->out_dim)) * 4);
   mxlk_parallel(worth < job->threads ? (int32_t)worth : job->threads, quantize_thread, (void *)(uintptr_t)job);
 }

@@ -212,6 +212,21 @@ static mxl_status check_row_names(const mxl_plugin *plugin, const mxlk_reason *r
   return MXL_OK;
 }
 
+/* Whether x of bfloat16 finds a row of its own compute where the plugin's row has packed the weights: else it would be computed in float32
+ * on the CPUs that run the plugin's row, in bfloat16 on others. */
+static int has_bfloat16_row(const mxl_plugin *plugin, const mxl_kernel_row *row) {
+  if (row->compute != MXL_COMPUTE_FLOAT32) return 1;
+  if (mxlk_registered_plain_row(row->op, row->encoding, MXL_COMPUTE_BFLOAT16) == NULL) return 1;
+  for (size_t i = 0; i < plugin->row_count; i++) {
+    mxl_kernel_row other = mxlk_row_read(plugin->rows[i]);
+    if (other.op == row->op && other.compute == MXL_COMPUTE_BFLOAT16 && strcmp(other.encoding, row->encoding) == 0 &&
+        other.pack == row->pack && other.panel_columns == row->panel_columns &&
+        (other.cpu_features & ~row->cpu_features) == 0)
+      return 1;
+  }
+  return 0;
+}
+
 static mxl_status check_rows(const mxl_plugin *plugin, const mxlk_reason *reason) {
   mxl_status status = check_row_names(plugin, reason);
   for (size_t i = 0; status == MXL_OK && i < plugin->row_count; i++) {
@@ -231,6 +246,11 @@ static mxl_status check_rows(const mxl_plugin *plugin, const mxlk_reason *reason
       return mxlk_refuse(MXL_INVALID_FILE, reason,
                          "\"%s\": needs CPU features, expected another row of its encoding and compute that needs none",
                          row.name);
+    if (!has_bfloat16_row(plugin, &row))
+      return mxlk_refuse(MXL_INVALID_FILE, reason,
+                         "\"%s\": \"%s\" has rows of compute bfloat16, expected one beside it with its pack, "
+                         "panel_columns and CPU features",
+                         row.name, row.encoding);
     status = mxlk_row_check(&row, plugin->rows[i], encoding, reason);
   }
   return status;

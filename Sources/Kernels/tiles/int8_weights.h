@@ -29,7 +29,7 @@ typedef struct weights {
   const uint8_t *scales, *minima, *d;
   const char *next;
   int64_t apart, scales_apart; /* from one panel's to the next's: bytes of all these, of scales */
-  int64_t step; /* packed: bytes to prefetch a group of 4 k; expanded: lines to prefetch a superblock */
+  int64_t step;                /* packed: bytes to prefetch a group of 4 k; expanded: lines to prefetch a superblock */
   int scale_bytes, group;
 } weights;
 
@@ -155,7 +155,8 @@ MXLK_INLINE void prefetch_at(const weights *w, int64_t p, int64_t g) {
   if (!w->packed) return;
   const int bits = w->packed == packed_table ? 4 : w->code_bits;
   const int share = 4 * columns * bits / 8 * 9 / 8;
-  for (int line = 0; line < (share + 63) / 64; line++) __builtin_prefetch(w->next + p * w->apart + g * w->step + 64 * line, 0, 3);
+  for (int line = 0; line < (share + 63) / 64; line++)
+    __builtin_prefetch(w->next + p * w->apart + g * w->step + 64 * line, 0, 3);
 }
 
 /* Expanded weights meet tile after tile, whose x and y lie one behind the other in the second level cache: in sub-block b of so many, asks for

@@ -10,6 +10,11 @@ extension GPTQWeights {
       columns: found.columns, groupOf: found.groupOf, order: found.order, zeroOffset: found.zeroOffset, block: nil)
     let plan = try LinearPlan(
       self, block: nil, bias: nil, options: PrepareOptions(), features: try KernelSelection.allowedFeatures())
+    guard plan.row.pointee.unpack != nil else {
+      throw MaxLinearError(
+        .unsupported, "kernel \(String(cString: plan.row.pointee.name)): has no unpack, expected one for values of GPTQ"
+      )
+    }
     let outputs = 0..<outDim
     guard let panels = try plan.allocate(inDim: inDim, shards: [outputs], bias: nil).panels else {
       throw MaxLinearError(.internal, "pack: no panels, expected some")

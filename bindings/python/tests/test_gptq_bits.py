@@ -345,7 +345,8 @@ def test_one_tensor_as_max_builds_it_has_4_bits():
 @pytest.mark.parametrize("dtype", [np.float32, np.float16, ml_dtypes.bfloat16])
 def test_quantize_rounds_to_nearest(random, stored, bits, group_size, sym, dtype):
     out_dim = 72 if stored == "awq" else 75
-    weight = random.standard_normal((out_dim, 288)).astype(dtype)
+    in_dim = 289 if stored == "awq" else 288
+    weight = random.standard_normal((out_dim, in_dim)).astype(dtype)
     weight[3] = np.abs(weight[3])
     weight[4] = -np.abs(weight[4])
     weight[5] = 0
@@ -364,11 +365,11 @@ def test_quantize_rounds_to_nearest(random, stored, bits, group_size, sym, dtype
         assert all((again[key] == value).all() for key, value in state.items())
     layer = layer_of(state, settings)
     layer.prepare(compute="float32")
-    x = random.standard_normal((3, 288)).astype(np.float32)
-    whole = {"g_idx": np.arange(288) // (288 if group_size == -1 else group_size), **state}
+    x = random.standard_normal((3, in_dim)).astype(np.float32)
+    whole = {"g_idx": np.arange(in_dim) // (in_dim if group_size == -1 else group_size), **state}
     exact = x.astype(np.float64) @ dequantized(whole, stored, bits).T
     assert relative_error(layer(x), exact) <= 6e-7
-    assert groups_of(288, group_size) == len(state["scales"])
+    assert groups_of(in_dim, group_size) == len(state["scales"])
 
 
 @pytest.mark.parametrize(

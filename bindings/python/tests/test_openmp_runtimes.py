@@ -181,6 +181,14 @@ def test_intel_openmp_begins_between_load_and_use(intel_openmp):
     assert code == 0, output
 
 
+@pytest.mark.parametrize("word", ["FALSE", "0", ""])
+def test_two_runtimes_only_where_the_variable_says_yes(word, intel_openmp):
+    code, output = run(
+        "load()\nintel()\nassert forward(4) == 0\n", INTEL_OPENMP=intel_openmp, KMP_DUPLICATE_LIB_OK=word
+    )
+    assert code == 0, output
+
+
 def test_children_ask_again(intel_openmp):
     """In a child no runtime has begun: maxlinear may have threads there, or Intel's may begin first."""
     code, output = run("load()\nintel()\nassert forward(4) == 0\nchild(4)\nforward(4)\n", INTEL_OPENMP=intel_openmp)
