@@ -25,8 +25,10 @@ public final class PreparedLayer: Sendable {
   /// - Throws: `.invalidShape`, `.invalidDType`, `.invalidArgument` for x; `.outOfMemory`; without packing `.io` when a mapped file has
   ///   changed since it was opened.
   public func callAsFunction(_ x: Tensor, threads: Int = 0) throws -> Tensor {
-    let shape = try x.withCTensor { view throws(MaxLinearError) in try computation.outputShape(view) }
-    let y = try Tensor(uninitialized: shape, dtype: x.dtype, purpose: "y")
+    let y = try telling { () throws(MaxLinearError) in
+      let shape = try x.withCTensor { view throws(MaxLinearError) in try computation.outputShape(view) }
+      return try Tensor(uninitialized: shape, dtype: x.dtype, purpose: "y")
+    }
     try forward(x, into: y, threads: threads)
     return y
   }
@@ -41,7 +43,9 @@ public final class PreparedLayer: Sendable {
   ///   - threads: the most this call may use, 1 to 1024; 0 for `Threads.count`.
   /// - Throws: `.invalidShape`, `.invalidDType`, `.invalidArgument`, `.outOfMemory`, `.io`.
   public func forward(_ x: Tensor, into y: Tensor, accumulate: Bool = false, threads: Int = 0) throws {
-    guard !y.isReadOnly else { throw MaxLinearError(.invalidArgument, "y: is read-only, expected memory to write to") }
+    guard !y.isReadOnly else {
+      throw computation.told(MaxLinearError(.invalidArgument, "y: is read-only, expected memory to write to"))
+    }
     try x.withCTensor { xView throws(MaxLinearError) in
       try y.withCTensor { yView throws(MaxLinearError) in
         try forward(xView, into: yView, accumulate: accumulate, threads: threads)
@@ -53,22 +57,28 @@ public final class PreparedLayer: Sendable {
   package func forward(
     _ x: mxl_tensor, into y: mxl_tensor, accumulate: Bool, threads: Int
   ) throws(MaxLinearError) {
-    try checkFiles()
-    try computation.run(x, into: y, accumulate: accumulate, threads: try Threads.checked(threads))
+    let threads = try telling { () throws(MaxLinearError) in
+      try checkFiles()
+      return try Threads.checked(threads)
+    }
+    try computation.run(x, into: y, accumulate: accumulate, threads: threads)
   }
 
   /// One y a device, in new tensors of x's dtype. Errors as `callAsFunction`'s; `.invalidArgument` unless there is one x for each device.
   public func callAsFunction(devices xs: [Tensor], threads: Int = 0) throws -> [Tensor] {
-    guard xs.count == deviceCount else {
-      throw MaxLinearError(
-        .invalidArgument, "xs: there are \(xs.count), expected one for each of the \(deviceCount) devices")
-    }
-    var ys: [Tensor] = []
-    for (device, x) in xs.enumerated() {
-      let shape = try x.withCTensor { view throws(MaxLinearError) in
-        try computation.outputShape(view, device: device)
+    let ys = try telling { () throws(MaxLinearError) in
+      guard xs.count == deviceCount else {
+        throw MaxLinearError(
+          .invalidArgument, "xs: there are \(xs.count), expected one for each of the \(deviceCount) devices")
       }
-      ys.append(try Tensor(uninitialized: shape, dtype: x.dtype, purpose: "y"))
+      var ys: [Tensor] = []
+      for (device, x) in xs.enumerated() {
+        let shape = try x.withCTensor { view throws(MaxLinearError) in
+          try computation.outputShape(view, device: device)
+        }
+        ys.append(try Tensor(uninitialized: shape, dtype: x.dtype, purpose: "y"))
+      }
+      return ys
     }
     try forward(devices: xs, into: ys, threads: threads)
     return ys
@@ -81,7 +91,8 @@ public final class PreparedLayer: Sendable {
     devices xs: [Tensor], into ys: [Tensor], accumulate: Bool = false, threads: Int = 0
   ) throws {
     for (device, y) in ys.enumerated() where y.isReadOnly {
-      throw MaxLinearError(.invalidArgument, "ys[\(device)]: is read-only, expected memory to write to")
+      throw computation.told(
+        MaxLinearError(.invalidArgument, "ys[\(device)]: is read-only, expected memory to write to"))
     }
     try Self.withViews(xs) { xs in
       try Self.withViews(ys) { ys in try forward(devices: xs, into: ys, accumulate: accumulate, threads: threads) }
@@ -92,9 +103,19 @@ public final class PreparedLayer: Sendable {
   package func forward(
     devices xs: [mxl_tensor], into ys: [mxl_tensor], accumulate: Bool, threads: Int
   ) throws(MaxLinearError) {
-    try checkFiles()
-    let views = try DeviceViews(xs: xs, ys: ys, devices: deviceCount)
-    try computation.run(devices: views, accumulate: accumulate, threads: try Threads.checked(threads))
+    let (views, threads) = try telling { () throws(MaxLinearError) in
+      try checkFiles()
+      return (try DeviceViews(xs: xs, ys: ys, devices: deviceCount), try Threads.checked(threads))
+    }
+    try computation.run(devices: views, accumulate: accumulate, threads: threads)
+  }
+
+  /// What is checked before a call begins. Ranks that come to the call are told of an error here.
+  @inline(__always)
+  private func telling<Result>(
+    _ check: () throws(MaxLinearError) -> Result
+  ) throws(MaxLinearError) -> Result {
+    do throws(MaxLinearError) { return try check() } catch { throw computation.told(error) }
   }
 
   /// Throws `.io` when a file that the call would read has changed since it was opened.
@@ -148,9 +169,12 @@ protocol PreparedComputation: AnyObject, Sendable {
   func outputShape(_ x: mxl_tensor, device: Int) throws(MaxLinearError) -> [Int]
   /// `run` with one x and one y a device.
   func run(devices: DeviceViews, accumulate: Bool, threads: Int32) throws(MaxLinearError)
+  /// Tells the other ranks, if there are any, of an error that keeps this one from a call. Returns the error to be thrown.
+  func told(_ error: MaxLinearError) -> MaxLinearError
 }
 
 extension PreparedComputation {
+  func told(_ error: MaxLinearError) -> MaxLinearError { error }
   var shards: [Range<Int>] { [] }
   var deviceCount: Int { max(shards.count, 1) }
   func outputShape(_ x: mxl_tensor, device: Int) throws(MaxLinearError) -> [Int] { try outputShape(x) }

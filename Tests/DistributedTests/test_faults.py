@@ -103,6 +103,7 @@ def test_other_options(tmp_path, memory_plugin, checkpoint):
     result["layers"] = tell(lambda: digest(mlp(x_of(1)) if odd else linear(x_of(1, 64))))
     result["rows"] = tell(lambda: digest(mlp(x_of(2 if odd else 1))))
     result["width"] = tell(lambda: digest(mlp(x_of(1, 511 if odd else 512))))
+    result["threads"] = tell(lambda: digest(mlp(x_of(1), threads=5000 if odd else None)))
     result["dtype"] = tell(lambda: digest(mlp(x_of(1).astype(np.float16 if odd else np.float32))))
     result["values"] = tell(lambda: digest(mlp(x_of(1, seed=2 if odd else 1))))
     result["same"] = bool((mlp(x_of(1)) == MLPV2.from_weights(weights)(x_of(1))).all())
@@ -121,12 +122,12 @@ def test_other_options(tmp_path, memory_plugin, checkpoint):
     }.items():
         expect_everywhere(told, key, text)
     # Who cannot go on says what is wrong in its own words.
-    assert [result["width"]["status"] for result in told] == [
-        "MXL_COMMUNICATION",
-        "MXL_INVALID_SHAPE",
-        "MXL_COMMUNICATION",
-    ]
-    assert all("x: last dimension is 511" in message for message in messages(told, "width"))
+    for key, status, text in (
+        ("width", "MXL_INVALID_SHAPE", "x: last dimension is 511"),
+        ("threads", "MXL_INVALID_ARGUMENT", "threads: is 5000"),
+    ):
+        assert [result[key]["status"] for result in told] == ["MXL_COMMUNICATION", status, "MXL_COMMUNICATION"]
+        assert all(text in message for message in messages(told, key))
     assert all(
         "rank " in result["dimension"]["message"] or "weight" in result["dimension"]["message"] for result in told
     )

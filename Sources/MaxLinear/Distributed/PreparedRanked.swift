@@ -22,6 +22,7 @@ final class PreparedRankedColumn: PreparedComputation {
   var shards: [Range<Int>] { outputs }
   var deviceCount: Int { 1 }
   private var outDim: Int { outputs.last?.upperBound ?? 0 }
+  func told(_ error: MaxLinearError) -> MaxLinearError { ranks.told(error) }
   func matches(_ options: PrepareOptions) -> Bool { linear.matches(options) }
 
   func outputShape(_ x: mxl_tensor) throws(MaxLinearError) -> [Int] {
@@ -84,6 +85,7 @@ final class PreparedRankedRow: PreparedComputation {
   var deviceCount: Int { 1 }
   private var inDim: Int { inputs.last?.upperBound ?? 0 }
   private var own: Range<Int> { inputs[ranks.rank] }
+  func told(_ error: MaxLinearError) -> MaxLinearError { ranks.told(error) }
   func matches(_ options: PrepareOptions) -> Bool { part.matches(options) }
 
   func outputShape(_ x: mxl_tensor) throws(MaxLinearError) -> [Int] { try outputShape(x, inDim: inDim) }
@@ -161,6 +163,7 @@ final class PreparedRankedMLP: PreparedComputation {
   var packedBytes: Int { hidden.packedBytes + downComputation.packedBytes }
   var shards: [Range<Int>] { columns }
   var deviceCount: Int { 1 }
+  func told(_ error: MaxLinearError) -> MaxLinearError { ranks.told(error) }
   func matches(_ options: PrepareOptions) -> Bool { hidden.matches(options) && downComputation.matches(options) }
 
   func outputShape(_ x: mxl_tensor) throws(MaxLinearError) -> [Int] {

@@ -3,7 +3,7 @@ import Kernels
 
 /// The ranks that share a prepared layer.
 final class Ranks: Sendable {
-  private let communicator: Communicator
+  fileprivate let communicator: Communicator
   /// The layer's number among those of the communicator, the same on all ranks.
   private let layer: UInt64
 
@@ -41,7 +41,22 @@ final class Ranks: Sendable {
   }
 }
 
+extension Ranks {
+  /// Comes to a call of the layer with an error, for the others to hear. Returns the error to be thrown.
+  func told(_ error: MaxLinearError) -> MaxLinearError { communicator.told(error, .call) }
+}
+
 extension Communicator {
+  /// Comes to a step with an error, for the others to hear. Returns the error to be thrown.
+  func told(_ error: MaxLinearError, _ step: Step) -> MaxLinearError {
+    do throws(MaxLinearError) {
+      try together(step) { _ throws(MaxLinearError) in throw error } body: { _ throws(MaxLinearError) in }
+    } catch {
+      return error
+    }
+    return error
+  }
+
   /// All ranks prepare a layer: each does its part, then they compare what layers they have.
   ///
   /// - Parameters:
