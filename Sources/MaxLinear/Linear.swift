@@ -102,6 +102,8 @@ open class Linear: Layer {
       prepared: currentPreparation)
   }
 
+  override func checkContents() throws(MaxLinearError) { try WeightScale.checkFinite(weightScale) }
+
   override func prepare(_ options: PrepareOptions) throws(MaxLinearError) -> Preparation {
     try Preparation(weight: weight, bias: bias, scale: weightScale, clip: nil, options: options)
   }

@@ -18,7 +18,7 @@ enum LinearRules {
       .unsupported, "\(argument): dense \(dtype.name) weights are not supported, expected \(supported)")
   }
 
-  /// Throws `.invalidArgument` unless the dimension is at least 1.
+  /// Throws `.invalidShape` unless the dimension is at least 1.
   static func checkDimension(_ value: Int, _ argument: String) throws(MaxLinearError) {
     guard value >= 1 else {
       throw MaxLinearError(.invalidShape, "\(argument): is \(value), expected 1 or more")
@@ -49,6 +49,12 @@ enum LinearRules {
     for dimension in weight.shape where dimension < 1 {
       throw MaxLinearError(
         .invalidShape, "\(weight.name): shape is \(weight.shape), expected dimensions of 1 or more")
+    }
+    guard weight.quantizationEncoding != .gptq else {
+      throw MaxLinearError(
+        .unsupported,
+        "\(weight.name): encoding is GPTQ, expected a dense weight or one of blocks: GPTQ is GPTQLinear's, with its quantization_config"
+      )
     }
     if weight.quantizationEncoding == nil { try checkDense(weight.dtype, argument: weight.name) }
     try check(clip: clip, encoding: weight.quantizationEncoding, dtype: weight.dtype)

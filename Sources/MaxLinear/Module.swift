@@ -125,6 +125,8 @@ open class Module {
     }
     let before = named.map(\.weight.state)
     var retired = Retired(contents: before.map(\.contents), prepared: layers.compactMap(\.preparedLayer))
+    // A layer whose fields were assigned since it was prepared has none that may come back.
+    let current = layers.map(\.currentPreparedLayer)
     for ((_, weight), state) in zip(named, staged) { weight.state = state }
     do {
       try checkContents()
@@ -133,7 +135,9 @@ open class Module {
       for layer in layers { retired.contents += try layer.prepareAgain() }
     } catch {
       for ((_, weight), state) in zip(named, before) { weight.state = state }
-      for (layer, prepared) in zip(layers, retired.prepared) { layer.restore(prepared) }
+      for (layer, prepared) in zip(layers, current) {
+        if let prepared { layer.restore(prepared) } else { layer.preparedLayer = nil }
+      }
       throw error
     }
     return retired

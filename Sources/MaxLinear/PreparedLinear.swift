@@ -161,16 +161,24 @@ struct PanelMemory: Sendable {
   init(
     row: UnsafePointer<mxl_kernel_row>, inDim: Int, shards: [Range<Int>], purpose: String
   ) throws(MaxLinearError) {
-    let panelBytes = Int(mxlk_panel_bytes(row, Int64(inDim)))
+    let panelBytes = Self.panelBytes(row, inDim: inDim)
     var memory: [HeapMemory] = []
     for outputs in shards {
-      let bytes = panelBytes.multipliedReportingOverflow(by: Int(mxlk_panel_count(row, Int64(outputs.count))))
-      guard !bytes.overflow else {
+      let panels = Int(mxlk_panel_count(row, Int64(outputs.count)))
+      guard let bytes = panelBytes?.multipliedReportingOverflow(by: panels), !bytes.overflow else {
         throw MaxLinearError(.outOfMemory, "\(purpose): are larger than memory can hold, expected fewer weights")
       }
       memory.append(try HeapMemory(byteCount: bytes.partialValue, purpose: purpose))
     }
     self.shards = memory
+  }
+
+  /// nil where they are more than numbers hold, which C does not notice.
+  private static func panelBytes(_ row: UnsafePointer<mxl_kernel_row>, inDim: Int) -> Int? {
+    let superblock = Int64(MXL_SUPERBLOCK)
+    let (most, overflow) = (inDim / Int(superblock) + 1).multipliedReportingOverflow(
+      by: Int(mxlk_panel_bytes(row, superblock)))
+    return overflow ? nil : min(most, Int(mxlk_panel_bytes(row, Int64(inDim))))
   }
 
   func pointer(shard: Int) -> UnsafeRawPointer { UnsafeRawPointer(shards[shard].pointer) }

@@ -47,6 +47,8 @@ protocol WeightSource {
   var keys: [String] { get }
   /// All names there are, under any prefix.
   var names: [String] { get }
+  /// How many `names` there are, without a list of them.
+  var nameCount: Int { get }
   /// What messages call it.
   var noun: String { get }
 }
@@ -55,7 +57,9 @@ extension WeightSource {
   /// `.missingKey`, naming the nearest key.
   func missing(_ key: String) -> MaxLinearError {
     let name = fullName(key)
-    let suggestion = nearestKey(to: name, among: names).map { "; the nearest key is \"\($0)\"" } ?? ""
+    // Whoever asks whether there is a tensor asks often, and of large checkpoints.
+    let compared = nameCount <= mostNamesCompared ? names : []
+    let suggestion = nearestKey(to: name, among: compared).map { "; the nearest key is \"\($0)\"" } ?? ""
     return MaxLinearError(.missingKey, "\(name): missing, expected it in the \(noun)\(suggestion)")
   }
 }
@@ -81,6 +85,7 @@ struct StateDictSource: WeightSource {
   func fullName(_ key: String) -> String { key }
   var keys: [String] { state.keys }
   var names: [String] { state.keys }
+  var nameCount: Int { state.count }
   var noun: String { "state dict" }
 }
 
@@ -98,6 +103,7 @@ struct CheckpointSource: WeightSource {
     }
   }
   var names: [String] { weights.names }
+  var nameCount: Int { weights.count }
   var noun: String { "checkpoint" }
 }
 
@@ -108,6 +114,9 @@ extension Weights {
   }
 }
 
+/// Among more names than this none is suggested.
+private let mostNamesCompared = 4096
+
 /// The key that takes the fewest edits to become `wanted`; nil when all take more than half as many as the longer one
 /// has bytes.
 func nearestKey(to wanted: String, among keys: [String]) -> String? {
@@ -117,23 +126,30 @@ func nearestKey(to wanted: String, among keys: [String]) -> String? {
     let candidate = Array(key.utf8)
     let limit = min(best?.distance ?? .max, max(target.count, candidate.count) / 2 + 1)
     guard abs(candidate.count - target.count) < limit else { continue }
-    let distance = editDistance(target, candidate)
-    if distance < limit { best = (key, distance) }
+    if let distance = editDistance(target, candidate, below: limit) { best = (key, distance) }
   }
   return best?.key
 }
 
-/// Insertions, removals and replacements of bytes that make one sequence the other (Levenshtein).
-private func editDistance(_ first: [UInt8], _ second: [UInt8]) -> Int {
+/// Insertions, removals and replacements of bytes that make one sequence the other (Levenshtein); nil where they are `limit` or more.
+private func editDistance(_ first: [UInt8], _ second: [UInt8], below limit: Int) -> Int? {
+  // What both begin or end with takes no edits, and names of a checkpoint share much.
+  let prefix = zip(first, second).prefix { $0 == $1 }.count
+  let suffix = zip(first.dropFirst(prefix).reversed(), second.dropFirst(prefix).reversed()).prefix { $0 == $1 }.count
+  let (first, second) = (first[prefix..<first.count - suffix], second[prefix..<second.count - suffix])
   var previous = Array(0...second.count)
+  var current = previous
   for (row, left) in first.enumerated() {
-    var current = [row + 1]
-    current.reserveCapacity(second.count + 1)
+    current[0] = row + 1
+    var least = row + 1
     for (column, right) in second.enumerated() {
-      current.append(
-        min(previous[column + 1] + 1, current[column] + 1, previous[column] + (left == right ? 0 : 1)))
+      let distance = min(previous[column + 1] + 1, current[column] + 1, previous[column] + (left == right ? 0 : 1))
+      current[column + 1] = distance
+      least = min(least, distance)
     }
-    previous = current
+    // No later row has less than the least of this one.
+    if least >= limit { return nil }
+    swap(&previous, &current)
   }
-  return previous[second.count]
+  return previous[second.count] < limit ? previous[second.count] : nil
 }

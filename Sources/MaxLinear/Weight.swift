@@ -112,7 +112,8 @@ public final class Weight {
     case .empty: nil
     case .source(let data):
       WeightData(
-        name: name, tensor: try data.tensor.asReadOnly(), encoding: data.encoding,
+        // Blocks may have come as plain bytes.
+        name: name, tensor: try data.tensor.asReadOnly(), encoding: quantizationEncoding?.name,
         storage: data.storage == .map ? .map : .borrow)
     case .prepared: try source()
     }

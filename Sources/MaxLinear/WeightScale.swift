@@ -41,9 +41,18 @@ enum WeightScale {
     }
   }
 
+  /// `.unsupported`, for scales of blocks that lie beside a tensor.
+  static func ofBlocks(_ scales: WeightData, of tensor: String) -> MaxLinearError {
+    MaxLinearError(
+      .unsupported,
+      "\(scales.name): shape is \(scales.shape), expected \(tensor)_scale, one of the whole tensor or one a row "
+        + "of it: scales of blocks of weights are not supported")
+  }
+
   /// Throws `.invalidArgument` for a loaded scale that is not finite.
   static func checkFinite(_ scale: Weight?) throws(MaxLinearError) {
-    guard let scale, case .source(let data) = scale.contents else { return }
+    // Preparing refuses one of another dtype.
+    guard let scale, case .source(let data) = scale.contents, data.encoding == nil, data.dtype.isFloat else { return }
     _ = try PackedScale(data, outDim: data.tensor.count, name: scale.name)
   }
 }
@@ -96,12 +105,7 @@ extension WeightConvertible {
     guard let path = self as? WeightsPath else { return nil }
     let tensor = path.exists() ? path.name : path.path("weight").name
     guard path.weights[tensor]?.dtype.isFloat8 == true else { return nil }
-    if let blocks = path.weights["\(tensor)_scale_inv"] {
-      throw MaxLinearError(
-        .unsupported,
-        "\(blocks.name): shape is \(blocks.shape), expected \(tensor)_scale, one of the whole tensor or one a row "
-          + "of it: scales of blocks of weights are not supported")
-    }
+    if let blocks = path.weights["\(tensor)_scale_inv"] { throw WeightScale.ofBlocks(blocks, of: tensor) }
     return path.weights["\(tensor)_scale"]
   }
 }

@@ -62,6 +62,10 @@ public func mxl_linear_v1_create(
         return try GPTQLinear(
           weight: lent.entries[0], bias: lent["bias"], quantizationConfig: config, permIdx: lent["perm_idx"])
       }
+      guard encoding != QuantizationEncoding.gptq.name, lent.entries[0].encoding != QuantizationEncoding.gptq.name
+      else {
+        throw MaxLinearError(.invalidArgument, "quantization: is NULL, expected that of the GPTQ weight")
+      }
       guard lent["perm_idx"] == nil else {
         throw MaxLinearError(.invalidArgument, "perm_idx: is given, expected NULL without a quantization")
       }

@@ -21,6 +21,9 @@ public func mxl_mlp_create(
       throw MaxLinearError(
         .invalidArgument, "communicator: is given, expected NULL: it is for mxl_distributed_mlp_create")
     }
+    guard !options.reduce else {
+      throw MaxLinearError(.invalidArgument, "reduce: is 1, expected 0: it is for mxl_distributed_mlp_create")
+    }
     layer.pointee = try LayerHandle.create(
       try typed {
         try MLPV2(
@@ -72,6 +75,9 @@ public func mxl_mlp_create_from_weights(
     let communicator = try CommunicatorHandle.optional(options.communicator)
     guard isDistributed || communicator == nil else {
       throw MaxLinearError(.invalidArgument, "communicator: is given, expected NULL beside distributed = 0")
+    }
+    guard isDistributed || !reduce else {
+      throw MaxLinearError(.invalidArgument, "reduce: is 1, expected 0 beside distributed = 0")
     }
     layer.pointee = try LayerHandle.create(
       try typed {

@@ -25,6 +25,15 @@ struct LinearOptions {
     name = try text(options.name, "name")
     clip = options.clip_weight?.pointee
     quantization = try MaxLinearC.quantization(options.quantization)
+    try checkQuantization(quantization, encoding)
+  }
+}
+
+/// Throws `.invalidArgument` for a quantization of weights that it says nothing about. One that is missing is the layer's to refuse.
+private func checkQuantization(_ quantization: QuantizationConfig?, _ encoding: String?) throws(MaxLinearError) {
+  guard quantization == nil || encoding == QuantizationEncoding.gptq.name else {
+    throw MaxLinearError(
+      .invalidArgument, "quantization: is given beside encoding \(encoding ?? "NULL"), expected NULL, or encoding GPTQ")
   }
 }
 
@@ -51,6 +60,7 @@ struct MLPOptions {
     encoding = try text(options.encoding, "encoding")
     devices = try MaxLinearC.devices(options.devices, options.device_count)
     quantization = try MaxLinearC.quantization(options.quantization)
+    try checkQuantization(quantization, encoding)
     reduce = try flag(options.reduce, "reduce")
     communicator = try CommunicatorHandle.optional(options.communicator)
   }

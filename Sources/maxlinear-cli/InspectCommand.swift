@@ -148,7 +148,7 @@ private struct Inspection: Encodable {
     var lines = [""] + cells.map(table.line)
     lines.append("")
     lines += (metadata ?? [:]).sorted { $0.key < $1.key }.map { "\($0.key) = \($0.value)".printable }
-    lines += files.map { "\($0.path): \($0.bytes) bytes" }
+    lines += files.map { "\($0.path.printable): \($0.bytes) bytes" }
     lines.append("\(tensors.count) tensors, \(bytes) bytes\(xxh64.map { ", xxh64 \($0)" } ?? "")")
     return lines.joined(separator: "\n")
   }

@@ -28,6 +28,8 @@ struct MaxLinearCommand: ParsableCommand {
         writeOutput(fullMessage(for: error) + "\n")
       }
       try checkOutput()
+    } catch let error as MaxLinearError {
+      exit(withError: MaxLinearError(error.status, error.message.printable))
     } catch {
       exit(withError: error)
     }

@@ -30,7 +30,7 @@ final class Progress {
     let part = total > 0 ? Double(done) / Double(total) : 1
     let filled = Int(part * Double(Self.barWidth))
     let bar = String(repeating: "#", count: filled) + String(repeating: "-", count: Self.barWidth - filled)
-    let line = "[\(bar)] \(formatted("%3d", Int(part * 100))) %  \(name)"
+    let line = "[\(bar)] \(formatted("%3d", Int(part * 100))) %  \(name.printable)"
     isDrawn = true
     writeOutput("\r" + String(line.prefix(Self.width)).padded(to: Self.width))
   }

@@ -8,7 +8,8 @@ struct QuantizeCommand: ParsableCommand {
     abstract: "Quantize the matrices of a safetensors or GGUF checkpoint into a GGUF file, or to GPTQ.",
     discussion: """
       Tensors that are not quantized are copied as they are, and so is the metadata of a GGUF file. \
-      general.quantization_version is added where it is missing. OUT appears once it is whole: a run that fails or is \
+      general.quantization_version is added where it is missing. What GPTQ or AWQ has quantized is refused, and so is a checkpoint with \
+      nothing to quantize. OUT appears once it is whole: a run that fails or is \
       interrupted leaves nothing behind.
       With --gptq, OUT is a safetensors file, with a quantize_config.json beside it: values are rounded to the nearest codes, \
       group by group. "a.weight" becomes "a.qweight", "a.qzeros", "a.scales" and "a.g_idx"; what is not quantized is copied, \
@@ -104,7 +105,8 @@ struct QuantizeCommand: ParsableCommand {
     let weights = try Weights.open([input])
     let sources = weights.items()
     _ = try sources.matching(layers)
-    let steps = try sources.map { try step($0, target: target, fallback: fallback) }
+    let steps = try sources.map { try step($0, of: weights, target: target, fallback: fallback) }
+    guard steps.contains(where: { $0.target != nil }) else { throw try weights.nothingToQuantize(input, layers) }
     let progress = Progress(quiet: quiet || json, total: steps.reduce(0) { $0 + $1.source.tensor.byteCount })
     defer { progress.clear() }
     let writer = try GGUFWriter(path: output, metadata: metadata(weights, steps), tensors: steps.map(\.info))
@@ -121,8 +123,17 @@ struct QuantizeCommand: ParsableCommand {
   }
 
   /// What becomes of a tensor.
-  private func step(_ source: WeightData, target: QuantizeTarget, fallback: QuantizeTarget?) throws -> Step {
-    guard isChosen(source) else {
+  private func step(
+    _ source: WeightData, of weights: Weights, target: QuantizeTarget, fallback: QuantizeTarget?
+  ) throws -> Step {
+    let owner = weights.owner(ofPart: source.name)
+    if let owner, owner.hasSuffix(".qweight"), isChosen(source) {
+      throw MaxLinearError(
+        .unsupported,
+        "tensor \"\(source.name)\": belongs to \"\(owner)\", which is quantized already, expected floats that are not; GGUF holds neither "
+          + "GPTQ nor AWQ")
+    }
+    guard owner == nil, isChosen(source) else {
       let info = GGUFWriter.TensorInfo(
         name: source.name, dtype: source.dtype, shape: source.shape, encoding: source.encoding)
       return Step(source: source, target: nil, info: info)

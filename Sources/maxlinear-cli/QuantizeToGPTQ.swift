@@ -27,10 +27,16 @@ struct QuantizeToGPTQ {
     let weights = try Weights.open([input])
     let sources = weights.items()
     _ = try sources.matching(layers)
+    // One quantize_config.json could not say how both are packed.
+    if let quantized = sources.first(where: { $0.name.hasSuffix(".qweight") }) {
+      throw MaxLinearError(
+        .unsupported, "tensor \"\(quantized.name)\": is quantized already, expected a checkpoint without GPTQ or AWQ")
+    }
     var steps: [Step] = []
     for source in sources {
-      steps.append(try step(source, first: steps.last.map { $0.first + $0.infos.count } ?? 0))
+      steps.append(try step(source, of: weights, first: steps.last.map { $0.first + $0.infos.count } ?? 0))
     }
+    guard steps.contains(where: \.isQuantized) else { throw try weights.nothingToQuantize(input, layers) }
     let configPath = try checkedConfigPath()
     let progress = Progress(quiet: quiet || json, total: steps.reduce(0) { $0 + $1.source.tensor.byteCount })
     defer { progress.clear() }
@@ -70,10 +76,10 @@ struct QuantizeToGPTQ {
   }
 
   /// What becomes of a tensor.
-  private func step(_ source: WeightData, first: Int) throws -> Step {
+  private func step(_ source: WeightData, of weights: Weights, first: Int) throws -> Step {
     let encoding = try source.encoding.map { try QuantizationEncoding($0) }
     let shape = source.valuesShape
-    guard isChosen(source, shape) else {
+    guard weights.owner(ofPart: source.name) == nil, isChosen(source, shape) else {
       let dtype = encoding == nil ? source.dtype : .float32
       return Step(
         source: source, isQuantized: false,

@@ -12,6 +12,21 @@ extension [WeightData] {
   }
 }
 
+extension Weights {
+  /// `.unsupported`, for a checkpoint at that path all of whose tensors would be copied.
+  func nothingToQuantize(_ path: String, _ layers: String?) throws -> MaxLinearError {
+    let which = try items().matching(layers).filter { $0.valuesShape.count >= 2 && owner(ofPart: $0.name) == nil }
+    var kinds: [String] = []
+    for tensor in which where !kinds.contains(tensor.storedAs) { kinds.append(tensor.storedAs) }
+    let chosen = layers.map { " whose names match \"\($0)\"" } ?? ""
+    let found = kinds.isEmpty ? "there are none" : "they are \(kinds.joined(separator: ", "))"
+    return MaxLinearError(
+      .unsupported,
+      "\(path): none of its matrices\(chosen) can be quantized, expected one that is chosen and has values to quantize: \(found)"
+    )
+  }
+}
+
 extension WeightData {
   /// Values that are handed over at a time: this bounds memory, and how long a signal waits.
   private static let valuesAtOnce = 4 << 20

@@ -50,6 +50,22 @@ def test_every_encoding(command, layer):
         assert line["kernel"].startswith(f"mxlk_linear_{kind}_{'bf16' if kind == 'bf16' else ''}")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--rotate", str(2**43 - 1)],
+        ["--k", str(2**63 - 1), "--encoding", "GPTQ-sym"],
+        ["--n", str(2**31)],
+        ["--m", f"1,{2**63 - 1}"],
+        ["--rotate=-1"],
+        ["--k", "0"],
+    ],
+)
+def test_sizes_beyond_reason_are_refused(command, words):
+    result = subprocess.run([command, "bench", *words], check=False, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 64 and f"to {2**31 - 1}" in result.stderr, result.stderr
+
+
 def test_never_packed(command):
     found = lines(command, "--m", "2", "--encoding", "all", "--pack", "never", *SMALL)
     assert [line["encoding"] for line in found] == ENCODINGS[:7]
@@ -101,7 +117,7 @@ def test_requests(command):
     ("arguments", "message"),
     [
         (["--encoding", "Q9"], "invalid for '--encoding"),
-        (["--m", "0"], "must be 1 or more"),
+        (["--m", "0"], "must be 1 to 2147483647"),
         (["--encoding", "Q4_K", "--k", "500"], "expected a multiple of Q4_K's 256"),
         (["--requests"], "one layer and one encoding"),
         (["--copies", "0"], "copies must be 1 to 1024"),

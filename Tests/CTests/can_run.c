@@ -91,7 +91,8 @@ static void computes_and_packs(const mxl_linear_options *options) {
 
 static void everything(mxl_linear_options options) {
   static const int64_t dims[] = {0, -1, INT64_MIN, INT64_MAX, 1, 3, 17, 31, 32, 33, 64, 96, 255, 256, 320, 512};
-  static const int64_t huge[] = {INT64_C(1) << 31, INT64_C(1) << 40, INT64_C(1) << 55, INT64_C(1) << 60};
+  static const int64_t huge[] = {INT64_C(1) << 31, INT64_C(1) << 40, INT64_C(1) << 55,
+                                 INT64_C(1) << 57, INT64_C(3) << 57, INT64_C(1) << 60};
   for (size_t i = 0; i < sizeof dims / sizeof *dims; i++) {
     options.in_dim = dims[i];
     options.out_dim = i % 3 == 0 ? 40 : i % 3 == 1 ? 5 : 256;

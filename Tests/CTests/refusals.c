@@ -96,6 +96,8 @@ static void create_v1(void) {
   WITH(MXL_INVALID_ARGUMENT, (bad.tensor.data = NULL, options.weight = &bad));
   WITH(MXL_INVALID_ARGUMENT, (bad.tensor.shape = NULL, options.weight = &bad));
   WITH(MXL_INVALID_ARGUMENT, options.perm_idx = &entry);
+  WITH(MXL_INVALID_ARGUMENT, options.encoding = "GPTQ");
+  WITH(MXL_INVALID_ARGUMENT, (bad.encoding = "GPTQ", options.weight = &bad));
   mxl_quantization config = {.struct_size = sizeof config, .bits = 4, .group_size = 32, .sym = 1};
   WITH(MXL_INVALID_ARGUMENT, (options.quantization = &config, options.encoding = "Q4_K"));
   WITH(MXL_INVALID_ARGUMENT, (bad.storage = 77, options.weight = &bad));

@@ -142,7 +142,17 @@ static void quantizations(void) {
   const float clip = 1;
   bad = good, options.clip_weight = &clip;
   REFUSED(MXL_UNSUPPORTED, mxl_linear_create(&options, &layer, error));
-  options.clip_weight = NULL, options.in_dim = 12;
+  options.clip_weight = NULL;
+  const char *others[] = {NULL, "Q8_0"};
+  mxl_parallel_options parts = parallel();
+  parts.linear = &options;
+  for (int i = 0; i < 2; i++) {
+    options.encoding = others[i];
+    REFUSED(MXL_INVALID_ARGUMENT, mxl_linear_create(&options, &layer, error));
+    REFUSED(MXL_INVALID_ARGUMENT, mxl_can_run(&options, NULL, NULL, error));
+    REFUSED(MXL_INVALID_ARGUMENT, mxl_row_parallel_create(&parts, &layer, error));
+  }
+  options.encoding = "GPTQ", options.in_dim = 12;
   REFUSED(MXL_INVALID_SHAPE, mxl_linear_create(&options, &layer, error));
   uint8_t bytes[2] = {0};
   const int64_t shape[] = {1, 2};

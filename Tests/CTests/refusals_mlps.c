@@ -35,6 +35,9 @@ static void create_mlp(void) {
   WITH_MLP(MXL_INVALID_ARGUMENT, options.device_count = 1);
   WITH_MLP(MXL_INVALID_ARGUMENT, (options.devices = &gpu, options.device_count = SIZE_MAX));
   WITH_MLP(MXL_NO_DEVICE, (options.devices = &gpu, options.device_count = 1));
+  mxl_quantization config = {.struct_size = sizeof config, .bits = 4, .group_size = 4, .sym = 1};
+  WITH_MLP(MXL_INVALID_ARGUMENT, options.quantization = &config);
+  WITH_MLP(MXL_INVALID_ARGUMENT, options.reduce = 1);
 }
 
 static void gates(void) {
@@ -117,6 +120,8 @@ static void create_from_weights(const char *path) {
   options = good, options.distributed = 2;
   REFUSED(MXL_INVALID_ARGUMENT, mxl_mlp_create_from_weights(weights, 0, &options, &layer, error));
   options = good, options.reduce = -1;
+  REFUSED(MXL_INVALID_ARGUMENT, mxl_mlp_create_from_weights(weights, 0, &options, &layer, error));
+  options = good, options.reduce = 1;
   REFUSED(MXL_INVALID_ARGUMENT, mxl_mlp_create_from_weights(weights, 0, &options, &layer, error));
   options = good, options.device_count = 1;
   REFUSED(MXL_INVALID_ARGUMENT, mxl_mlp_create_from_weights(weights, 0, &options, &layer, error));

@@ -140,6 +140,24 @@ def test_float8(command, checkpoint, tmp_path, scale):
     assert found["only_in_reference"] == NAMES[:1] and found["only_in_file"] == []
 
 
+def test_float8_with_scales_of_blocks_is_refused(command, tmp_path):
+    """weight_scale_inv, as DeepSeek-V3 has it: without it the values would be wrong."""
+    reference = write(tmp_path, "w.safetensors", np.full((256, 256), 0.5, np.float32))
+    codes = np.full((256, 256), 1, ml_dtypes.float8_e4m3fn)
+    save_file({"w.weight": codes, "w.weight_scale_inv": np.full((2, 2), 0.5, np.float32)}, tmp_path / "f8.safetensors")
+    result = run(command, "compare", reference, tmp_path / "f8.safetensors")
+    refused(result, '"w": w.weight_scale_inv: shape is [2, 2], expected w.weight_scale')
+
+
+@pytest.mark.parametrize("pattern", ["*mlp.up_proj", "*mlp.up_proj.weight", "*mlp.up_proj.qweight"])
+def test_layers_by_the_names_of_matrices_and_of_tensors(command, checkpoint, tmp_path, pattern):
+    out = tmp_path / "out.safetensors"
+    printed(command, "quantize", checkpoint, out, "--gptq", "--quiet")
+    found = printed_json(command, "compare", checkpoint, out, "--layers", pattern)
+    assert {item["name"] for item in found["matrices"]} == {name for name in NAMES if name.endswith("up_proj")}
+    assert found["only_in_reference"] == found["only_in_file"] == []
+
+
 def test_the_same_file(command, checkpoint):
     found = printed_json(command, "compare", checkpoint, checkpoint, "--limit", "0")
     assert all(item["errors"]["relative_rms"] == 0 == item["errors"]["largest"] for item in found["matrices"])

@@ -168,9 +168,18 @@ def test_terminal(command, checkpoint):
 
 def test_control_characters_do_not_reach_the_terminal(command, tmp_path):
     path = tmp_path / "model.safetensors"
-    save_file({"red\x1b[31m": np.zeros(3, np.float32)}, path)
+    save_file({"red\x1b[31m": np.zeros((2, 3), np.float32)}, path)
     assert "\x1b" not in printed(command, "inspect", path)
     assert printed_json(command, "inspect", path)["tensors"][0]["name"] == "red\x1b[31m"
+    for words in (
+        ["inspect", path],
+        ["compare", path, path],
+        ["quantize", path, tmp_path / "o.gguf", "--encoding", "f16"],
+    ):
+        text = on_a_terminal(command, *words)
+        assert "red\N{REPLACEMENT CHARACTER}[31m" in text and "\x1b" not in text
+    path.write_bytes(path.read_bytes().replace(b'"F32"', b'"F99"'))
+    refused(run(command, "inspect", path), "red\N{REPLACEMENT CHARACTER}[31m")
 
 
 def test_refusals(command, checkpoint, tmp_path):

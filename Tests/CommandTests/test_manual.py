@@ -63,11 +63,11 @@ def test_completing(command, tmp_path, words, expected):
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ("--m", "m, k and n must be 1 or more"),
-        ("--k", "m, k and n must be 1 or more"),
-        ("--n", "m, k and n must be 1 or more"),
-        ("--seconds", "seconds and rotate must not be negative"),
-        ("--rotate", "seconds and rotate must not be negative"),
+        ("--m", "m, k and n must be 1 to 2147483647"),
+        ("--k", "m, k and n must be 1 to 2147483647"),
+        ("--n", "m, k and n must be 1 to 2147483647"),
+        ("--seconds", "seconds must not be negative"),
+        ("--rotate", "rotate must be 0 to 2147483647"),
         ("--copies", "copies must be 1 to 1024"),
         ("--threads", "threads must be 1 to 1024"),
     ],

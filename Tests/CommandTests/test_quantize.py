@@ -14,7 +14,7 @@ from command_support import misused, on_a_terminal, printed, printed_json, refus
 from safetensors.numpy import save_file
 
 import maxlinear
-from maxlinear.graph.quantization import QuantizationEncoding
+from maxlinear.graph.quantization import QuantizationConfig, QuantizationEncoding
 from maxlinear.graph.weights import load_weights
 
 #: The fixture, which pytest looks for in this file.
@@ -171,7 +171,8 @@ def test_round_trip_through_the_gguf_package(command, tmp_path, encoding):
     writer.add_array("tokenizer.ggml.tokens", ["<a>", "zwölf", ""])
     writer.add_array("tokenizer.ggml.scores", [0.5, -1.5])
     matrices = {name: tensors()[name].astype(np.float32) for name in MATRICES}
-    for name, array in {**matrices, "norm": tensors()["blk.0.ffn_norm.weight"]}.items():
+    others = {"norm": tensors()["blk.0.ffn_norm.weight"], "experts": tensors()["experts"]}
+    for name, array in {**matrices, **others}.items():
         writer.add_tensor(name, array)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -181,7 +182,7 @@ def test_round_trip_through_the_gguf_package(command, tmp_path, encoding):
     ours = (tmp_path / "ours.gguf").read_bytes()
     theirs = rewritten(tmp_path / "ours.gguf", tmp_path / "theirs.gguf")
     assert theirs.read_bytes() == ours
-    quantized(command, theirs, tmp_path / "again.gguf", "--encoding", encoding, "--quiet")
+    quantized(command, theirs, tmp_path / "again.gguf", "--encoding", "f32", "--layers", "experts", "--quiet")
     assert (tmp_path / "again.gguf").read_bytes() == ours
     weights = load_weights(theirs)
     for name, array in matrices.items():
@@ -190,9 +191,9 @@ def test_round_trip_through_the_gguf_package(command, tmp_path, encoding):
 
 
 def test_copies(command, gguf_file, tmp_path):
-    """With nothing to do, metadata and tensors stay as they are."""
+    """With nothing to change, metadata and tensors stay as they are."""
     out = tmp_path / "out.gguf"
-    quantized(command, gguf_file, out, "--encoding", "Q4_K", "--layers", "*_norm.*")
+    quantized(command, gguf_file, out, "--encoding", "f16", "--layers", "*ffn_down*")
     assert contents(out) == contents(gguf_file) and metadata(out) == metadata(gguf_file)
 
 
@@ -335,6 +336,50 @@ def test_refuses(command, tmp_path, name):
     refused(quantize(command, source, out, *arguments, "--quiet"), message)
     assert sorted(os.listdir(tmp_path)) == ["in.safetensors", "out.gguf"]
     assert out.read_text() == "what was there"
+
+
+def test_refuses_a_checkpoint_with_nothing_to_quantize(command, gguf_file, tmp_path):
+    save_file(
+        {"w.weight": np.ones((256, 256), np.float32), "norm": np.ones(3, np.float32)}, tmp_path / "in.safetensors"
+    )
+    quantized(command, tmp_path / "in.safetensors", tmp_path / "blocks.gguf", "--encoding", "Q8_0")
+    out = tmp_path / "out.gguf"
+    message = (
+        "blocks.gguf: none of its matrices can be quantized, expected one that is chosen and has values to quantize"
+    )
+    refused(quantize(command, tmp_path / "blocks.gguf", out, "--encoding", "Q4_K"), message + ": they are Q8_0")
+    result = quantize(command, gguf_file, out, "--encoding", "Q4_K", "--layers", "*_norm.*")
+    refused(result, 'none of its matrices whose names match "*_norm.*" can be quantized')
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("method", ["gptq", "awq"])
+def test_refuses_what_is_quantized_already(command, tmp_path, method):
+    """Its scales are a matrix of floats too, and what is made of them is of no use. Other tensors may be chosen."""
+    config = QuantizationConfig(method, 4, 128, False, False, "gptq" if method == "gptq" else "gemm")
+    state = maxlinear.quantize_gptq(np.random.default_rng(0).standard_normal((256, 256), np.float32), config)
+    tensors = {f"a.{name}": array for name, array in state.items()} | {"embed.weight": np.ones((2, 256), np.float32)}
+    save_file(tensors, tmp_path / "in.safetensors")
+    words = [tmp_path / "in.safetensors", tmp_path / "out.gguf", "--encoding", "Q4_K"]
+    message = 'tensor "a.scales": belongs to "a.qweight", which is quantized already, expected floats that are not'
+    refused(quantize(command, *words), message)
+    refused(quantize(command, *words, "--layers", "a.*"), message)
+    assert os.listdir(tmp_path) == ["in.safetensors"]
+    quantized(command, *words, "--layers", "embed.*", "--quiet")
+    assert contents(tmp_path / "out.gguf")["a.scales"][0] == "F16"
+
+
+def test_scales_of_codes_stay(command, tmp_path):
+    scales = np.ones((256, 1), np.float32)
+    tensors = {
+        "a.weight": np.ones((256, 256), np.int8),
+        "a.weight_scale": scales,
+        "b.weight": np.ones((2, 256), np.float32),
+    }
+    save_file(tensors, tmp_path / "in.safetensors")
+    quantized(command, tmp_path / "in.safetensors", tmp_path / "out.gguf", "--encoding", "Q8_0", "--quiet")
+    found = contents(tmp_path / "out.gguf")
+    assert found["a.weight_scale"] == ("F32", [1, 256], scales.tobytes()) and found["b.weight"][0] == "Q8_0"
 
 
 @pytest.mark.parametrize(

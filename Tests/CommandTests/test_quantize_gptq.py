@@ -196,6 +196,26 @@ def test_refuses(command, tmp_path, name):
     assert out.read_text() == "what was there"
 
 
+@pytest.mark.parametrize("layers", [[], ["--layers", "*"]])
+def test_refuses_float8_alone(command, tmp_path, layers):
+    state = maxlinear.quantize_float8(np.ones((64, 64), np.float32), scale="row")
+    save_file({f"a.{name}": array for name, array in state.items()}, tmp_path / "in.safetensors")
+    result = quantize(command, tmp_path / "in.safetensors", tmp_path / "out.safetensors", "--gptq", *layers)
+    refused(result, "can be quantized, expected one that is chosen and has values to quantize: they are float8_e4m3fn")
+    assert os.listdir(tmp_path) == ["in.safetensors"]
+
+
+@pytest.mark.parametrize("method", ["gptq", "awq"])
+def test_refuses_what_is_quantized_already(command, tmp_path, method):
+    config = QuantizationConfig(method, 4, 32, False, False, "gptq" if method == "gptq" else "gemm")
+    state = maxlinear.quantize_gptq(np.ones((64, 64), np.float32), config)
+    tensors = {f"a.{name}": array for name, array in state.items()} | {"b.weight": np.ones((64, 64), np.float32)}
+    save_file(tensors, tmp_path / "in.safetensors")
+    result = quantize(command, tmp_path / "in.safetensors", tmp_path / "out.safetensors", "--gptq")
+    refused(result, 'tensor "a.qweight": is quantized already, expected a checkpoint without GPTQ or AWQ')
+    assert os.listdir(tmp_path) == ["in.safetensors"]
+
+
 def test_another_checkpoints_config_stays(command, source, tmp_path):
     config = tmp_path / "quantize_config.json"
     config.write_text('{"bits": 4, "group_size": 32}')

@@ -91,6 +91,26 @@ struct Float8Tests {
     }
   }
 
+  @Test("refuse a scale that is not finite when it is loaded, whoever made the layer")
+  func notFinite() throws {
+    let tensors = try Float8Tensors(quantizing: randomTensor([4, 32], seed: 1), scaling: .tensor)
+    let layers: [Layer] = [
+      try Linear(weight: tensors.weight, weightScale: tensors.weightScale),
+      try LinearV2(inDim: 32, outDim: 4, dtype: .float8E4M3),
+    ]
+    for layer in layers {
+      try layer.loadStateDict(tensors.stateDict())
+      var state = tensors.stateDict()
+      for index in state.entries.indices where state.entries[index].name == "weight_scale" {
+        state.entries[index].tensor = try Tensor([.nan])
+      }
+      expectError(.invalidArgument, "weight_scale: number 0 is nan, expected a finite number") {
+        try layer.loadStateDict(state)
+      }
+      #expect(try layer.stateDict()["weight_scale"]?.tensor.floats() == tensors.weightScale?.floats())
+    }
+  }
+
   @Test("round values to nearest, and say of what is not finite where it is")
   func quantize() throws {
     let tensors = try Float8Tensors(quantizing: Tensor([1, -448, 3, 0.5], shape: [2, 2]), scaling: .row)

@@ -108,7 +108,7 @@ import Testing
     [GGUFMetadata("a", .bool(true)), GGUFMetadata("a", .bool(true))],
     [GGUFMetadata("general.alignment", .uint32(24))], [GGUFMetadata("general.alignment", .uint32(4))],
     [GGUFMetadata("general.alignment", .int32(-32))], [GGUFMetadata("general.alignment", .string("32"))],
-    [GGUFMetadata("general.alignment", .uint64(.max))],
+    [GGUFMetadata("general.alignment", .uint64(.max))], [GGUFMetadata("a\0b", .bool(true))],
   ])
   func refusesMetadata(_ metadata: [GGUFMetadata]) throws {
     #expect(

@@ -28,6 +28,21 @@ struct GPTQTests {
     return values
   }
 
+  @Test("are described by a model's config.json, whatever numbers Python has written beside")
+  func foreignConfig() throws {
+    let folder = try TemporaryFolder()
+    let path = try folder.write("model.safetensors", safetensors("{}"))
+    let own = "{\"bits\": 3, \"group_size\": 64, \"quant_method\": \"gptq\"}"
+    _ = try folder.write(
+      "config.json",
+      "{\"time_step_limit\": [0.0, Infinity, -Infinity, NaN], \"a\": 1, \"a\": 2, \"quantization_config\": \(own)}")
+    #expect(try Weights.open([path]).quantizationConfig() == QuantizationConfig(bits: 3, groupSize: 64))
+    // What is about the quantization alone stays strict.
+    _ = try folder.write("quantize_config.json", "{\"bits\": 4, \"group_size\": 32, \"damp\": Infinity}")
+    let error = thrownError { _ = try Weights.open([path]).quantizationConfig() }
+    #expect(error?.status == .invalidFile)
+  }
+
   @Test("rounded to nearest, computes what its tensors say", arguments: [-1, 32, 100, 128], [false, true])
   func roundTrip(groupSize: Int, sym: Bool) throws {
     let (outDim, inDim) = (43, 256)

@@ -24,6 +24,19 @@ struct LoadedEntriesTests {
     #expect(!layer.tensors.qweight.isLoaded)
   }
 
+  @Test("as plain bytes are blocks of the layer's encoding when they are given back")
+  func plainBytes() throws {
+    let encoding = try QuantizationEncoding("Q8_0")
+    let blocks = try encoding.quantize(randomTensor([4, 32], seed: 1))
+    let layer = try LinearV2(inDim: 32, outDim: 4, dtype: .uint8, quantizationEncoding: encoding)
+    for storage in [WeightStorage.copy, .borrow] {
+      try layer.loadStateDict(StateDict([WeightData(name: "weight", tensor: blocks, storage: storage)]))
+      #expect(try layer.stateDict()["weight"]?.encoding == "Q8_0")
+    }
+    try layer.prepared()
+    #expect(try layer.stateDict()["weight"]?.encoding == "Q8_0")
+  }
+
   @Test("is no encoding for a bias or a scale")
   func encodedVectors() throws {
     let layer = try LinearV2(inDim: 32, outDim: 32, dtype: .float32, hasBias: true)

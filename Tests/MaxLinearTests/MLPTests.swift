@@ -76,6 +76,31 @@ struct MLPTests {
     for entry in try mlp.stateDict() { #expect(try entry.tensor.floats() == state[entry.name]?.floats()) }
   }
 
+  @Test("whose weights were assigned since they were prepared stay behind when a load fails")
+  func failedLoad() throws {
+    let one = try Tensor([1], shape: [1])
+    func weight(_ code: UInt8) throws -> Weight {
+      let codes = try Tensor(elements: [UInt8](repeating: code, count: 32 * 32), shape: [32, 32])
+      return try Weight(WeightData(name: "weight", tensor: codes.bytes(as: .float8E4M3)))
+    }
+    func linear(_ code: UInt8) throws -> Linear { try Linear(weight: weight(code), weightScale: one) }
+    let (gate, down, up) = (try linear(0x38), try linear(0x38), try linear(0x38))  // 1
+    let mlp = MLP(gateProjection: gate, downProjection: down, upProjection: up)
+    let x = try Tensor([Float](repeating: 1, count: 32))
+    let before = try mlp(x).floats()
+    gate.weight = try weight(0x40)  // 2
+    let expected = try MLP(gateProjection: linear(0x40), downProjection: linear(0x38), upProjection: linear(0x38))(x)
+    var state = try mlp.stateDict()
+    for index in state.entries.indices where state.entries[index].name == "up_proj.weight_scale" {
+      state.entries[index].tensor = try Tensor([.nan], shape: [1])
+    }
+    expectError(.invalidArgument, "weight_scale: number 0 is nan, expected a finite number") {
+      try mlp.loadStateDict(state, replace: true)
+    }
+    #expect(try mlp(x).floats() == expected.floats())
+    #expect(try expected.floats() != before)
+  }
+
   @Test("honour a bias of gate or of up alone")
   func oneBias() throws {
     let state = try Self.state(hasBias: true)

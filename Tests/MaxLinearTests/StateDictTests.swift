@@ -41,6 +41,47 @@ struct StateDictTests {
     }
   }
 
+  /// Levenshtein's distance as it is defined.
+  private func distance(_ first: ArraySlice<UInt8>, _ second: ArraySlice<UInt8>) -> Int {
+    guard let left = first.first, let right = second.first else { return max(first.count, second.count) }
+    let (rest, other) = (first.dropFirst(), second.dropFirst())
+    if left == right { return distance(rest, other) }
+    return 1 + min(distance(rest, second), distance(first, other), distance(rest, other))
+  }
+
+  @Test("suggest the first of the keys that take the fewest edits")
+  func nearestKeys() {
+    var generator = SeededGenerator(seed: 4)
+    func word() -> String {
+      String((0..<Int.random(in: 0...6, using: &generator)).map { _ in "abc".randomElement(using: &generator) ?? "a" })
+    }
+    for _ in 0..<300 {
+      let wanted = word()
+      let keys = (0..<8).map { _ in word() }
+      var best: (key: String, distance: Int)?
+      for key in keys {
+        let edits = distance(Array(wanted.utf8)[...], Array(key.utf8)[...])
+        if edits <= max(wanted.utf8.count, key.utf8.count) / 2, edits < best?.distance ?? .max { best = (key, edits) }
+      }
+      #expect(nearestKey(to: wanted, among: keys) == best?.key, "\(wanted) among \(keys)")
+    }
+  }
+
+  @Test("say fast that a large checkpoint lacks a name")
+  func missingOfMany() throws {
+    let names = (0..<60_000).map { "model.layers.\($0 / 1000).mlp.experts.\($0 % 1000).up_proj.weight" }
+    let header = "{" + names.map { tensorText($0, "U8", [0], 0, 0) }.joined(separator: ",") + "}"
+    let folder = try TemporaryFolder()
+    let weights = try Weights.open([folder.write("m.safetensors", safetensors(header))])
+    let wanted = "model.layers.7.mlp.experts.7.up_proj.weight_scale_inv"
+    let duration = ContinuousClock().measure {
+      for _ in 0..<200 {
+        #expect(weights.missing(wanted).message == "\(wanted): missing, expected it in the checkpoint")
+      }
+    }
+    #expect(duration < .seconds(2))
+  }
+
   @Test("come back from a mapped checkpoint, before and after its pages are given back")
   func mapped() throws {
     let folder = try TemporaryFolder()
@@ -185,7 +226,7 @@ struct StateDictTests {
     let prepared = try made.layer.prepared()
     // The rank is checked when preparing: a field of another shape makes that fail after the load.
     made.layer.weight = try Weight(name: "weight", dtype: .float32, shape: [3, 4, 1])
-    made.layer.preparedLayer = prepared
+    made.layer.restore(prepared)
     expectError(.invalidShape, "weight: shape is [3, 4, 1], expected [out_dim, in_dim]") {
       try made.layer.loadStateDict(
         ["weight": randomTensor([3, 4, 1], seed: 1), "bias": Tensor([9, 9, 9])], replace: true)

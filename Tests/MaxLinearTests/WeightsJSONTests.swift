@@ -193,6 +193,32 @@ private let pythonPath: String? = (ProcessInfo.processInfo.environment["PATH"] ?
       } == "text: byte 1: is elsewhere, expected to be inside an object")
   }
 
+  @Test func pythonsWordsAreNumbersWhereTheyAreAskedFor() throws {
+    let text = Array(
+      "{\"a\": [NaN, Infinity, -Infinity, 1e999, -2], \"b\": {\"c\": 1, \"c\": 2}, \"d\": 1, \"d\": NaN}".utf8)
+    let value = try text.withUnsafeBytes { try JSONValue(reading: $0, source: "text", dialect: .python) }
+    guard case .array(let numbers)? = value["a"], case .integer(2)? = value["b"]?["c"],
+      case .number(let last)? = value["d"]
+    else {
+      Issue.record("the last of several members is not found")
+      return
+    }
+    #expect(last.isNaN)
+    #expect(
+      numbers.map(canonical).dropFirst() == ["d7ff0000000000000", "dfff0000000000000", "d7ff0000000000000", "i-2"])
+    try text.withUnsafeBytes {
+      var reader = JSONReader($0, source: "text", dialect: .python)
+      try reader.skipValue()
+      try reader.finish()
+    }
+    for wrong in ["Nan", "Infinit", "-Inf", "+Infinity", "[NaN NaN]", "--Infinity", "N", "I", "-"] {
+      #expect(throws: MaxLinearError.self, "\(wrong)") {
+        try Array(wrong.utf8).withUnsafeBytes { _ = try JSONValue(reading: $0, source: "text", dialect: .python) }
+      }
+    }
+    #expect(message("Infinity") { try $0.skipValue() } == "text: byte 0: \"I\", expected a value")
+  }
+
   @Test func treesFindMembersByBytes() throws {
     let value = try read(Array("{\"\u{e9}\":1,\"e\u{301}\":2}".utf8))
     guard case .integer(2)? = value["e\u{301}"], case .integer(1)? = value["\u{e9}"] else {

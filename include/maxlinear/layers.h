@@ -24,7 +24,7 @@ typedef struct mxl_layer mxl_layer;
  * encoding         NULL for dense weights, a block encoding such as "Q4_K", or "GPTQ"
  * name             prefix of the state dict's keys: "lin" gives lin.weight, lin.bias; NULL for none
  * clip_weight      when not NULL, weights are clamped to +-*clip_weight, which must be finite and > 0
- * quantization     of "GPTQ" */
+ * quantization     of "GPTQ"; NULL beside another encoding */
 typedef struct mxl_linear_options {
   uint32_t struct_size;
   int32_t dtype;
@@ -69,8 +69,8 @@ typedef struct mxl_linear_v1_options {
  * dtype, encoding, has_bias        of the three linears, as in mxl_linear_options
  * activation                       mxl_activation
  * devices, device_count            the first is used; none means the CPU
- * quantization                     of "GPTQ"
- * reduce                           of mxl_distributed_mlp_create: 1 splits down by its inputs
+ * quantization                     of "GPTQ"; NULL beside another encoding
+ * reduce                           of mxl_distributed_mlp_create: 1 splits down by its inputs; 0 for others
  * communicator                     of mxl_distributed_mlp_create: NULL, or the processes that are the devices, beside no `devices` */
 typedef struct mxl_mlp_options {
   uint32_t struct_size;
@@ -105,8 +105,8 @@ typedef struct mxl_parallel_options {
 /* Options of mxl_mlp_create_from_weights; fields as in mxl_mlp_options. quantization NULL stands for what the checkpoint's folder says.
  *
  * distributed  1: mxl_distributed_mlp_create's layer, on all devices; 0: mxl_mlp_create's
- * reduce       with distributed: as in mxl_mlp_options
- * communicator with distributed: as in mxl_mlp_options */
+ * reduce       with distributed: as in mxl_mlp_options; else 0
+ * communicator with distributed: as in mxl_mlp_options; else NULL */
 typedef struct mxl_mlp_weights_options {
   uint32_t struct_size;
   int32_t activation;
@@ -281,7 +281,7 @@ mxl_status mxl_can_run(const mxl_linear_options *options, const mxl_prepare_opti
                        mxl_error *error);
 
 /* The name of the kernel row the prepared layer runs, such as mxlk_linear_f32_f32_14x32__avx512; of an MLP, the gate's. Static
- * storage. MXL_NOT_LOADED, MXL_NOT_PREPARED. */
+ * storage. MXL_NOT_PREPARED. */
 mxl_status mxl_layer_kernel(const mxl_layer *layer, const char **name, mxl_error *error);
 
 /* y = layer(x). x is (..., in_dim), y is (..., out_dim) with x's leading dimensions; rank 1 and up, zero rows

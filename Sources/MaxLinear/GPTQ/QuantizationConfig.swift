@@ -71,16 +71,22 @@ public struct QuantizationConfig: Equatable, Sendable {
     if let own = try json(folder + "quant_config.json") {
       return try QuantizationConfig(own.value, path: own.path, method: "awq")
     }
-    guard let model = try json(folder + "config.json"), let value = model.value["quantization_config"] else {
+    // Others write it about the whole model, and Python's json into it what is no number in JSON.
+    guard let model = try json(folder + "config.json", dialect: .python), let value = model.value["quantization_config"]
+    else {
       return nil
     }
     return try QuantizationConfig(value, path: model.path, method: "gptq")
   }
 
-  private static func json(_ path: String) throws -> (path: String, value: JSONValue)? {
+  private static func json(
+    _ path: String, dialect: JSONReader.Dialect = .strict
+  ) throws -> (path: String, value: JSONValue)? {
     guard FileMapping.exists(path: path) else { return nil }
     let mapping = try FileMapping(path: path)
-    return try withExtendedLifetime(mapping) { (path, try JSONValue(reading: mapping.bytes, source: path)) }
+    return try withExtendedLifetime(mapping) {
+      (path, try JSONValue(reading: mapping.bytes, source: path, dialect: dialect))
+    }
   }
 
   /// `method` is what an object without "quant_method" means. AutoAWQ's own file names its fields w_bit and q_group_size.

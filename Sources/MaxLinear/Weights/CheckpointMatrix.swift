@@ -13,8 +13,8 @@ package struct CheckpointMatrix {
 
   private enum Source {
     case floats
-    /// The scale that lies beside it.
-    case float8(WeightData?)
+    /// The scale that lies beside it, and scales of its blocks, which nothing reads.
+    case float8(WeightData?, blockScales: WeightData?)
     case blocks
     case gptq(CheckpointLinear)
   }
@@ -29,9 +29,7 @@ package struct CheckpointMatrix {
       source = .gptq(linear)
     } else {
       let size = tensor.valuesShape
-      guard size.count >= 2, let columns = size.last, !Self.isPart(tensor.name, of: stem, in: weights) else {
-        return nil
-      }
+      guard size.count >= 2, let columns = size.last, weights.owner(ofPart: tensor.name) == nil else { return nil }
       shape = [size.dropLast().reduce(1, *), columns]
       storedAs = tensor.encoding ?? tensor.dtype.name
       if tensor.encoding != nil {
@@ -39,7 +37,7 @@ package struct CheckpointMatrix {
       } else if tensor.dtype.isFloat {
         source = .floats
       } else if tensor.dtype.isFloat8 {
-        source = .float8(weights["\(stem).weight_scale"])
+        source = .float8(weights["\(stem).weight_scale"], blockScales: weights["\(stem).weight_scale_inv"])
       } else {
         return nil
       }
@@ -49,13 +47,9 @@ package struct CheckpointMatrix {
     byteCount = tensor.tensor.byteCount
   }
 
-  /// Whether a tensor belongs to another one: scales.
-  private static func isPart(_ name: String, of stem: String, in weights: Weights) -> Bool {
-    let parts = [(".scales", ".qweight"), (".weight_scale", ".weight"), (".weight_scale_inv", ".weight")]
-    return parts.contains { suffix, main in
-      name.hasSuffix(suffix) && weights[String(name.dropLast(suffix.count)) + main] != nil
-    }
-  }
+  /// `name`, and where its tensor's name ends so, `name` with ".weight" and with ".qweight": the same matrix has the one in a checkpoint of floats
+  /// and the other in one of GPTQ.
+  package var names: [String] { tensor.name == name ? [name] : [name] + MLPNames.tensors.map { name + $0 } }
 
   /// What gives rows of the values, as float32 (rows, columns). GPTQ's are decoded whole, and kept as long as it.
   ///
@@ -69,7 +63,8 @@ package struct CheckpointMatrix {
     case .blocks:
       let encoding = try QuantizationEncoding(storedAs)
       return { try encoding.dequantize(tensor.rows($0, columns: tensor.shape.last ?? 0)) }
-    case .float8(let scale):
+    case .float8(let scale, let blockScales):
+      if let blockScales { throw WeightScale.ofBlocks(blockScales, of: "\(name).weight") }
       return try Self.float8Reader(tensor, shape, scale?.tensor, name)
     case .gptq(let linear):
       let values = try linear.gptqValues()
@@ -104,6 +99,16 @@ extension Weights {
   ///
   /// Throws `.invalidArgument` for GPTQ tensors without a config, and their other errors.
   package func matrices() throws -> [CheckpointMatrix] { try items().compactMap { try CheckpointMatrix($0, in: self) } }
+
+  /// The name of the tensor of codes whose scales these are; nil for a tensor that belongs to no other.
+  package func owner(ofPart name: String) -> String? {
+    let parts = [(".scales", ".qweight"), (".weight_scale", ".weight"), (".weight_scale_inv", ".weight")]
+    for (suffix, main) in parts where name.hasSuffix(suffix) {
+      let owner = String(name.dropLast(suffix.count)) + main
+      if self[owner] != nil { return owner }
+    }
+    return nil
+  }
 }
 
 extension Tensor {

@@ -6,7 +6,8 @@
 ///     padding     to a multiple of general.alignment, 32 unless said otherwise
 ///     data        each tensor at its offset from here, itself a multiple of the alignment
 ///
-/// A string is a u64 length and so many bytes of UTF-8. https://github.com/ggml-org/ggml/blob/master/docs/gguf.md describes it.
+/// A string is a u64 length and so many bytes of UTF-8; converters have written a vocabulary's tokens as other bytes, so strings in arrays
+/// are not held to it. https://github.com/ggml-org/ggml/blob/master/docs/gguf.md describes it.
 ///
 /// Dimensions are stored with the innermost first; they are reported reversed, as numpy and MAX do. A tensor of blocks is
 /// reported as uint8, (rows, row bytes), under its encoding's name, whether or not a kernel for it is there.
@@ -265,7 +266,7 @@ enum GGUF {
       return (text, values)
     }
 
-    /// A value as text; nil for an array.
+    /// A value as text; nil for an array, whose strings are passed over.
     private mutating func readValue(_ type: UInt32, depth: Int) throws -> String? {
       switch type {
       case 0: return "\(try read(UInt8.self))"
@@ -279,7 +280,12 @@ enum GGUF {
         let bool = try read(UInt8.self)
         guard bool <= 1 else { throw failure("a bool is \(bool), expected 0 or 1") }
         return bool == 1 ? "true" : "false"
-      case 8: return try readString("a metadata string")
+      case 8:
+        guard depth == 0 else {
+          position += try readCount("bytes of a string in an array", size: 1)
+          return nil
+        }
+        return try readString("a metadata string")
       case 9:
         guard depth < Self.maximumDepth else {
           throw failure("arrays are nested deeper, expected at most \(Self.maximumDepth) in one another")

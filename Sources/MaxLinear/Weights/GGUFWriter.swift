@@ -132,8 +132,14 @@ extension GGUFWriter {
 
   private static func checkKeys(_ metadata: [GGUFMetadata]) throws {
     var keys = Set<ByteExactString>()
-    for entry in metadata where !keys.insert(ByteExactString(entry.key)).inserted {
-      throw MaxLinearError(.invalidArgument, "metadata: the key \"\(entry.key)\" comes twice, expected it once")
+    for entry in metadata {
+      guard !entry.key.utf8.contains(0) else {
+        throw MaxLinearError(
+          .invalidArgument, "metadata: the key \"\(entry.key)\" has a NUL byte, expected none")
+      }
+      guard keys.insert(ByteExactString(entry.key)).inserted else {
+        throw MaxLinearError(.invalidArgument, "metadata: the key \"\(entry.key)\" comes twice, expected it once")
+      }
     }
   }
 

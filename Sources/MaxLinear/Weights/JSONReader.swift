@@ -11,8 +11,16 @@
 /// so that a header of a million tensors is read without a tree; `readValue()` gives a tree where one is handy. The
 /// rules are the same for both: containers nest at most 64 deep, no object has a key twice (compared unescaped, byte by
 /// byte), strings are valid UTF-8 without lone surrogates, and nothing but whitespace follows the value. A byte order
-/// mark, NaN, Infinity and comments are refused. Time and memory are proportional to the text.
+/// mark, NaN, Infinity and comments are refused. Time and memory are proportional to the text. `Dialect.python` is for
+/// texts that Python's json has written.
 struct JSONReader {
+  /// Which texts are taken.
+  enum Dialect {
+    case strict
+    /// NaN, Infinity and -Infinity are numbers too, and an object may have a key several times.
+    case python
+  }
+
   static let maximumDepth = 64
 
   /// Longer numbers are refused where a `Double` is asked for; no shortest or exact decimal of a double is longer.
@@ -43,6 +51,7 @@ struct JSONReader {
 
   private let bytes: UnsafeBufferPointer<UInt8>
   private let source: String
+  private let dialect: Dialect
   private(set) var position = 0
   private var containers: [Container] = []
   /// The keys of the open objects that have no set, innermost object last.
@@ -50,9 +59,10 @@ struct JSONReader {
   private var unescaped: [UInt8] = []
 
   /// The bytes must stay valid as long as the reader is used; `source` is what messages call them, such as a path.
-  init(_ bytes: UnsafeRawBufferPointer, source: String) {
+  init(_ bytes: UnsafeRawBufferPointer, source: String, dialect: Dialect = .strict) {
     self.bytes = bytes.bindMemory(to: UInt8.self)
     self.source = source
+    self.dialect = dialect
   }
 
   func failure(_ message: String, at offset: Int? = nil) -> MaxLinearError {
@@ -94,6 +104,9 @@ struct JSONReader {
     case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"): return .number
     case UInt8(ascii: "t"), UInt8(ascii: "f"): return .bool
     case UInt8(ascii: "n"): return .null
+    case UInt8(ascii: "N"), UInt8(ascii: "I"):
+      guard dialect == .python else { throw unexpected("a value") }
+      return .number
     default: throw unexpected("a value")
     }
   }
@@ -144,7 +157,7 @@ struct JSONReader {
     let start = position
     guard peekByte() == UInt8(ascii: "\"") else { throw unexpected("a key in quotes") }
     let key = try readString()
-    guard insertKey(ByteExactString(key)) else {
+    guard dialect == .python || insertKey(ByteExactString(key)) else {
       throw failure("the key \"\(key)\" comes twice, expected it once", at: start)
     }
     skipWhitespace()
@@ -300,10 +313,20 @@ struct JSONReader {
     guard position > start else { throw unexpected("a digit") }
   }
 
+  /// Consumes one of the words that Python's json writes for numbers that are not finite. False where there is none.
+  private mutating func skipNotFinite() -> Bool {
+    for word in ["NaN", "Infinity", "-Infinity"] where bytes[position...].starts(with: word.utf8) {
+      position += word.utf8.count
+      return true
+    }
+    return false
+  }
+
   /// Consumes a number. Its bytes, and whether it has neither fraction nor exponent.
   private mutating func scanNumber() throws -> (text: Range<Int>, isInteger: Bool) {
     try expect(.number)
     let start = position
+    if dialect == .python, skipNotFinite() { return (start..<position, false) }
     var isInteger = true
     _ = skipByte("-")
     if skipByte("0") {
@@ -342,7 +365,8 @@ struct JSONReader {
       throw failure(
         "a number of \(text.count) characters, expected at most \(Self.maximumNumberLength)", at: text.lowerBound)
     }
-    guard let value = Double(String(decoding: bytes[text], as: UTF8.self)), value.isFinite else {
+    guard let value = Double(String(decoding: bytes[text], as: UTF8.self)), value.isFinite || dialect == .python
+    else {
       throw failure("a number, expected one in the range of 64-bit floating point", at: text.lowerBound)
     }
     return value

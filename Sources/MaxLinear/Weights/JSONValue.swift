@@ -15,15 +15,15 @@ enum JSONValue: Sendable {
   case null
 
   /// Reads a whole text: one value and nothing after it.
-  init(reading bytes: UnsafeRawBufferPointer, source: String) throws {
-    var reader = JSONReader(bytes, source: source)
+  init(reading bytes: UnsafeRawBufferPointer, source: String, dialect: JSONReader.Dialect = .strict) throws {
+    var reader = JSONReader(bytes, source: source, dialect: dialect)
     self = try reader.readValue()
     try reader.finish()
   }
 
-  /// The member of that key, compared byte by byte; nil when there is none or this is no object. Looks at each member.
+  /// The member of that key, compared byte by byte, the last of several; nil when there is none or this is no object. Looks at each member.
   subscript(key: String) -> JSONValue? {
     guard case .object(let members) = self else { return nil }
-    return members.first { $0.key.utf8.elementsEqual(key.utf8) }?.value
+    return members.last { $0.key.utf8.elementsEqual(key.utf8) }?.value
   }
 }

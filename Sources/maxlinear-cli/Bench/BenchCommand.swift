@@ -61,10 +61,14 @@ struct BenchCommand: ParsableCommand {
   var requests = false
 
   func validate() throws {
-    guard k > 0, n > 0, m.values.allSatisfy({ $0 > 0 }) else {
-      throw ValidationError("m, k and n must be 1 or more")
+    let sizes = 1...Int(Int32.max)
+    guard sizes ~= k, sizes ~= n, m.values.allSatisfy({ sizes ~= $0 }) else {
+      throw ValidationError("m, k and n must be 1 to \(sizes.upperBound)")
     }
-    guard seconds >= 0, rotate >= 0 else { throw ValidationError("seconds and rotate must not be negative") }
+    guard seconds >= 0 else { throw ValidationError("seconds must not be negative") }
+    guard sizes.contains(rotate) || rotate == 0 else {
+      throw ValidationError("rotate must be 0 to \(sizes.upperBound)")
+    }
     guard 1...1024 ~= copies else { throw ValidationError("copies must be 1 to 1024") }
     guard (0...1024).contains(threads) else { throw ValidationError("threads must be 1 to 1024, or 0 for the default") }
     guard !requests || ceilings || (layer.values.count == 1 && encoding.values.count == 1) else {

@@ -27,7 +27,10 @@ struct CompareCommand: ParsableCommand {
   @Argument(help: "The checkpoint whose errors are wanted.", completion: .file())
   var file: String
 
-  @Option(help: ArgumentHelp("Only matrices whose names match. Default: all.", valueName: "glob"))
+  @Option(
+    help: ArgumentHelp(
+      "Only matrices whose names match, with or without their \".weight\" or \".qweight\". Default: all.",
+      valueName: "glob"))
   var layers: String?
 
   @Option(
@@ -83,7 +86,9 @@ struct CompareCommand: ParsableCommand {
   }
 
   private func matrices(_ path: String) throws -> [CheckpointMatrix] {
-    try Weights.open([path]).matrices().filter { layers.map($0.name.matches) ?? true }
+    try Weights.open([path]).matrices().filter { matrix in
+      layers.map { layers in matrix.names.contains { $0.matches(layers) } } ?? true
+    }
   }
 
   private func pairs(_ references: [CheckpointMatrix], _ files: [CheckpointMatrix]) throws -> [Pair] {
@@ -117,10 +122,10 @@ struct CompareCommand: ParsableCommand {
       let range = first..<min(first + rowsAtOnce, rows)
       sums.add(try file(range), against: try reference(range))
       let now = bytes / rows * range.upperBound
-      progress.advance(now - done, name: pair.reference.name.printable)
+      progress.advance(now - done, name: pair.reference.name)
       done = now
     }
-    progress.advance(bytes - done, name: pair.reference.name.printable)
+    progress.advance(bytes - done, name: pair.reference.name)
     pair.reference.releasePages()
     pair.file.releasePages()
     return sums

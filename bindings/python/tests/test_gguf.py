@@ -146,6 +146,23 @@ def test_bad_files(tmp_path, tensors, change, message):
         load_weights(path)
 
 
+def test_strings_in_arrays_may_be_any_bytes(tmp_path, tensors):
+    """As a vocabulary's tokens are that converters have written as bytes. A string that ends behind the file is refused."""
+    path = write(tmp_path / "a.gguf", tensors)
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"one", b"\xff\xfeo"))
+    weights = load_weights(path)
+    assert [name for name, _ in weights.items()] == list(tensors)
+    place = data.index(b"one") - 8
+    path.write_bytes(data[:place] + (len(data)).to_bytes(8, "little") + data[place + 8 :])
+    with pytest.raises(ValueError, match="bytes of a string in an array"):
+        load_weights(path)
+    for text in (b"text", b"a.string"):
+        path.write_bytes(data.replace(text, b"\xff" + text[1:]))
+        with pytest.raises(ValueError, match="not UTF-8"):
+            load_weights(path)
+
+
 def test_mutated_files_never_crash(tmp_path, tensors):
     original = write(tmp_path / "a.gguf", tensors).read_bytes()
     header = original.index(b"blk.0.cube") + 60
