@@ -113,6 +113,7 @@ open class DistributedMLP: MLPV2 {
 
   override var hiddenShards: [Range<Int>] { (gateProjection as? LinearV2)?.outputShards?.ranges ?? [] }
 
+  override func toldRanks(_ error: MaxLinearError) -> MaxLinearError? { communicator?.told(error, .prepare) }
   override func prepare(_ options: PrepareOptions) throws(MaxLinearError) -> Preparation {
     guard let communicator else { return try super.prepare(options) }
     return try communicator.prepare(

@@ -75,7 +75,7 @@ open class Layer: Module {
   }
 
   private func takeOver(_ options: PrepareOptions) throws(MaxLinearError) -> [WeightContents] {
-    try checkFiles()
+    do throws(MaxLinearError) { try checkFiles() } catch { throw toldRanks(error) ?? error }
     let preparation = try prepare(options)
     // What was read while a file changed may be of either state.
     try checkFiles()
@@ -91,6 +91,10 @@ open class Layer: Module {
       if case .source(let data) = weight.contents { try data.checkFile() }
     }
   }
+
+  /// Tells the ranks that come to prepare the layer of an error that keeps this one from it. Returns the error to be thrown, nil where there
+  /// are no ranks.
+  func toldRanks(_ error: MaxLinearError) -> MaxLinearError? { nil }
 
   /// Takes over what another layer of the same contents has prepared.
   final func restore(_ preparation: (layer: PreparedLayer, options: PrepareOptions)) {

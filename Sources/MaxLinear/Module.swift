@@ -105,6 +105,34 @@ open class Module {
         .alreadyPrepared, "load: the layer is prepared, expected one that is not, or the option to replace its weights")
     }
     let named = namedWeights()
+    let staged: [Weight.State]
+    do throws(MaxLinearError) { staged = try states(of: named, from: source, options) } catch {
+      throw Self.told(layers, error)
+    }
+    let before = named.map(\.weight.state)
+    var retired = Retired(contents: before.map(\.contents), prepared: layers.compactMap(\.preparedLayer))
+    // A layer whose fields were assigned since it was prepared has none that may come back.
+    let current = layers.map(\.currentPreparedLayer)
+    for ((_, weight), state) in zip(named, staged) { weight.state = state }
+    do throws(MaxLinearError) {
+      do throws(MaxLinearError) { try checkContents() } catch { throw Self.told(layers, error) }
+      // A layer may use what the layers inside it have prepared, and they come first.
+      for layer in layers { layer.preparedLayer = nil }
+      for layer in layers { retired.contents += try layer.prepareAgain() }
+    } catch {
+      for ((_, weight), state) in zip(named, before) { weight.state = state }
+      for (layer, prepared) in zip(layers, current) {
+        if let prepared { layer.restore(prepared) } else { layer.preparedLayer = nil }
+      }
+      throw error
+    }
+    return retired
+  }
+
+  /// What the weights are to become.
+  private func states(
+    of named: [(key: String, weight: Weight)], from source: some WeightSource, _ options: LoadOptions
+  ) throws(MaxLinearError) -> [Weight.State] {
     var found: [WeightData?] = []
     for (key, weight) in named {
       let data = source.data(forKey: key)
@@ -123,24 +151,15 @@ open class Module {
           try weight.loaded(data, key: source.fullName(key), options: options)
         } ?? weight.emptied)
     }
-    let before = named.map(\.weight.state)
-    var retired = Retired(contents: before.map(\.contents), prepared: layers.compactMap(\.preparedLayer))
-    // A layer whose fields were assigned since it was prepared has none that may come back.
-    let current = layers.map(\.currentPreparedLayer)
-    for ((_, weight), state) in zip(named, staged) { weight.state = state }
-    do {
-      try checkContents()
-      // A layer may use what the layers inside it have prepared, and they come first.
-      for layer in layers { layer.preparedLayer = nil }
-      for layer in layers { retired.contents += try layer.prepareAgain() }
-    } catch {
-      for ((_, weight), state) in zip(named, before) { weight.state = state }
-      for (layer, prepared) in zip(layers, current) {
-        if let prepared { layer.restore(prepared) } else { layer.preparedLayer = nil }
-      }
-      throw error
+    return staged
+  }
+
+  /// Ranks that come to prepare these layers anew are told of the error, by the first layer that they share.
+  private static func told(_ layers: [Layer], _ error: MaxLinearError) -> MaxLinearError {
+    for layer in layers {
+      if let told = layer.toldRanks(error) { return told }
     }
-    return retired
+    return error
   }
 
   /// Throws unless the loaded weights make sense together, in the modules inside too.

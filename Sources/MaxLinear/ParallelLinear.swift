@@ -44,6 +44,7 @@ open class ColumnParallelLinear: Layer {
   open override var weights: [Weight] { linear.weights }
   override func checkContents() throws(MaxLinearError) { try linear.checkContents() }
 
+  override func toldRanks(_ error: MaxLinearError) -> MaxLinearError? { communicator?.told(error, .prepare) }
   override func prepare(_ options: PrepareOptions) throws(MaxLinearError) -> Preparation {
     guard let communicator else {
       return try Preparation(of: PreparedLinear.self, linear, options) {
@@ -104,6 +105,7 @@ open class RowParallelLinear: Layer {
   /// Those of the undivided layer.
   open override var weights: [Weight] { linear.weights }
   override func checkContents() throws(MaxLinearError) { try linear.checkContents() }
+  override func toldRanks(_ error: MaxLinearError) -> MaxLinearError? { communicator?.told(error, .prepare) }
   override func prepare(_ options: PrepareOptions) throws(MaxLinearError) -> Preparation {
     guard let communicator else { return try linear.prepare(options) }
     return try communicator.prepare(

@@ -106,6 +106,7 @@ def test_other_options(tmp_path, memory_plugin, checkpoint):
     result["threads"] = tell(lambda: digest(mlp(x_of(1), threads=5000 if odd else None)))
     result["dtype"] = tell(lambda: digest(mlp(x_of(1).astype(np.float16 if odd else np.float32))))
     result["values"] = tell(lambda: digest(mlp(x_of(1, seed=2 if odd else 1))))
+    result["load"] = tell(lambda: linear.load_state_dict(dict(weight=np.ones((64, 63 if odd else 64), np.float32)), replace=True))
     result["same"] = bool((mlp(x_of(1)) == MLPV2.from_weights(weights)(x_of(1))).all())
     """
     told = support.run_ranks(tmp_path, memory_plugin, 3, body)
@@ -125,6 +126,7 @@ def test_other_options(tmp_path, memory_plugin, checkpoint):
     for key, status, text in (
         ("width", "MXL_INVALID_SHAPE", "x: last dimension is 511"),
         ("threads", "MXL_INVALID_ARGUMENT", "threads: is 5000"),
+        ("load", "MXL_INVALID_SHAPE", "weight: shape is"),
     ):
         assert [result[key]["status"] for result in told] == ["MXL_COMMUNICATION", status, "MXL_COMMUNICATION"]
         assert all(text in message for message in messages(told, key))
