@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,25 +42,23 @@ class _Call:
     @classmethod
     def of(cls, layers: Sequence[Module], shape: tuple[int, ...]) -> _Call | None:
         """The one kept from the last time, else a new one; None for what has to be checked."""
-        if not shape or not layers or not isinstance(layers[0], Module):
+        if not shape or not layers or any(type(layer).__call__ is not Module.__call__ for layer in layers):
             return None
         kept: dict[Any, Any] = layers[0]._calls.__dict__
         key = (shape, *map(id, layers))
         call: _Call | None = kept.get(key)
         if call is None or any(known() is not layer for known, layer in zip(call.layers, layers, strict=True)):
-            if any(not isinstance(layer, Module) or type(layer).__call__ is not Module.__call__ for layer in layers):
-                return None
             if len(kept) > 64:
                 kept.clear()
             call = kept[key] = cls(layers, shape)
         return call
 
-    def run(self, x: Array, out: Sequence[Array] | None) -> tuple[Array, ...] | None:
+    def run(self, x: Array, out: tuple[Array, ...] | None) -> tuple[Array, ...] | None:
         """The layers' ys, or None where something has to be checked, said or prepared."""
         if out is None:
             ys = tuple([np.empty(shape, np.float32) for shape in self.out_shapes])
         else:
-            ys = tuple(out)
+            ys = out
             if len(ys) != len(self.out_shapes):
                 return None
             for y, shape in zip(ys, self.out_shapes, strict=True):
@@ -75,7 +73,7 @@ class _Call:
 def forward_together(
     layers: Sequence[Module],
     x: Any,
-    out: Sequence[Array] | None = None,
+    out: Iterable[Array] | None = None,
     *,
     accumulate: bool = False,
     threads: int | None = None,
@@ -98,6 +96,7 @@ def forward_together(
         TypeError: an MLP, a layer that is split among devices, one whose class has a call of its own, or no layer.
     """
     layers = list(layers)
+    out = None if out is None else tuple(out)
     if threads is None and not accumulate and _is_plain(x):
         call = _Call.of(layers, x.shape)
         done = call.run(x, out) if call is not None else None
@@ -112,7 +111,7 @@ def forward_together(
     if out is None:
         ys = tuple(np.empty((*source.shape[:-1], layer._out_dim), source.dtype) for layer in layers)
     else:
-        ys = tuple(out)
+        ys = out
         if len(ys) != len(layers):
             raise ArgumentError(
                 "MXL_INVALID_ARGUMENT", f"out: there are {len(ys)}, expected one for each of the {len(layers)} layers"
@@ -126,7 +125,7 @@ def forward_together(
     x_tensor = tensor_of(source, "x")
     error = new_error()
     arguments = (handles, len(layers), ctypes.byref(options), ctypes.byref(x_tensor), y_tensors, error)
-    check(library.mxl_layers_forward(*arguments), error)
+    check(library.mxl_layers_forward(*arguments), error, {"y": "out", "ys": "out"})
     return ys
 
 
