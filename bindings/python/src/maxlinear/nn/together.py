@@ -42,12 +42,15 @@ class _Call:
     @classmethod
     def of(cls, layers: Sequence[Module], shape: tuple[int, ...]) -> _Call | None:
         """The one kept from the last time, else a new one; None for what has to be checked."""
-        if not shape or not layers or any(type(layer).__call__ is not Module.__call__ for layer in layers):
+        # An MLP of layers of another class has no calls of its own.
+        if not shape or not layers or not isinstance(layers[0], Module) or "_calls" not in layers[0].__dict__:
             return None
         kept: dict[Any, Any] = layers[0]._calls.__dict__
         key = (shape, *map(id, layers))
         call: _Call | None = kept.get(key)
         if call is None or any(known() is not layer for known, layer in zip(call.layers, layers, strict=True)):
+            if any(not isinstance(layer, Module) or type(layer).__call__ is not Module.__call__ for layer in layers):
+                return None
             if len(kept) > 64:
                 kept.clear()
             call = kept[key] = cls(layers, shape)
