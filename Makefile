@@ -12,7 +12,8 @@ LIBRARY := $(BUILD)/lib/libmaxlinear.so
 COMMAND := $(BUILD)/release/release/maxlinear-cli
 # Folders too: a file that went away leaves its mark there.
 SWIFT_SOURCES := $(shell find Sources include abi/libmaxlinear.map Package.swift)
-CLANG_FORMAT_FILES := $(shell git ls-files '*.c' '*.h' '*.cpp' '*.hpp' ':!Tests/CTests/abi-v*')
+# Asked of git where it is used, as there may be no git.
+CLANG_FORMAT_FILES = $(shell git ls-files '*.c' '*.h' '*.cpp' '*.hpp' ':!Tests/CTests/abi-v*')
 
 export MAXLINEAR_LIBRARY := $(abspath $(LIBRARY))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -55,7 +56,7 @@ test-python: $(LIBRARY) $(COMMAND) $(VENV)/demo.stamp $(VENV)/test.stamp $(VENV)
 	PYTHONPATH=bindings/python/src $(VENV)/bin/python -m pytest -q -m alone
 
 fuzz: $(BUILD)/system.stamp $(BUILD)/compilers.stamp
-	PYTHON=$(PYTHON) scripts/fuzz --seconds $(FUZZ_SECONDS) --executions $(FUZZ_EXECUTIONS) --seed $(FUZZ_SEED) $(FUZZERS)
+	PYTHON="$(PYTHON)" scripts/fuzz --seconds $(FUZZ_SECONDS) --executions $(FUZZ_EXECUTIONS) --seed $(FUZZ_SEED) $(FUZZERS)
 
 test-sdist: $(VENV)/test.stamp $(VENV)/package.stamp
 	MAXLINEAR_TEST_SDIST=1 $(VENV)/bin/python -m pytest -q Tests/PackageTests/test_sdist.py
@@ -86,7 +87,7 @@ sdist: $(VENV)/package.stamp
 	$(VENV)/bin/python -m build --no-isolation --sdist --outdir $(BUILD)/wheel bindings/python
 
 bench: $(COMMAND) $(VENV)/bench.stamp $(BUILD)/compilers.stamp
-	PYTHON=$(PYTHON) Benchmarks/setup
+	PYTHON="$(PYTHON)" Benchmarks/setup
 	$(VENV)/bin/python Benchmarks $(BENCH)
 
 # Strict: what does not lead anywhere, and what is not documented, fails.
@@ -138,8 +139,8 @@ $(BUILD)/mpi.stamp: scripts/install-system
 	@mkdir -p $(BUILD) && touch $@
 
 $(VENV)/bin/python:
-	PYTHON=$(PYTHON) scripts/install-system venv
-	$(PYTHON) -m venv $(VENV)
+	PYTHON="$(PYTHON)" scripts/install-system venv
+	"$(PYTHON)" -m venv $(VENV)
 
 $(VENV)/demo.stamp: examples/python/requirements.txt examples/python/requirements-no-deps.txt $(VENV)/bin/python
 	$(VENV)/bin/pip install -q -r examples/python/requirements.txt

@@ -122,5 +122,5 @@ def best_peer(cells):
 
 
 def ratio(own, peer):
-    """How many times as fast as the peer: the median over rounds taken in turn."""
-    return statistics.median(theirs / ours for ours, theirs in zip(own["rounds"], peer["rounds"], strict=False))
+    """How many times as fast as the peer: of the two speeds that the tables show, each the median of its rounds."""
+    return gflops(own) / gflops(peer)

@@ -70,8 +70,8 @@ class Peer:
 PEERS = {
     "max": Peer("max_linear.py", "max", ("f32", "bf16", *MAX_BLOCKS)),
     "torch": Peer("torch_linear.py", "ref", ("f32", "bf16", *GPTQ)),
-    "onnxruntime": Peer("onnxruntime_linear.py", "ref", GPTQ),
-    "openvino": Peer("openvino_linear.py", "ref", (*GPTQ, "GPTQ-8")),
+    "onnxruntime": Peer("onnxruntime_linear.py", "ref", ("f32", *GPTQ)),
+    "openvino": Peer("openvino_linear.py", "ref", ("f32", "bf16", *GPTQ, "GPTQ-8")),
     "ggml": Peer("ggml_linear.py", "ggml", ("f32", "bf16", *BLOCKS)),
 }
 

@@ -3,8 +3,10 @@
  * This header includes the whole C ABI; the parts may also be included alone. C11 and C++11.
  *
  * - Errors: every function that can fail returns an mxl_status and takes a trailing mxl_error * that may
- *   be NULL (maxlinear/status.h). The library never aborts or calls back, and prints
- *   only where MAXLINEAR_VERBOSE asks for it, on standard error.
+ *   be NULL (maxlinear/status.h). The library itself never aborts; OpenMP's runtime does where another of its family
+ *   begins later (below) and where the system refuses it a thread. It calls back only the release of entries that were
+ *   lent to it (maxlinear/weights.h) and what a plugin registered, and prints only where MAXLINEAR_VERBOSE asks for it,
+ *   on standard error. A mapped file that is truncated while it is read raises SIGBUS (maxlinear/weights.h).
  * - A failed call changes nothing: out parameters and handles are as they were before it.
  * - Thread safety: any number of threads may call mxl_layer_forward on one prepared layer at once, and may
  *   read one mxl_weights handle at once. Different handles are independent. Each header says what else holds.

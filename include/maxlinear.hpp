@@ -109,11 +109,23 @@ template <> struct dtype_of<std::bfloat16_t> : is_dtype<dtype::bfloat16> {};
 #endif
 // clang-format on
 
+namespace detail {
+
+/* An integer of any type, so that a list of them may mix types. */
+struct whole_number {
+  template <class Integer, class = std::enable_if_t<std::is_integral_v<Integer>>>
+  constexpr whole_number(Integer given) noexcept : value(static_cast<std::int64_t>(given)) {}
+  constexpr explicit operator std::int64_t() const noexcept { return value; }
+  std::int64_t value;
+};
+
+}  // namespace detail
+
 /* Up to MXL_MAX_RANK numbers: a shape, or strides. From a list, {2, 3}, or any range of integers. */
 class dimensions {
  public:
   dimensions() = default;
-  dimensions(std::initializer_list<std::int64_t> values) { assign(values.begin(), values.end()); }
+  dimensions(std::initializer_list<detail::whole_number> values) { assign(values.begin(), values.end()); }
   template <class Range, class = std::enable_if_t<
                              std::is_integral_v<std::decay_t<decltype(*std::begin(std::declval<const Range &>()))>>>>
   dimensions(const Range &values) {
@@ -189,7 +201,7 @@ class basic_tensor {
   /* One dimension, all of a container. */
   template <class Container, class Pointer = decltype(std::data(std::declval<Container &>())),
             class = std::enable_if_t<std::is_convertible_v<Pointer, Void *>>,
-            dtype Type = dtype_of<element<Pointer>>::value>
+            class = decltype(std::size(std::declval<Container &>())), dtype Type = dtype_of<element<Pointer>>::value>
   basic_tensor(Container &&values)
       : basic_tensor(std::data(values), Type, dimensions{static_cast<std::int64_t>(std::size(values))}) {}
 
@@ -252,6 +264,8 @@ inline entry entry_of(const mxl_entry &from, std::shared_ptr<const void> owner) 
 class weights {
  public:
   explicit weights(const std::string &path) : weights(std::vector<std::string>{path}) {}
+  /* {"a-1.safetensors", "a-2.safetensors"}, which a string could be made of too, of two pointers. */
+  explicit weights(std::initializer_list<std::string> paths) : weights(std::vector<std::string>(paths)) {}
   explicit weights(const std::vector<std::string> &paths) {
     std::vector<const char *> names;
     for (const std::string &path : paths) names.push_back(path.c_str());
@@ -369,6 +383,7 @@ inline std::vector<mxl_device> cpu_devices(std::int32_t count) {
 
 }  // namespace maxlinear
 
+#include "maxlinear/encodings.hpp"
 #include "maxlinear/layers.hpp"
 
 #endif

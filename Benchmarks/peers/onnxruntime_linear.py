@@ -1,4 +1,4 @@
-"""ONNX Runtime on CPU: GPTQ as MatMulNBits of 4 bits with int8 activations."""
+"""ONNX Runtime on CPU: f32, and GPTQ as MatMulNBits of 4 bits with int8 activations."""
 
 import numpy as np
 import onnxruntime
@@ -12,6 +12,10 @@ random = generator()
 
 def matrix(case, name, source, target, out_dim, in_dim):
     """Nodes and initializers of one matrix."""
+    if case.encoding == "f32":
+        # The second operand is (K, N), which it packs when the session is made.
+        values = np.ascontiguousarray(dense(random, out_dim, in_dim).T)
+        return [helper.make_node("MatMul", [source, name], [target])], [numpy_helper.from_array(values, name)]
     groups = in_dim // GROUP
     tensors = {
         f"{name}.codes": random.integers(0, 256, (out_dim, groups, GROUP // 2), dtype=np.uint8),
@@ -53,6 +57,8 @@ def session(case):
     model = helper.make_model(graph, ir_version=8, opset_imports=imports)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = case.threads
+    # Each copy is a session, with threads of its own, which would spin on the CPUs while the next copy is called.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 

@@ -1,10 +1,10 @@
-"""OpenVINO on CPU: GPTQ as int4 or int8 weights of groups of 128 with int8 activations of the same groups."""
+"""OpenVINO on CPU: f32, bf16 weights with float32 activations, and GPTQ as int4 or int8 weights of groups of 128 with int8 activations of the same groups."""
 
 import numpy as np
 import openvino
 import openvino.opset13 as op
 
-from serve import GROUP, dense, generator, serve
+from serve import GROUP, bfloat16_bits, dense, generator, serve
 
 random = generator()
 
@@ -15,7 +15,18 @@ def codes(case, shape):
     return op.constant(openvino.Tensor(packed, openvino.Shape(list(shape)), kind), shared_memory=False)
 
 
+def floats(case, shape):
+    """A dense matrix, float32 to what multiplies by it."""
+    values = dense(random, *shape)
+    if case.encoding == "f32":
+        return op.constant(values)
+    narrow = openvino.Tensor(bfloat16_bits(values), openvino.Shape(list(shape)), openvino.Type.bf16)
+    return op.convert(op.constant(narrow, shared_memory=False), np.float32)
+
+
 def matrix(case, x, out_dim, in_dim):
+    if case.encoding in ("f32", "bf16"):
+        return op.matmul(x, floats(case, (out_dim, in_dim)), False, True)
     groups = in_dim // GROUP
     middle = op.constant(np.array(1 << (case.bits - 1), np.uint8))
     zeros = codes(case, (out_dim, groups, 1)) if case.is_asymmetric else middle
@@ -37,7 +48,8 @@ def request(case):
     options = {
         "DYNAMIC_QUANTIZATION_GROUP_SIZE": GROUP,
         "INFERENCE_NUM_THREADS": case.threads,
-        "INFERENCE_PRECISION_HINT": "f32",
+        # Where the CPU has no bfloat16, it computes in float32 even so.
+        "INFERENCE_PRECISION_HINT": "bf16" if case.encoding == "bf16" else "f32",
         "PERFORMANCE_HINT": "LATENCY",
     }
     return openvino.Core().compile_model(openvino.Model([y], [x]), "CPU", options).create_infer_request()

@@ -66,6 +66,9 @@ void tensors() {
   REFUSES(MXL_INVALID_SHAPE, "too many", tensor(x, {INT64_MAX, 2}));
   REFUSES(MXL_INVALID_SHAPE, "strides", tensor(plain + 0, {2, 3}, {3}));
   REFUSES(MXL_INVALID_SHAPE, "16", tensor(x, std::vector<int>(17, 1)));
+  const std::size_t rows = 3;
+  const unsigned columns = 2;
+  EXPECT(tensor(x, {rows, rows - 1}).shape()[0] == 3 && tensor(x, {1, rows, columns}).shape().count() == 6);
 }
 
 void linears(const char *checkpoint) {
@@ -123,6 +126,9 @@ void linears(const char *checkpoint) {
   stored.prepare({MXL_COMPUTE_FLOAT32, MXL_PACK_NEVER, 1});
   EXPECT(run(stored, x, 1, 2) == (std::vector<float>{6, 15}) && stored.memory().mapped == 24);
   REFUSES(MXL_IO, "", maxlinear::weights("not there.gguf"));
+  REFUSES(MXL_IO, "not there", maxlinear::weights({"not there-1.safetensors", "not there-2.safetensors"}));
+  REFUSES(MXL_INVALID_FILE, "", maxlinear::weights({checkpoint, checkpoint}));
+  EXPECT(maxlinear::weights({checkpoint}).size() == 1 && maxlinear::weights{checkpoint}.size() == 1);
 }
 
 void encodings() {
@@ -170,6 +176,22 @@ void encodings() {
   narrow.load({{"weight", {ones.data(), maxlinear::dtype::float8_e4m3, {2, 256}}}});
   narrow.prepare();
   EXPECT(run(narrow, std::vector<float>(256, 1), 1, 2)[0] == 256);
+  const std::vector<float> twos(2, 2.0f);
+  maxlinear::linear_v1 scaled({ones.data(), maxlinear::dtype::float8_e4m3, {2, 256}}, {}, twos);
+  scaled.prepare();
+  EXPECT(run(scaled, std::vector<float>(256, 1), 1, 2)[1] == 512);
+
+  const tensor codes(ones.data(), maxlinear::dtype::float8_e4m3, {2, 256});
+  std::vector<float> scale(2), given(2 * 256);
+  maxlinear::quantize_float8({weight, {2, 256}}, codes, scale, 1);
+  maxlinear::dequantize_float8(codes, scale, {given, {2, 256}});
+  EXPECT(scale[0] > 0 && std::abs(given[9] - weight[9]) < 0.2f);
+  maxlinear::quantize_float8({weight, {2, 256}}, codes);
+  maxlinear::dequantize_float8(codes, {}, {given, {2, 256}});
+  EXPECT(std::abs(given[9] - weight[9]) < 0.2f);
+  EXPECT(maxlinear::choose_encoding("Q4_K", "Q8_0", 384) == "Q8_0" &&
+         maxlinear::choose_encoding("Q4_K", "", 256) == "Q4_K");
+  REFUSES(MXL_INVALID_SHAPE, "384", maxlinear::choose_encoding("Q4_K", "", 384));
 }
 
 void mlps() {
@@ -224,11 +246,29 @@ void mlps() {
   rows.load({{"weight", {gate, {wide, hidden}}}});
   rows.prepare();
   EXPECT(rows.shards()[0].second == rows.shards()[1].first);
+
+  // A list is one x a device, of one device too; else it is the undivided call.
+  maxlinear::column_parallel_linear single(hidden, wide, maxlinear::cpu_devices(1));
+  single.load({{"weight", {gate, {wide, hidden}}}});
+  single.prepare();
+  const std::vector<float> row(x.begin(), x.begin() + hidden);
+  std::vector<float> flat(wide), again(wide);
+  single.forward({row}, {flat});
+  EXPECT(flat == run(parts[0], row, 1, wide));
+  const const_tensor one_x(row);
+  const tensor one_y(again);
+  single.forward({one_x}, {one_y});
+  EXPECT(again == flat);
+  single.forward(row, again);
+  std::vector<float> several(3 * wide);
+  single.forward({x, shape}, {several, {3, wide}});
+  EXPECT(again == flat && several == run(parts[0], x, 3, wide));
 }
 
 /* A communicator of one rank. */
 void ranks(const std::string &plugin, const std::string &native) {
-  EXPECT(mxl_plugin_load(plugin.c_str(), nullptr) == MXL_OK);
+  maxlinear::load_plugin(plugin);
+  REFUSES(MXL_IO, "not there", maxlinear::load_plugin("not there.so"));
   maxlinear::communicator alone("memory", native.c_str());
   EXPECT(alone.rank() == 0 && alone.size() == 1);
   const std::int64_t hidden = 64, wide = 512;

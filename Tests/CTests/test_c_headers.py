@@ -45,11 +45,14 @@ def test_cpp_header_alone(header, compiler, standard, tmp_path):
     source = tmp_path / "alone.cpp"
     source.write_text(f"#include <{header}>\n#include <{header}>\n")
     environment = PLAIN if compiler == "g++" else None
-    run([compiler, f"-std={standard}", *WARNINGS, f"-I{INCLUDE}", "-fsyntax-only", source], environment)
+    run(
+        [compiler, f"-std={standard}", *WARNINGS, "-Wold-style-cast", f"-I{INCLUDE}", "-fsyntax-only", source],
+        environment,
+    )
 
 
 def test_cpp_headers_are_found():
-    assert CPP_HEADERS == ["maxlinear.hpp", "maxlinear/layers.hpp"]
+    assert CPP_HEADERS == ["maxlinear.hpp", "maxlinear/encodings.hpp", "maxlinear/layers.hpp"]
 
 
 def test_umbrella_has_every_header():

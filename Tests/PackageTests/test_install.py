@@ -132,7 +132,8 @@ def test_cpp_client(prefix, tmp_path):
     checkpoint.write_bytes(struct.pack("<Q", len(header)) + header + struct.pack("<6f", 1, 2, 3, 4, 5, 6))
     (tmp_path / "second.cpp").write_text("#include <maxlinear.hpp>\nint second() { return maxlinear::threads(); }\n")
     sources = [ROOT / "Tests/CTests/client.cpp", tmp_path / "second.cpp"]
-    flags = ["-std=c++17", "-O1", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{prefix / 'include'}"]
+    warnings = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wold-style-cast", "-Werror"]
+    flags = ["-std=c++17", "-O1", *warnings, f"-I{prefix / 'include'}"]
     run("g++", *flags, *sources, f"-L{prefix / 'lib'}", "-lmaxlinear", "-o", tmp_path / "client")
     plugin = [ROOT / "Tests/DistributedTests/memory.c", "-o", tmp_path / "memory.so"]
     run("gcc", "-std=c11", "-shared", "-fPIC", f"-I{prefix / 'include'}", *plugin)

@@ -42,6 +42,7 @@ exec "$@"
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
+    (folder / "maxlinear-0.0.9-py3-none-any.whl").touch()  # an older one, which goes
     environment = {**os.environ, "MAXLINEAR_LIBRARY": str(LIBRARY)}
     run(ROOT / "scripts" / "build-wheel", sys.executable, folder, environment=environment)
     (found,) = folder.iterdir()

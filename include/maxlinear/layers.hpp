@@ -170,27 +170,32 @@ class gptq_linear : public linear {
   }
 };
 
-/* Linear: of a weight (out_dim, in_dim) and a bias (out_dim) at hand, copied; loaded when made. */
+/* Linear: of a weight (out_dim, in_dim), a bias (out_dim) and a float8 weight's scale at hand, copied; loaded when made. */
 class linear_v1 : public layer {
  public:
-  explicit linear_v1(const const_tensor &weight, const std::optional<const_tensor> &bias = {})
-      : layer(of(weight, nullptr, bias)) {}
+  explicit linear_v1(const const_tensor &weight, const std::optional<const_tensor> &bias = {},
+                     const std::optional<const_tensor> &weight_scale = {})
+      : layer(of(weight, nullptr, bias, weight_scale)) {}
 
  protected:
-  linear_v1(const const_tensor &weight, const char *encoding, const std::optional<const_tensor> &bias)
-      : layer(of(weight, encoding, bias)) {}
+  linear_v1(const char *encoding, const const_tensor &weight, const std::optional<const_tensor> &bias)
+      : layer(of(weight, encoding, bias, {})) {}
 
  private:
-  static mxl_layer *of(const const_tensor &weight, const char *encoding, const std::optional<const_tensor> &bias) {
-    mxl_entry stored{}, added{};
+  static mxl_layer *of(const const_tensor &weight, const char *encoding, const std::optional<const_tensor> &bias,
+                       const std::optional<const_tensor> &weight_scale) {
+    mxl_entry stored{}, added{}, scale{};
     stored.name = "weight";
     stored.encoding = encoding;
     stored.tensor = weight.c();
     added.name = "bias";
     if (bias) added.tensor = bias->c();
+    scale.name = "weight_scale";
+    if (weight_scale) scale.tensor = weight_scale->c();
     auto options = detail::sized<mxl_linear_v1_options>();
     options.weight = &stored;
     options.bias = bias ? &added : nullptr;
+    options.weight_scale = weight_scale ? &scale : nullptr;
     return make(mxl_linear_v1_create, &options);
   }
 };
@@ -199,7 +204,7 @@ class linear_v1 : public layer {
 class qlinear : public linear_v1 {
  public:
   qlinear(const const_tensor &blocks, const std::string &encoding, const std::optional<const_tensor> &bias = {})
-      : linear_v1(blocks, encoding.c_str(), bias) {}
+      : linear_v1(encoding.c_str(), blocks, bias) {}
 };
 
 /* mxl_mlp_options. gptq of an MLP from weights: none for what the checkpoint's folder says. */
@@ -267,6 +272,11 @@ class distributed_layer : public layer {
   using layer::forward;
   using layer::layer;
 
+  /* A list is one x a device, {x} that of one device. */
+  void forward(std::initializer_list<const_tensor> xs, std::initializer_list<tensor> ys,
+               const run_options &how = {}) const {
+    forward(std::vector<const_tensor>(xs), std::vector<tensor>(ys), how);
+  }
   void forward(const std::vector<const_tensor> &xs, const std::vector<tensor> &ys, const run_options &how = {}) const {
     if (xs.size() != ys.size())
       throw error(MXL_INVALID_ARGUMENT, "ys: there are " + std::to_string(ys.size()) + ", expected one for each of " +
@@ -351,81 +361,6 @@ class row_parallel_linear : public distributed_layer {
             make(mxl_row_parallel_create, detail::parallel_settings(in_dim, out_dim, ranks, false, options).c())) {}
 };
 
-/* A block of an encoding: its weights and its bytes. */
-struct block {
-  std::int64_t elements = 0;
-  std::int64_t bytes = 0;
-};
-inline block block_of(const std::string &encoding) {
-  block made;
-  detail::call(mxl_encoding_block, encoding.c_str(), &made.elements, &made.bytes);
-  return made;
-}
-
-namespace detail {
-
-/* The shape whose last dimension has `wanted` where this one has `given`. */
-inline dimensions other_shape(const dimensions &shape, std::int64_t given, std::int64_t wanted, const char *argument) {
-  const std::int64_t last = shape.rank() == 0 ? -1 : shape[shape.rank() - 1];
-  if (last < 0 || last % given != 0 || last / given > INT64_MAX / wanted)
-    throw error(MXL_INVALID_SHAPE,
-                std::string(argument) + ": expected a last dimension that is a multiple of " + std::to_string(given));
-  return shape.with_last(last / given * wanted);
-}
-
-template <class Element>
-std::vector<Element> elements_of(const dimensions &shape) {
-  const std::int64_t count = shape.count();
-  if (count < 0) throw error(MXL_INVALID_SHAPE, "shape: has too many elements");
-  return std::vector<Element>(static_cast<std::size_t>(count));
-}
-
-inline mxl_quantize_options quantize_settings(std::int32_t threads, const mxl_tensor *importance) {
-  auto options = sized<mxl_quantize_options>();
-  options.threads = threads;
-  options.importance = importance;
-  return options;
-}
-
-}  // namespace detail
-
-/* mxl_quantize: the blocks (..., row bytes) of values (..., K). importance: float32 (K), or none. */
-inline std::vector<std::uint8_t> quantize(const std::string &encoding, const const_tensor &values,
-                                          const std::optional<const_tensor> &importance = {},
-                                          std::int32_t threads = 0) {
-  const block size = block_of(encoding);
-  const dimensions shape = detail::other_shape(values.shape(), size.elements, size.bytes, "values");
-  auto blocks = detail::elements_of<std::uint8_t>(shape);
-  const mxl_tensor in = values.c(), weight = importance ? importance->c() : mxl_tensor{};
-  const mxl_quantize_options options = detail::quantize_settings(threads, importance ? &weight : nullptr);
-  const tensor made(blocks, shape);
-  mxl_tensor out = made.c();
-  detail::call(mxl_quantize, encoding.c_str(), &options, &in, &out);
-  return blocks;
-}
-
-/* mxl_dequantize: the values (..., K) of blocks (..., row bytes). */
-inline std::vector<float> dequantize(const std::string &encoding, const const_tensor &blocks) {
-  const block size = block_of(encoding);
-  const dimensions shape = detail::other_shape(blocks.shape(), size.bytes, size.elements, "blocks");
-  auto values = detail::elements_of<float>(shape);
-  const mxl_tensor in = blocks.c();
-  const tensor made(values, shape);
-  mxl_tensor out = made.c();
-  detail::call(mxl_dequantize, encoding.c_str(), &in, &out);
-  return values;
-}
-
-/* mxl_quantize_gptq, into tensors of the caller's. */
-inline void quantize_gptq(const quantization &how, const const_tensor &values, const tensor &qweight,
-                          const tensor &qzeros, const tensor &scales, std::int32_t threads = 0) {
-  const mxl_quantization config = how.c();
-  const mxl_quantize_options options = detail::quantize_settings(threads, nullptr);
-  const mxl_tensor in = values.c();
-  mxl_tensor codes = qweight.c(), zeros = qzeros.c(), factors = scales.c();
-  detail::call(mxl_quantize_gptq, &config, &options, &in, &codes, &zeros, &factors);
-}
-
 /* mxl_gate: hidden = activation(gate) * up. */
 inline void gate(mxl_activation activation, const const_tensor &gate, const const_tensor &up, const tensor &hidden) {
   const mxl_tensor left = gate.c(), right = up.c();
@@ -447,6 +382,9 @@ inline void forward_together(const std::vector<const layer *> &layers, const con
   const mxl_tensor in = x.c();
   detail::call(mxl_layers_forward, handles.data(), handles.size(), &options, &in, out.data());
 }
+
+/* mxl_plugin_load: loads a plugin for good, if it has not been loaded. */
+inline void load_plugin(const std::string &path) { detail::call(mxl_plugin_load, path.c_str()); }
 
 inline std::int32_t threads() noexcept { return mxl_threads(); }
 inline void set_threads(std::int32_t threads) { detail::call(mxl_set_threads, threads); }

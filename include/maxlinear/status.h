@@ -38,7 +38,7 @@ typedef struct mxl_error {
 } mxl_error;
 
 /* Initializes an mxl_error: mxl_error error = MXL_ERROR_INIT; */
-#define MXL_ERROR_INIT {(uint32_t)sizeof(mxl_error), MXL_OK, {0}}
+#define MXL_ERROR_INIT {sizeof(mxl_error), MXL_OK, {0}}
 
 MXL_BEGIN
 

@@ -15,7 +15,7 @@ from maxlinear.dtype import DType
 from maxlinear.graph import DeviceRef
 from maxlinear.graph.quantization import QuantizationConfig, QuantizationEncoding
 from maxlinear.graph.weights import load_weights
-from maxlinear.nn.linear import GPTQLinearV2, Linear, LinearV2
+from maxlinear.nn.linear import MLPV2, ColumnParallelLinear, GPTQLinearV2, Linear, LinearV2
 
 W = np.arange(6, dtype=np.float32).reshape(2, 3)
 
@@ -86,17 +86,40 @@ def test_x_of_no_numbers(layer, x):
         layer(x)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, "float32", np.dtype("float32"), None, 1])
+def test_no_dtype(dtype):
+    for make in (
+        lambda: LinearV2(3, 2, dtype),
+        lambda: MLPV2(dtype, None, 3, 2),
+        lambda: ColumnParallelLinear(3, 2, dtype),
+        lambda: maxlinear.can_run(3, 2, dtype),
+        lambda: maxlinear.quantize_float8(W, dtype),
+        lambda: maxlinear.dequantize(maxlinear.quantize(np.zeros(32, np.float32), "Q8_0"), None, dtype),
+        lambda: Linear.create(dtype, None, 3, 2, W) if dtype is not None else LinearV2(3, 2, dtype),
+    ):
+        with raises(TypeError, "MXL_INVALID_DTYPE", f"dtype: is {dtype!r}, expected a maxlinear.dtype.DType"):
+            make()
+    with raises(TypeError, "MXL_INVALID_DTYPE", "scales: is"):
+        maxlinear.quantize_gptq(W, QuantizationConfig("gptq", 4, -1), dtype)
+
+
+def test_no_checkpoint(layer):
+    for load in (lambda: MLPV2.from_weights("model.safetensors"), lambda: layer.load_weights("model.safetensors")):
+        with raises(TypeError, "MXL_INVALID_DTYPE", "weights: is a str, expected what load_weights returned"):
+            load()
+
+
 def test_out(layer):
     x = np.ones((4, 3), np.float32)
-    with raises(ValueError, "MXL_INVALID_SHAPE", "y: "):
+    with raises(ValueError, "MXL_INVALID_SHAPE", "out: "):
         layer(x, out=np.zeros((4, 3), np.float32))
-    with raises(ValueError, "MXL_INVALID_SHAPE", "y: "):
+    with raises(ValueError, "MXL_INVALID_SHAPE", "out: "):
         layer(x, out=np.zeros((3, 2), np.float32))
-    with raises(TypeError, "MXL_INVALID_DTYPE", "y: ", "float64"):
+    with raises(TypeError, "MXL_INVALID_DTYPE", "out: ", "float64"):
         layer(x, out=np.zeros((4, 2), np.float64))
-    with raises(ValueError, "MXL_INVALID_SHAPE", "y: "):
+    with raises(ValueError, "MXL_INVALID_SHAPE", "out: "):
         layer(x, out=np.lib.stride_tricks.as_strided(np.zeros(2, np.float32), (4, 2), (0, 4)))
-    with raises(ValueError, "MXL_INVALID_ARGUMENT", "y: "):
+    with raises(ValueError, "MXL_INVALID_ARGUMENT", "out: "):
         layer(x, out=x.reshape(-1)[:8].reshape(4, 2))
     with pytest.raises(ValueError, match="read-only"):
         layer(x, out=np.broadcast_to(np.float32(0), (4, 2)))

@@ -7,7 +7,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 import safetensors.numpy
-from python_support import relative_error
+from python_support import relative_error, write_safetensors
 from test_encodings import blocks
 from test_gguf import write
 
@@ -15,7 +15,7 @@ import maxlinear
 from maxlinear.dtype import DType
 from maxlinear.graph.quantization import QuantizationEncoding
 from maxlinear.graph.weights import load_weights
-from maxlinear.nn import MLP, MLPV2, Linear, LinearV2, QLinear
+from maxlinear.nn import MLP, MLPV2, DistributedMLP, Linear, LinearV2, QLinear
 
 SHAPES = {"gate_proj": (512, 256), "down_proj": (256, 512), "up_proj": (512, 256)}
 GGUF = {"gate_proj": "ffn_gate", "down_proj": "ffn_down", "up_proj": "ffn_up"}
@@ -281,3 +281,19 @@ def test_gguf_names_are_those_of_the_gguf_package():
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, 1)
     for part, name in GGUF.items():
         assert names.get_name(f"model.layers.0.mlp.{part}") == f"blk.0.{name}"
+
+
+def test_a_path_is_no_checkpoint(tmp_path, random):
+    names = [f"{model}.layers.{layer}.mlp" for model, layer in (("draft", 0), ("model", 0), ("model", 1))]
+    state = {
+        f"{name}.{part}_proj.weight": random.standard_normal((8, 8)).astype(np.float32)
+        for name in names
+        for part in ("gate", "up", "down")
+    }
+    weights = load_weights(write_safetensors(tmp_path / "a.safetensors", state))
+    assert np.array_equal(
+        MLPV2.from_weights(weights, 1).state_dict()["up_proj.weight"], state["model.layers.1.mlp.up_proj.weight"]
+    )
+    for cls in (MLPV2, DistributedMLP):
+        with pytest.raises(ValueError, match="weights: is the path 'draft', expected the whole checkpoint"):
+            cls.from_weights(weights.draft, 1)

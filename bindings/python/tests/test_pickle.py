@@ -8,6 +8,7 @@ import pickle
 import ml_dtypes
 import numpy as np
 import pytest
+import safetensors.numpy
 from python_support import write_safetensors
 from test_gguf import write
 
@@ -284,3 +285,20 @@ def test_another_process():
         with pytest.raises(maxlinear.Error, match="last dimension") as raised:
             pool.apply(layer, (x[:, :3],))
     assert raised.value.status == "MXL_INVALID_SHAPE" and isinstance(raised.value, ValueError)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [QuantizationConfig("gptq", bits, 64, sym=True) for bits in (2, 3, 4, 8)]
+    + [QuantizationConfig("awq", 4, 64, checkpoint_format="gemm")],
+)
+def test_gptq_beside_a_dense_matrix(tmp_path, config):
+    state = {"model.layers.0.mlp.down_proj.weight": values(K, 512)}
+    for part in ("gate_proj", "up_proj"):
+        for key, value in maxlinear.quantize_gptq(values(512, K), config).items():
+            state[f"model.layers.0.mlp.{part}.{key}"] = value
+    path = tmp_path / "a.safetensors"
+    safetensors.numpy.save_file(state, path)
+    mlp = MLPV2.from_weights(load_weights(path), quantization_config=config)
+    x = values(2, K)
+    assert (copy.deepcopy(mlp)(x) == mlp(x)).all()

@@ -1,5 +1,6 @@
 """Several linear layers over one x: the bits of the layers one by one, and refusals that change nothing."""
 
+import functools
 import itertools
 
 import ml_dtypes
@@ -154,12 +155,12 @@ REFUSALS = {
     "out_dim": (
         lambda r: [dense(r, 8), dense(r, 6)],
         arrays(8, 7),
-        "layers[1]: y: last dimension is 7, expected out_dim = 6",
+        "layers[1]: out: last dimension is 7, expected out_dim = 6",
     ),
     "overlap": (
         lambda r: [dense(r, 8), dense(r, 6)],
         overlapping(),
-        "ys[1]: overlaps ys[0], expected memory of its own",
+        "out[1]: overlaps out[0], expected memory of its own",
     ),
     "count of out": (
         lambda r: [dense(r, 8), dense(r, 6)],
@@ -183,9 +184,25 @@ def test_x_is_not_written(random):
     x = random.standard_normal((3, IN_DIM)).astype(np.float32)
     layers = [dense(random, 8), dense(random, IN_DIM)]
     before = x.copy()
-    with pytest.raises(ValueError, match=r"layers\[1\]: y: overlaps x"):
+    with pytest.raises(ValueError, match=r"layers\[1\]: out: overlaps x"):
         forward_together(layers, x, [np.empty((3, 8), np.float32), x])
     assert (x == before).all()
+
+
+def test_out_may_be_a_generator(random):
+    x = random.standard_normal((3, IN_DIM)).astype(np.float32)
+    layers = [dense(random, 8), dense(random, 6)]
+    for _ in ("not prepared", "prepared"):
+        outs = arrays(8, 6)
+        assert all(y is out for y, out in zip(forward_together(layers, x, (out for out in outs)), outs, strict=True))
+        assert all((out == layer(x)).all() for layer, out in zip(layers, outs, strict=True))
+
+
+def test_an_mlp_of_own_linears_is_refused(random):
+    mlp = MLPV2(DType.float32, None, IN_DIM, 4, functools.partial(LinearV2))
+    for layers in ([mlp], [dense(random, 8), mlp]):
+        with pytest.raises(TypeError, match="is a MLPV2, expected a linear layer"):
+            forward_together(layers, np.zeros(IN_DIM, np.float32))
 
 
 def test_no_weights_and_bad_options(random):

@@ -9,9 +9,11 @@ import pytest
 from python_support import write_safetensors
 from test_gguf import write
 
+import maxlinear
 from maxlinear.dtype import DType
+from maxlinear.graph.quantization import QuantizationConfig
 from maxlinear.graph.weights import GGUFWeights, SafetensorWeights, load_weights
-from maxlinear.nn.linear import Linear, LinearV2
+from maxlinear.nn.linear import Linear, LinearV2, QLinear
 
 
 @pytest.fixture
@@ -47,6 +49,20 @@ def test_paths(tmp_path, tensors):
         path.weight.allocate(DType.float32, (96, 40))
     with pytest.raises(TypeError, match="dtype"):
         path.weight.allocate(DType.float16)
+
+
+def test_names_below_a_path(tmp_path, tensors):
+    weights = load_weights(write_safetensors(tmp_path / "a.safetensors", tensors))
+    assert list(weights) == list(tensors) and len(weights) == 3
+    up = weights.model.layers[0].up
+    assert list(up) == ["weight", "bias"] and len(up) == 2 and [up[part].name for part in up] == list(tensors)[:2]
+    assert "weight" in up and "bias" in up and "scale" not in up and 0 not in up
+    assert "model.norm" in weights and "model" not in weights and None not in weights and b"model.norm" not in weights
+    assert list(weights.model.norm) == [] and list(weights["model.layers.0.u"]) == [] and len(weights.model.norm) == 0
+    assert weights.model.norm and weights.nothing  # paths, whatever lies below them
+    assert np.array_equal(np.asarray(up.weight), tensors["model.layers.0.up.weight"])
+    with pytest.raises(KeyError, match="nothing"):
+        np.asarray(weights.nothing)
 
 
 def test_layers_outlive_the_checkpoint(tmp_path, tensors, random):
@@ -151,3 +167,27 @@ def test_a_file_of_any_name(tmp_path, tensors):
     write(tmp_path / "c.safetensors", {"w": tensors["model.norm"]})
     for name, kind in {"a.gguf": SafetensorWeights, "b.bin": GGUFWeights, "c.safetensors": GGUFWeights}.items():
         assert type(load_weights(tmp_path / name)) is kind
+
+
+def test_tensors_of_a_checkpoint_are_arrays(tmp_path, random):
+    tensors = {"a.weight": random.standard_normal((64, 256)), "a.bias": random.standard_normal(64)}
+    tensors = {name: array.astype(np.float32) for name, array in tensors.items()}
+    a = load_weights(write_safetensors(tmp_path / "a.safetensors", tensors)).a
+    w, b = tensors.values()
+    config = QuantizationConfig("gptq", 4, 64, sym=True)
+    for stored in (a.weight, a.weight.data()):
+        assert np.array_equal(maxlinear.quantize(stored, "Q4_K"), maxlinear.quantize(w, "Q4_K"))
+        for function in (maxlinear.quantize_float8, lambda array: maxlinear.quantize_gptq(array, config)):
+            got, expected = function(stored), function(w)
+            assert {key: value.tobytes() for key, value in got.items()} == {
+                key: value.tobytes() for key, value in expected.items()
+            }
+        assert np.array_equal(Linear(w)(stored), Linear(w)(w))
+    for weight, bias in ((w, b), (a, b), (w, a), (w.tolist(), b.tolist())):
+        assert np.array_equal(Linear.create(DType.float32, None, 256, 64, weight, bias)(w), Linear(w, b)(w))
+    blocks = maxlinear.quantize(w, "Q8_0")
+    for layer in (
+        Linear.create(DType.uint8, None, 64, 256, blocks),
+        Linear.create(DType.uint8, "Q8_0", 64, 256, np.asarray(blocks)),
+    ):
+        assert isinstance(layer, QLinear) and np.array_equal(layer(w), QLinear(blocks)(w))

@@ -77,7 +77,7 @@ def quantize(
     """The blocks that hold an array with a small squared error, the same bytes on every CPU and any number of threads.
 
     Args:
-        array: (..., K) of any rank from 1, float32, float16 or bfloat16.
+        array: (..., K) of any rank from 1, float32, float16 or bfloat16: an array, or a tensor of a checkpoint.
         encoding: such as `QuantizationEncoding.Q4_K` or "Q4_K".
         importance: (K): what a squared error in each column weighs, finite and at least 0; None for 1 each.
         fallback: what the blocks are of where K is no multiple of the encoding's block; None refuses that.
@@ -115,7 +115,7 @@ def quantize_gptq(
     over a group, else both follow from the range of w and 0. The same bytes on every CPU and any number of threads.
 
     Args:
-        array: (out_dim, in_dim), float32, float16 or bfloat16; dimensions as in `GPTQLinearV2`.
+        array: (out_dim, in_dim), float32, float16 or bfloat16, a tensor of a checkpoint too; dimensions as in `GPTQLinearV2`.
         config: quant_method, bits, group_size, sym and checkpoint_format of the result; desc_act is False.
         scales: the dtype of the scales: float32, float16 or bfloat16.
         threads: the most to use.
@@ -127,6 +127,7 @@ def quantize_gptq(
         maxlinear.Error: a config that is not served, a shape that does not fit, a value that is not finite or too large
             (ValueError), a dtype (TypeError).
     """
+    DType._number(scales, "scales")
     values = rows_of(array, "array")
     if values.ndim != 2 or 0 in values.shape:
         message = f"array: shape is {list(values.shape)}, expected [out_dim, in_dim]"
@@ -168,8 +169,9 @@ def dequantize(blocks: Any, encoding: QuantizationEncoding | str | None = None, 
     Raises:
         maxlinear.Error: as `quantize`.
     """
-    from .graph.weights import WeightData, Weights
+    from .graph.weights import Weights
 
+    DType._number(dtype)
     if isinstance(blocks, Weights):
         blocks = blocks.data()
     if encoding is None:
@@ -177,7 +179,7 @@ def dequantize(blocks: Any, encoding: QuantizationEncoding | str | None = None, 
     if encoding is None:
         raise ArgumentError("MXL_INVALID_ARGUMENT", "encoding: is None, expected one, as the blocks bring none")
     name, elements, size = _encoding(encoding)
-    stored = rows_of(blocks.numpy() if isinstance(blocks, WeightData) else blocks, "blocks")
+    stored = rows_of(blocks, "blocks")
     values = np.empty(_other_shape(stored.shape, size, elements, "blocks"), dtype.to_numpy())
     error = new_error()
     views = (tensor_of(stored, "blocks"), tensor_of(values, "values"))

@@ -60,6 +60,15 @@ class DType(Enum):
         dtype: np.dtype[Any] = np.dtype(getattr(ml_dtypes, self.name))
         return dtype
 
+    @staticmethod
+    def _number(dtype: DType, argument: str = "dtype") -> int:
+        """The library's number of a DType. TypeError (`maxlinear.Error`) for what is none, as a numpy dtype or a name."""
+        if not isinstance(dtype, DType):
+            message = f"{argument}: is {dtype!r}, expected a maxlinear.dtype.DType, such as DType.float32"
+            raise DTypeError("MXL_INVALID_DTYPE", message)
+        number: int = dtype.value
+        return number
+
     @property
     def _is_float8(self) -> builtins.bool:
         return self in (DType.float8_e4m3fn, DType.float8_e5m2)

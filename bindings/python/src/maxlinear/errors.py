@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import re
+from collections.abc import Mapping
 
 from ._ffi import constants
 from ._ffi.library import library
@@ -103,10 +105,13 @@ def new_error() -> _Error:
     return _Error(struct_size=ctypes.sizeof(_Error))
 
 
-def check(status: int, error: _Error) -> None:
-    """Raises what a call reported."""
+def check(status: int, error: _Error, named: Mapping[str, str] | None = None) -> None:
+    """Raises what a call reported. named: what Python calls arguments that have another name in C."""
     if status != constants.MXL_OK:
-        raise error_of(status, error.message.decode())
+        message = error.message.decode()
+        for name, own in (named or {}).items():
+            message = re.sub(rf"\b{name}(?=[:\[])", own, message)
+        raise error_of(status, message)
 
 
 def encoded(text: str | bytes, argument: str) -> bytes:

@@ -29,7 +29,7 @@ def quantize_float8(
     """An array rounded to the nearest 8-bit floats, ties to even, the same bytes on every CPU and any number of threads.
 
     Args:
-        array: (..., K) of any rank from 1, float32, float16 or bfloat16.
+        array: (..., K) of any rank from 1, float32, float16 or bfloat16: an array, or a tensor of a checkpoint.
         dtype: `DType.float8_e4m3fn` or `DType.float8_e5m2`.
         scale: "row" for one scale a row, "tensor" for one, with which the largest magnitude becomes the format's largest, 448 or 57344
             (1 for zeros); None for none: what is beyond the format becomes an infinity, or, as E4M3 has none, NaN, as ml_dtypes' cast does.
@@ -45,6 +45,7 @@ def quantize_float8(
     if scale not in (None, "row", "tensor"):
         message = f"scale: is {scale!r}, expected 'row', 'tensor' or None"
         raise ArgumentError("MXL_INVALID_ARGUMENT", message)
+    DType._number(dtype)
     values = rows_of(array, "array")
     state: dict[str, Array] = {
         "weight": np.empty(values.shape, dtype._to_array_dtype() if dtype._is_float8 else np.uint8)
@@ -80,15 +81,18 @@ def dequantize_float8(
     """
     from .graph.weights import WeightData, Weights
 
+    DType._number(dtype)
+    if float8 is not None:
+        DType._number(float8, "float8")
     stored, scale = (value.data() if isinstance(value, Weights) else value for value in (weight, weight_scale))
     if float8 is None and isinstance(stored, WeightData):
         float8 = stored.dtype
-    codes = rows_of(stored.numpy() if isinstance(stored, WeightData) else stored, "weight")
+    codes = rows_of(stored, "weight")
     if float8 is None:
         float8 = dtype_of(codes, "weight")
     scales = None
     if scale is not None:
-        narrow = scale.numpy() if isinstance(scale, WeightData) else as_array(scale, "weight_scale")
+        narrow = as_array(scale, "weight_scale")
         scales = np.asarray(narrow.astype(np.float32, copy=False), np.float32, order="C")
     if codes.dtype.itemsize != 1:
         raise DTypeError("MXL_INVALID_DTYPE", f"weight: dtype is {codes.dtype}, expected 8-bit floats or uint8")

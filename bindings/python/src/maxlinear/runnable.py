@@ -10,7 +10,7 @@ from .dtype import DType
 from .errors import Error, check, new_error
 from .graph.device import DeviceRef
 from .graph.quantization import QuantizationConfig, QuantizationEncoding
-from .nn.linear import linear_options
+from .nn._options import linear_options
 from .nn.module import prepare_options
 
 
@@ -74,6 +74,7 @@ def can_run(
     """
     kernel = ctypes.c_char_p()
     error = new_error()
+    DType._number(dtype)
     try:
         options = linear_options(
             in_dim,

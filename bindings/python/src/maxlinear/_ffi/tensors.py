@@ -15,9 +15,9 @@ from .dlpack import extension_from_dlpack
 from .structs import Tensor
 
 
-def as_array(value: Any, argument: str) -> np.ndarray[Any, Any]:
-    """The value as a numpy array, without a copy where it has memory: numpy, DLPack, the buffer protocol. Nested sequences
-    and numbers become float32."""
+def as_array(value: Any, argument: str, dtype: Any = np.float32) -> np.ndarray[Any, Any]:
+    """The value as a numpy array, without a copy where it has memory: numpy, DLPack, the buffer protocol, a tensor of a checkpoint. Nested
+    sequences and numbers become of dtype, float32 where that is for whole numbers and they are not."""
     if isinstance(value, np.ndarray):
         return value
     if hasattr(value, "__dlpack__"):
@@ -31,13 +31,19 @@ def as_array(value: Any, argument: str) -> np.ndarray[Any, Any]:
             raise DTypeError("MXL_INVALID_DTYPE", message) from error
     if isinstance(value, (int, float, Sequence)) and not isinstance(value, (str, bytes, bytearray, memoryview)):
         try:
-            return np.asarray(value, np.float32)
-        except (TypeError, ValueError) as error:
+            if dtype is not np.float32 and np.asarray(value).dtype.kind not in "iu":
+                dtype = np.float32
+            return np.asarray(value, dtype)
+        except (OverflowError, TypeError, ValueError) as error:
             message = f"{argument}: numpy says {error}, expected numbers in rows of one length"
             raise ArgumentError("MXL_INVALID_ARGUMENT", message) from error
     try:
         return np.asarray(memoryview(value))
     except TypeError:
+        from ..graph.weights import WeightData, Weights
+
+        if isinstance(value, (WeightData, Weights)):
+            return value.numpy()
         message = f"{argument}: is a {type(value).__name__}, expected an array"
         raise DTypeError("MXL_INVALID_DTYPE", message) from None
 

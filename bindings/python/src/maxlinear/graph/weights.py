@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from .._ffi.library import library
 from .._ffi.lifetime import when_gone
 from .._ffi.tensors import array_of, shape_of
 from ..dtype import DType
-from ..errors import ArgumentError, DTypeError, Error, check, encoded, new_error
+from ..errors import ArgumentError, DTypeError, check, encoded, new_error
 from .quantization import QuantizationEncoding
 
 __all__ = ["GGUFWeights", "SafetensorWeights", "WeightData", "Weights", "load_weights"]
@@ -35,11 +36,13 @@ class _Checkpoint:
         self.handle = handle
         when_gone(self, library.mxl_weights_destroy, handle)
 
-    def names(self) -> list[str]:
+    @functools.cached_property
+    def names(self) -> dict[str, None]:
+        """In the checkpoint's order. Kept, as a search for a name that is not there costs more in the library, which looks for the nearest."""
         count = ctypes.c_size_t()
         error = new_error()
         check(library.mxl_weights_count(self.handle, ctypes.byref(count), error), error)
-        return [self.entry(index).name.decode() for index in range(count.value)]
+        return dict.fromkeys(self.entry(index).name.decode() for index in range(count.value))
 
     def entry(self, index: int) -> structs.Entry:
         entry = structs.Entry()
@@ -118,11 +121,7 @@ class Weights:
 
     def exists(self) -> bool:
         """Whether there is a tensor of exactly this name."""
-        try:
-            self._checkpoint.find(self._prefix)
-        except Error:
-            return False
-        return True
+        return self._prefix in self._checkpoint.names
 
     def data(self) -> WeightData:
         """The tensor of exactly this name. Raises KeyError (`maxlinear.Error`) when there is none."""
@@ -139,6 +138,9 @@ class Weights:
     def numpy(self) -> np.ndarray[Any, Any]:
         """`data().numpy()`."""
         return self.data().numpy()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        return self.data().__array__(dtype, copy)
 
     def allocate(self, dtype: DType | None = None, shape: Sequence[int] | None = None) -> WeightData:
         """The tensor of this name, once it is what it is expected to be.
@@ -162,9 +164,26 @@ class Weights:
     def items(self) -> Iterator[tuple[str, Weights]]:
         """Names and paths of all tensors at and below this path, in the checkpoint's order."""
         below = f"{self._prefix}."
-        for name in self._checkpoint.names():
+        for name in self._checkpoint.names:
             if not self._prefix or name == self._prefix or name.startswith(below):
                 yield name, Weights(self._checkpoint, name)
+
+    def __iter__(self) -> Iterator[str]:
+        """What leads from this path to each tensor below it, in the checkpoint's order: names, of the whole checkpoint."""
+        below = f"{self._prefix}." if self._prefix else ""
+        return (name[len(below) :] for name in self._checkpoint.names if name.startswith(below))
+
+    def __len__(self) -> int:
+        """The number of tensors below this path."""
+        return sum(1 for _ in self)
+
+    def __bool__(self) -> bool:
+        """True: of a tensor's own path, too, below which there is none."""
+        return True
+
+    def __contains__(self, part: object) -> bool:
+        """Whether this leads from the path to a tensor."""
+        return isinstance(part, (str, int)) and self[part].exists()
 
     @property
     def mapped_bytes(self) -> int:
@@ -212,6 +231,25 @@ def load_weights(paths: Path | Sequence[Path]) -> Weights:
 
 def _is_safetensors(name: str) -> bool:
     return name.endswith((".safetensors", ".safetensors.index.json"))
+
+
+def checkpoint_of(weights: Weights, argument: str = "weights") -> _Checkpoint:
+    """The checkpoint of a path. TypeError (`maxlinear.Error`) for what is none, as a file's name."""
+    if not isinstance(weights, Weights):
+        message = f"{argument}: is a {type(weights).__name__}, expected what load_weights returned"
+        raise DTypeError("MXL_INVALID_DTYPE", message)
+    return weights._checkpoint
+
+
+def whole_checkpoint(weights: Weights) -> _Checkpoint:
+    """The checkpoint, once it is no path, which a search for a layer would not keep to."""
+    checkpoint = checkpoint_of(weights)
+    if weights.name:
+        message = (
+            f"weights: is the path {weights.name!r}, expected the whole checkpoint; a layer's load_weights takes a path"
+        )
+        raise ArgumentError("MXL_INVALID_ARGUMENT", message)
+    return checkpoint
 
 
 def entry_of(data: WeightData) -> structs.Entry:

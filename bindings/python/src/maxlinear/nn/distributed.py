@@ -18,8 +18,9 @@ from ..errors import ArgumentError, check, new_error
 from ..graph.device import DeviceRef
 from ..graph.quantization import QuantizationConfig, QuantizationEncoding, as_encoding
 from ..graph.weights import Weights
+from ._options import MADE_OF, linear_options, new_handle
 from .gated import activation_number
-from .linear import GPTQLinearV2, LinearV2, linear_options, new_handle
+from .linear import GPTQLinearV2, LinearV2
 from .mlp import MLP, MLPV2, device_array
 from .module import Array, Module, Stored, run_options
 
@@ -90,7 +91,13 @@ def _same(xs: Sequence[Any], count: int) -> list[Array]:
 
 def _refuse_pickling(layer: Module, communicator: Communicator | None) -> None:
     if communicator is not None:
-        message = f"{type(layer).__name__}: cannot be pickled, as its communicator is this process's end of one"
+        message = f"{type(layer).__name__}: cannot be pickled or assigned to, as its communicator is this process's end of one"
+        raise ArgumentError("MXL_UNSUPPORTED", message)
+
+
+def _refuse_communicator(name: str) -> None:
+    if name == "communicator":
+        message = "communicator: is assigned, expected another layer of it, as all ranks make theirs together"
         raise ArgumentError("MXL_UNSUPPORTED", message)
 
 
@@ -114,6 +121,8 @@ class DistributedMLP(MLPV2):
     Raises:
         maxlinear.Error: more devices than units of work, a device that comes twice, a GPU (ValueError).
     """
+
+    _fields = MLPV2._fields | {"reduce", "communicator"}
 
     def __init__(
         self,
@@ -149,7 +158,9 @@ class DistributedMLP(MLPV2):
             activation_function,
             quantization_config,
         )
-        self.devices = self._wanted or (DeviceRef.CPU(),)
+        self.__dict__["devices"] = self._wanted or (
+            DeviceRef.CPU(),
+        )  # not assigned, which would make the layer of them
 
     @classmethod
     def from_weights(
@@ -187,6 +198,10 @@ class DistributedMLP(MLPV2):
             options.communicator = self.communicator._handle
             options.device_count = len(self._wanted)
         self._own(new_handle(library.mxl_distributed_mlp_create, ctypes.byref(options)))
+
+    def _become(self, name: str, value: Any, stored: list[Stored]) -> None:
+        _refuse_communicator(name)
+        super()._become(name, value, stored)
 
     def _stored(self) -> list[Stored]:
         _refuse_pickling(self, self.communicator)
@@ -244,6 +259,18 @@ class DistributedMLP(MLPV2):
 class _Parallel(Module):
     """A linear layer that is split among devices."""
 
+    _fields = frozenset(
+        (
+            "in_dim",
+            "out_dim",
+            "dtype",
+            "devices",
+            "quantization_encoding",
+            "quantization_config",
+            "communicator",
+        )
+    )
+
     def __init__(
         self,
         create: str,
@@ -263,7 +290,7 @@ class _Parallel(Module):
         quantization_encoding = as_encoding(quantization_encoding)
         quantization = (quantization_encoding, name, clip_weight, quantization_config)
         linear = (in_dim, out_dim, dtype, DeviceRef.CPU(), has_bias, *quantization)
-        self._made_of = (create, linear, tuple(devices), gather)
+        self._made_of: tuple[Any, ...] = (create, linear, tuple(devices), gather)
         self._make_handle()
         self.in_dim = in_dim
         self.out_dim = out_dim
@@ -293,6 +320,23 @@ class _Parallel(Module):
         self._make_handle()
         self._load_stored(stored)
 
+    def _become(self, name: str, value: Any, stored: list[Stored]) -> None:
+        _refuse_communicator(name)
+        create, linear, devices, gather = self._made_of
+        if name == "quantization_encoding":
+            value = as_encoding(value)
+        if name == "devices":
+            devices = tuple(value)
+            value = devices or (DeviceRef.CPU(),)
+        elif name == "gather":
+            gather = value
+        else:
+            linear = tuple(value if own == name else given for own, given in zip(MADE_OF, linear, strict=True))
+        self._made_of = (create, linear, devices, gather)
+        self.__dict__[name] = value
+        self._make_handle()
+        self._load_stored(stored, override_encoding=name != "quantization_encoding")
+
     @property
     def _out_dim(self) -> int:
         return self.out_dim
@@ -315,6 +359,8 @@ class ColumnParallelLinear(_Parallel):
     Raises:
         maxlinear.Error: more devices than outputs, a device that comes twice, a GPU (ValueError).
     """
+
+    _fields = _Parallel._fields | {"gather"}
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ from ..dtype import DType
 from ..errors import ArgumentError, DTypeError, check, integer, new_error
 from ..graph.weight import Weight
 from ..graph.weights import Weights
-from .linear import new_handle
+from ._options import new_handle
 from .module import Array, Module, check_accumulate, writable
 
 __all__ = ["gate"]

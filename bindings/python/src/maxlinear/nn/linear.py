@@ -6,57 +6,20 @@ import ctypes
 import threading
 from typing import Any
 
-import numpy as np
-
 from .._ffi import constants, structs
 from .._ffi.library import library
 from .._ffi.tensors import as_array, dtype_of
 from ..blocks import Blocks
 from ..dtype import DType
-from ..errors import ArgumentError, check, encoded, integer, new_error
+from ..errors import ArgumentError, encoded, integer
 from ..graph.device import DeviceRef
 from ..graph.quantization import QuantizationConfig, QuantizationEncoding, as_encoding
 from ..graph.weight import Weight
 from ..graph.weights import WeightData, Weights
+from ._options import MADE_OF, WEIGHTS, linear_options, new_handle
 from .module import Module, Stored, forgotten_on_failure
 
 __all__ = ["GPTQLinear", "GPTQLinearV2", "Linear", "LinearV2", "QLinear"]
-
-
-def linear_options(
-    in_dim: int,
-    out_dim: int,
-    dtype: DType,
-    device: DeviceRef,
-    has_bias: bool,
-    quantization_encoding: QuantizationEncoding | str | None,
-    name: str | None,
-    clip_weight: float | None,
-    quantization_config: QuantizationConfig | None,
-) -> structs.LinearOptions:
-    """The C options of a linear layer. ctypes keeps what they point to."""
-    encoding = as_encoding(quantization_encoding)
-    config = None if quantization_config is None else quantization_config._struct()
-    return structs.LinearOptions(
-        struct_size=ctypes.sizeof(structs.LinearOptions),
-        dtype=dtype.value,
-        in_dim=integer(in_dim, 64, "in_dim"),
-        out_dim=integer(out_dim, 64, "out_dim"),
-        has_bias=int(has_bias),
-        device=structs.Device(device._number, integer(device.id, 32, "device")),
-        encoding=None if encoding is None else encoded(encoding.name, "quantization_encoding"),
-        name=None if name is None else encoded(name, "name"),
-        clip_weight=None if clip_weight is None else ctypes.pointer(ctypes.c_float(clip_weight)),
-        quantization=None if config is None else ctypes.pointer(config),
-    )
-
-
-def new_handle(create: Any, *arguments: Any) -> Any:
-    """The layer that a function of the library makes."""
-    handle = structs.LayerHandle()
-    error = new_error()
-    check(create(*arguments, ctypes.byref(handle), error), error)
-    return handle
 
 
 class LinearV2(Module):
@@ -78,6 +41,10 @@ class LinearV2(Module):
     Raises:
         maxlinear.Error: an argument that does not fit (ValueError).
     """
+
+    _fields = frozenset(
+        ("in_dim", "out_dim", "dtype", "device", "name", "clip_weight", "weight", "bias", "weight_scale")
+    )
 
     def __init__(
         self,
@@ -136,6 +103,28 @@ class LinearV2(Module):
         self._make_handle()
         self._load_stored(stored)
 
+    def _become(self, name: str, value: Any, stored: list[Stored]) -> None:
+        made_of: dict[str, Any] = dict(zip(MADE_OF, self._made_of, strict=True))
+        before = f"{self.name}." if self.name else ""
+        kept = [(key.removeprefix(before), encoding, array) for key, encoding, array in stored]
+        values = {}
+        if name in WEIGHTS:
+            kept = [own for own in kept if own[0] != name]
+            if name == "bias":
+                made_of["has_bias"] = value is not None
+            if value is not None or name == "weight":
+                values[name] = value
+        else:
+            made_of[name] = value
+        for field in self._fields:
+            self.__dict__.pop(field, None)
+        self._create(**made_of)
+        prefix = f"{self.name}." if self.name else ""
+        self._load_stored(
+            [(prefix + key, encoding, array) for key, encoding, array in kept],
+            {prefix + key: given for key, given in values.items()},
+        )
+
     @property
     def _out_dim(self) -> int:
         return self.out_dim
@@ -154,6 +143,11 @@ class Linear(Module):
         maxlinear.Error: shapes (ValueError) or dtypes (TypeError) that do not fit.
     """
 
+    _fields = frozenset(("weight", "bias", "weight_scale"))
+    weight: Weight
+    bias: Weight | None
+    weight_scale: Weight | None
+
     def __init__(self, weight: Any, bias: Any = None, weight_scale: Any = None) -> None:
         self._make(weight, bias, None, None, 0, 0, weight_scale=weight_scale)
 
@@ -164,8 +158,8 @@ class Linear(Module):
         quantization_encoding: QuantizationEncoding | str | None,
         in_features: int,
         out_features: int,
-        weights: Weights | WeightData,
-        bias: Weights | WeightData | None = None,
+        weights: Any,
+        bias: Any = None,
         quantization_config: QuantizationConfig | None = None,
     ) -> Linear:
         """The layer for a stored weight.
@@ -174,8 +168,8 @@ class Linear(Module):
             dtype: what a dense weight's dtype must be.
             quantization_encoding: what the weight's encoding must be, or its name; None takes its own; `QuantizationEncoding.GPTQ` of GPTQ tensors.
             in_features, out_features: the stored weight's two dimensions, in either order; y = x Wᵀ follows the weight.
-            weights: the weight, or the path of which it is ".weight".
-            bias: the bias, or the path of which it is ".bias" or ".weight".
+            weights: the weight, a tensor of a checkpoint or an array, or the path of which it is ".weight".
+            bias: the bias likewise, or the path of which it is ".bias" or ".weight".
             quantization_config: of GPTQ tensors. Without a "qweight" below the path, the layer is dense.
 
         Raises:
@@ -200,17 +194,19 @@ class Linear(Module):
                 raise ArgumentError("MXL_INVALID_SHAPE", f"{argument}: is {features}, expected 1 or more")
         weight = cls._found(weights, "weight")
         data = weight.data() if isinstance(weight, Weights) else weight
-        encoded = quantization_encoding is not None or data.quantization_encoding is not None
+        own = getattr(data, "quantization_encoding", None)
+        encoded = quantization_encoding is not None or own is not None
         layer = Linear.__new__(QLinear if encoded else cls)
         found_bias = None if bias is None else cls._found(bias, "bias", "weight")
-        expected = None if encoded else dtype
-        layer._make(weight, found_bias, expected, quantization_encoding, in_features, out_features)
+        expected = None if encoded else DType(DType._number(dtype))
+        encoding = own if quantization_encoding is None and isinstance(data, Blocks) else quantization_encoding
+        layer._make(weight, found_bias, expected, encoding, in_features, out_features)
         return layer
 
     @staticmethod
-    def _found(weights: Weights | WeightData, *below: str) -> Weights | WeightData:
+    def _found(weights: Any, *below: str) -> Any:
         """The tensor itself, or the first of those below it that exists."""
-        if isinstance(weights, WeightData) or weights.exists():
+        if not isinstance(weights, Weights) or weights.exists():
             return weights
         return next((weights[part] for part in below if weights[part].exists()), weights)
 
@@ -235,7 +231,7 @@ class Linear(Module):
         with forgotten_on_failure() as made:
             for name, value in values.items():
                 if value is not None:
-                    entry, keep = self._incoming(value, name, np.int32 if name == "perm_idx" else None)
+                    entry, keep = self._incoming(value, name)
                     made.append(entry)
                     if name == "weight" and dtype is not None and dtype._is_float8 and _is_array_of_bytes(entry):
                         entry.tensor.dtype = dtype.value
@@ -244,7 +240,7 @@ class Linear(Module):
                     kept.append(keep)
             options = structs.LinearV1Options(
                 struct_size=ctypes.sizeof(structs.LinearV1Options),
-                dtype=0 if dtype is None else dtype.value,
+                dtype=0 if dtype is None else DType._number(dtype),
                 in_features=integer(in_features, 64, "in_features"),
                 out_features=integer(out_features, 64, "out_features"),
                 encoding=None if encoding is None else encoded(encoding.name, "quantization_encoding"),
@@ -255,9 +251,8 @@ class Linear(Module):
         if config is not None:
             return
         weights = {weight.name: weight for weight in self.weights}
-        self.weight = weights["weight"]
-        self.bias = weights.get("bias")
-        self.weight_scale = weights.get("weight_scale")
+        # Not assigned, which would make the layer of them.
+        self.__dict__.update({name: weights.get(name) for name in WEIGHTS})
         self._rows = self.weight.shape[0]
 
     def _remake(self, stored: list[Stored]) -> None:
@@ -269,6 +264,17 @@ class Linear(Module):
         float8 = self.weight.dtype if self.weight is not None and self.weight.dtype._is_float8 else None
         self._make(arrays["weight"], arrays.get("bias"), float8, encoding, 0, 0, weight_scale=scale)
         self.__dict__.update(kept)
+
+    def _become(self, name: str, value: Any, stored: list[Stored]) -> None:
+        own = value.data() if isinstance(value, Weights) else value
+        values: dict[str, Any] = {**{key: array for key, _, array in stored}, name: own}
+        encoding = as_encoding({key: encoding for key, encoding, _ in stored}["weight"])
+        if name == "weight":
+            encoding = getattr(own, "quantization_encoding", None) or encoding
+        float8 = self.weight.dtype if name != "weight" and self.weight.dtype._is_float8 else None
+        self._make(
+            values["weight"], values.get("bias"), float8, encoding, 0, 0, weight_scale=values.get("weight_scale")
+        )
 
     @property
     def _out_dim(self) -> int:
@@ -321,6 +327,8 @@ class GPTQLinearV2(LinearV2):
         maxlinear.Error: an argument that does not fit (ValueError).
     """
 
+    _fields = LinearV2._fields | {"quantization_config"}
+
     def __init__(
         self,
         in_dim: int,
@@ -336,6 +344,10 @@ class GPTQLinearV2(LinearV2):
         self._create(in_dim, out_dim, dtype, device, has_bias, gptq, None, None, quantization_config)
         self.quantization_config = quantization_config
 
+    def _become(self, name: str, value: Any, stored: list[Stored]) -> None:
+        super()._become(name, value, stored)
+        self.quantization_config = self._made_of[-1]
+
 
 class GPTQLinear(QLinear):
     """y = x Wᵀ + b from GPTQ tensors at hand.
@@ -346,11 +358,14 @@ class GPTQLinear(QLinear):
         bias: (out_dim), or None: then a checkpoint's "bias" below the path, where there is one.
         quantization_encoding: None or `QuantizationEncoding.GPTQ`.
         quantization_config: how it is quantized.
-        perm_idx: (in_dim): the columns in the order of their groups, for one array.
+        perm_idx: (in_dim): the columns in the order of their groups, for one array, or for a checkpoint that holds none. Where the path has
+            "g_idx", it must not contradict it.
 
     Raises:
         maxlinear.Error: what does not fit (ValueError, TypeError, KeyError).
     """
+
+    _fields = QLinear._fields | {"quantization_config"}
 
     def __init__(
         self,
@@ -365,31 +380,31 @@ class GPTQLinear(QLinear):
             message = "quantization_config: is None, expected that of the GPTQ checkpoint"
             raise ArgumentError("MXL_INVALID_ARGUMENT", message)
         self.quantization_config = quantization_config
-        self.bias = None
         if isinstance(weight, Weights) and not weight.exists():
-            self._from_checkpoint(weight, bias, quantization_config)
+            self._from_checkpoint(weight, bias, quantization_config, perm_idx)
         else:
             self._make(weight, bias, None, None, 0, 0, quantization_config, perm_idx)
             shapes = {entry.name: entry.shape for entry in self.weights}
             self._describe(quantization_config, shapes["qweight"])
 
-    def _from_checkpoint(self, weights: Weights, bias: Any, config: QuantizationConfig) -> None:
+    def _from_checkpoint(self, weights: Weights, bias: Any, config: QuantizationConfig, perm_idx: Any) -> None:
         tensors = {key: weights[key] for key in ("qweight", "scales", "qzeros", "g_idx", "perm_idx", "bias")}
         state: dict[str, Any] = {key: value for key, value in tensors.items() if value.exists()}
         if bias is not None:
             state["bias"] = bias
+        if perm_idx is not None:
+            state["perm_idx"] = perm_idx
         shape = weights["qweight"].data().shape
         config._dimensions(shape, f"{weights.name}.qweight")
-        dtype = DType.uint8
-        if "bias" in state:
-            kind = bias.data() if isinstance(bias, Weights) else state["bias"]
-            kind = kind.data() if isinstance(kind, Weights) else kind
-            dtype = kind.dtype if isinstance(kind, WeightData) else dtype_of(as_array(kind, "bias"), "bias")
-        self._take(state, shape, dtype, config)
+        self._take(state, shape, config)
         self._describe(config, shape)
 
-    def _take(self, state: dict[str, Any], qweight: tuple[int, ...], dtype: DType, config: QuantizationConfig) -> None:
+    def _take(self, state: dict[str, Any], qweight: tuple[int, ...], config: QuantizationConfig) -> None:
         in_dim, out_dim = config._dimensions(qweight, "qweight")
+        dtype = DType.uint8
+        if "bias" in state:
+            kind = state["bias"].data() if isinstance(state["bias"], Weights) else state["bias"]
+            dtype = kind.dtype if isinstance(kind, WeightData) else dtype_of(as_array(kind, "bias"), "bias")
         layer = GPTQLinearV2(in_dim, out_dim, dtype, None, "bias" in state, None, config)
         layer.load_state_dict(state)
         self._handle, self._owner = layer._handle, layer
@@ -397,15 +412,27 @@ class GPTQLinear(QLinear):
 
     def _remake(self, stored: list[Stored]) -> None:
         state = {key: array for key, _, array in stored}
-        dtype = DType.from_numpy(state["bias"].dtype) if "bias" in state else DType.uint8
-        self._take(state, state["qweight"].shape, dtype, self.quantization_config)
+        self._take(state, state["qweight"].shape, self.quantization_config)
+
+    def _become(self, name: str, value: Any, stored: list[Stored]) -> None:
+        state = {key: array for key, _, array in stored}
+        shape = state["qweight"].shape
+        if name == "quantization_config":
+            self.__dict__[name] = value
+        elif name == "bias":
+            state = {**state, name: value} if value is not None else {key: state[key] for key in state if key != name}
+        else:
+            message = f"{name}: is assigned, expected another GPTQLinear of it, as it is several tensors"
+            raise ArgumentError("MXL_UNSUPPORTED", message)
+        self._take(state, shape, self.quantization_config)
+        self._describe(self.quantization_config, shape)
 
     def _describe(self, config: QuantizationConfig, qweight: tuple[int, ...]) -> None:
         in_dim, self._rows = config._dimensions(qweight, "qweight")
-        self.weight = Weight(
-            "weight", DType.uint8, (self._rows, in_dim), quantization_encoding=QuantizationEncoding.GPTQ
-        )
-        self.bias = next((weight for weight in self.weights if weight.name == "bias"), None)
+        gptq = QuantizationEncoding.GPTQ
+        weight = Weight("weight", DType.uint8, (self._rows, in_dim), quantization_encoding=gptq)
+        bias = next((own for own in self.weights if own.name == "bias"), None)
+        self.__dict__.update(weight=weight, bias=bias)
 
 
 def _scale_beside(weight: Weights) -> Weights | None:

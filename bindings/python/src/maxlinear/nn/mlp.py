@@ -13,9 +13,10 @@ from ..errors import ArgumentError, encoded, integer
 from ..graph.device import DeviceRef
 from ..graph.quantization import QuantizationConfig, QuantizationEncoding, as_encoding
 from ..graph.weight import Weight
-from ..graph.weights import Weights
+from ..graph.weights import Weights, whole_checkpoint
+from ._options import new_handle
 from .gated import PARTS, Gated, activation_number, gate
-from .linear import GPTQLinearV2, Linear, LinearV2, new_handle
+from .linear import GPTQLinearV2, Linear, LinearV2
 from .module import Array, Module, Stored
 
 if TYPE_CHECKING:
@@ -81,10 +82,10 @@ def _part(part: str, stored: list[Stored], config: QuantizationConfig | None) ->
     arrays = {key: array for key, _, array in own}
     encodings = {key: encoding for key, encoding, _ in own}
     has_bias = "bias" in arrays
-    if "qweight" in arrays:
-        words, out_dim = arrays["qweight"].shape
+    if config is not None and "qweight" in arrays:
+        in_dim, out_dim = config._dimensions(arrays["qweight"].shape, f"{part}.qweight")
         dtype = DType.from_numpy(arrays["bias"].dtype) if has_bias else DType.uint8
-        linear: LinearV2 = GPTQLinearV2(8 * words, out_dim, dtype, None, has_bias, None, config)
+        linear: LinearV2 = GPTQLinearV2(in_dim, out_dim, dtype, None, has_bias, None, config)
     else:
         out_dim, width = arrays["weight"].shape
         name = encodings["weight"]
@@ -116,6 +117,20 @@ class MLPV2(Module):
         maxlinear.Error: an argument that does not fit (ValueError).
     """
 
+    _fields = frozenset(
+        (
+            "dtype",
+            "quantization_encoding",
+            "hidden_dim",
+            "feed_forward_length",
+            "devices",
+            "has_bias",
+            "activation_function",
+            "quantization_config",
+        )
+    )
+    _linears: Gated | None = None
+
     def __init__(
         self,
         dtype: DType,
@@ -137,7 +152,6 @@ class MLPV2(Module):
         self.activation_function = activation_function
         self.quantization_config = quantization_config
         number = activation_number(activation_function)
-        self._linears: Gated | None = None
         if linear_cls is LinearV2:
             self._make(number)
             return
@@ -176,14 +190,14 @@ class MLPV2(Module):
         biases it has.
 
         Args:
-            weights: the whole checkpoint.
+            weights: the whole checkpoint, no path into it.
             layer: its number.
             devices, activation_function: as in the constructor.
             quantization_config: of GPTQ or AWQ tensors; None for what quantize_config.json, quant_config.json or config.json in the
                 checkpoint's folder says.
 
         Raises:
-            maxlinear.Error: no such layer (KeyError), shapes or encodings that do not fit (ValueError).
+            maxlinear.Error: no such layer (KeyError), a path, shapes or encodings that do not fit (ValueError), no checkpoint (TypeError).
         """
         return cls._from_weights(weights, layer, devices, activation_function, quantization_config)
 
@@ -197,6 +211,7 @@ class MLPV2(Module):
         quantization_config: QuantizationConfig | None,
         **distribution: Any,
     ) -> Self:
+        checkpoint = whole_checkpoint(weights)
         self = cls.__new__(cls)
         self.devices = tuple(devices) or (DeviceRef.CPU(),)
         config = None if quantization_config is None else quantization_config._struct()
@@ -209,8 +224,7 @@ class MLPV2(Module):
         )
         number = integer(layer, 64, "layer")
         create = library.mxl_mlp_create_from_weights
-        self._own(new_handle(create, weights._checkpoint.handle, number, ctypes.byref(options)))
-        self._linears = None
+        self._own(new_handle(create, checkpoint.handle, number, ctypes.byref(options)))
         named = {weight.name: weight for weight in self.weights}
         if "gate_proj.qweight" in named:
             self.dtype, self.quantization_encoding = DType.uint8, QuantizationEncoding.GPTQ
@@ -230,7 +244,7 @@ class MLPV2(Module):
     def _stored(self) -> list[Stored]:
         stored = super()._stored()
         if any(key.endswith(".qweight") for key, _, _ in stored) and self.quantization_config is None:
-            message = "quantization_config: is the checkpoint folder's, expected one given to from_weights, for a layer to be pickled"
+            message = "quantization_config: is the checkpoint folder's, expected one given to from_weights, for a layer to be pickled or assigned to"
             raise ArgumentError("MXL_INVALID_ARGUMENT", message)
         return stored
 
@@ -242,6 +256,33 @@ class MLPV2(Module):
             return
         self._make(activation_number(self.activation_function))
         self._load_stored(stored)
+
+    @property
+    def _is_made(self) -> bool:
+        return self._linears is not None or super()._is_made
+
+    def _assign(self, name: str, value: Any) -> None:
+        if self._linears is None:
+            super()._assign(name, value)
+            return
+        if name != "activation_function":
+            message = f"{name}: is assigned where linear_cls makes layers of another class, expected another {type(self).__name__} of it"
+            raise ArgumentError("MXL_UNSUPPORTED", message)
+        activation_number(value)
+        self._linears = Gated(self._linears.linears, value)
+        self.__dict__[name] = value
+
+    def _become(self, name: str, value: Any, stored: list[Stored]) -> None:
+        if name == "quantization_encoding":
+            value = as_encoding(value)
+        elif name == "devices":
+            value = tuple(value) or (DeviceRef.CPU(),)
+        self.__dict__[name] = value
+        if name == "activation_function":
+            self._remake(stored)
+        else:
+            self._make(activation_number(self.activation_function))
+            self._load_stored(stored, override_encoding=name != "quantization_encoding")
 
     def _is_uniform(self, stored: list[Stored]) -> bool:
         """Whether options say it all: weights of one kind, all biases or none. Blocks bring their own encodings."""
@@ -278,7 +319,7 @@ class MLPV2(Module):
         encoding, config = self.quantization_encoding, self.quantization_config
         return structs.MLPOptions(
             struct_size=ctypes.sizeof(structs.MLPOptions),
-            dtype=self.dtype.value,
+            dtype=DType._number(self.dtype),
             hidden_dim=integer(self.hidden_dim, 64, "hidden_dim"),
             feed_forward_length=integer(self.feed_forward_length, 64, "feed_forward_length"),
             has_bias=int(self.has_bias),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -19,14 +19,17 @@ from ..dtype import DType
 from ..errors import ArgumentError, DTypeError, StateError, check, encoded, integer, new_error
 from ..graph.quantization import QuantizationEncoding
 from ..graph.weight import Weight
-from ..graph.weights import WeightData, Weights, entry_of, forget
+from ..graph.weights import WeightData, Weights, checkpoint_of, entry_of, forget
 
 Array = np.ndarray[Any, Any]
 #: A weight as it was loaded: its key, its encoding, its elements or blocks.
 Stored = tuple[str, "str | None", Array]
 
+#: The keys of GPTQ's int32 tensors.
+_WHOLE_NUMBERS = ("qweight", "qzeros", "g_idx", "perm_idx")
+
 #: Attributes of a layer that mean nothing in another process.
-_OF_THIS_PROCESS = ("_handle", "_calls", "_owner", "_changes", "_prepared_at")
+_OF_THIS_PROCESS = ("_handle", "_destroy", "_calls", "_owner", "_changes", "_prepared_at")
 
 _COMPUTE = {
     None: constants.MXL_COMPUTE_DEFAULT,
@@ -132,9 +135,16 @@ class Module:
 
     Filling and preparing are serialized by the library; any number of threads may call the layer at once, also while its
     weights are replaced. A layer may be pickled and copied: its weights go with it, and it is prepared where it was.
+
+    The attributes that a layer is made of may be assigned before it is prepared: it then is made anew of the new value and of what was
+    loaded. What does not fit is a `maxlinear.Error`, and so is assigning once it is prepared (RuntimeError); the layer is then as it was.
     """
 
     _handle: Any
+    #: Attributes that the layer is made of.
+    _fields: ClassVar[frozenset[str]] = frozenset()
+    #: Destroys the handle. None where another layer owns it.
+    _destroy: Callable[[], object] | None = None
     #: Another object after each change of the weights or of what is prepared of them. Set once the library has made the change: what somebody made
     #: of the layer with the same object at hand beforehand, during the change too, is known to be old.
     _changes: object = None
@@ -147,7 +157,39 @@ class Module:
         """Takes over a handle."""
         self._handle = handle
         self._calls = threading.local()
-        when_gone(self, library.mxl_layer_destroy, handle)
+        self._destroy = when_gone(self, library.mxl_layer_destroy, handle)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # A constructor sets each for the first time.
+        if name in self._fields and name in self.__dict__ and self._is_made:
+            self._assign(name, value)
+        else:
+            super().__setattr__(name, value)
+
+    @property
+    def _is_made(self) -> bool:
+        return "_handle" in self.__dict__
+
+    def _assign(self, name: str, value: Any) -> None:
+        """Makes the layer anew with another value of one of its fields."""
+        if library.mxl_layer_kernel(self._handle, ctypes.byref(ctypes.c_char_p()), new_error()) == constants.MXL_OK:
+            message = f"{name}: is assigned to a layer that is prepared, expected one that is not yet: make another"
+            raise StateError("MXL_ALREADY_PREPARED", message)
+        before = dict(self.__dict__)
+        try:
+            self._become(name, value, self._stored())
+        except BaseException:
+            failed, self.__dict__ = self.__dict__, before
+            if failed.get("_destroy") is not before.get("_destroy"):
+                failed["_destroy"]()
+            raise
+        if before.get("_destroy") is not None and self._handle is not before["_handle"]:
+            before["_destroy"]()
+        self._changes = object()
+
+    def _become(self, name: str, value: Any, stored: list[Stored]) -> None:
+        """Makes the handle anew with another value of a field, and fills it with what was loaded."""
+        raise NotImplementedError
 
     def __getstate__(self) -> dict[str, Any]:
         """Attributes, the state dict as it was loaded, and how the layer was prepared: the same bits in another process."""
@@ -175,19 +217,28 @@ class Module:
         """Makes the handle of a layer that is unpickled, of its attributes and of what was loaded."""
         raise NotImplementedError
 
-    def _load_stored(self, stored: list[Stored]) -> None:
-        """Fills a layer that is unpickled; encodings are those that were loaded."""
-        if not stored:
-            return
-        entries = (structs.Entry * len(stored))()
-        for entry, (name, encoding, array) in zip(entries, stored, strict=True):
-            entry.name = name.encode()
-            entry.encoding = None if encoding is None else encoding.encode()
-            entry.tensor = tensor_of(array, name)
-            entry.storage = constants.MXL_STORAGE_COPY
-        error = new_error()
-        flags = _load_flags(strict=True, replace=False, override_encoding=True)
-        check(library.mxl_layer_load(self._handle, entries, len(stored), flags, error), error)
+    def _load_stored(
+        self, stored: list[Stored], values: Mapping[str, Any] | None = None, override_encoding: bool = True
+    ) -> None:
+        """Fills a layer that is made anew; encodings are those that were loaded. values: what is loaded beside it, by key."""
+        kept: list[Any] = []
+        with forgotten_on_failure() as made:
+            for name, encoding, array in stored:
+                entry = structs.Entry(tensor=tensor_of(array, name), storage=constants.MXL_STORAGE_COPY)
+                entry.name = name.encode()
+                entry.encoding = None if encoding is None else encoding.encode()
+                made.append(entry)
+            for name, value in (values or {}).items():
+                entry, keep = self._incoming(value, name)
+                entry.name = name.encode()
+                made.append(entry)
+                kept.append(keep)
+            if not made:
+                return
+            entries = (structs.Entry * len(made))(*made)
+            error = new_error()
+            flags = _load_flags(strict=True, replace=False, override_encoding=override_encoding)
+            check(library.mxl_layer_load(self._handle, entries, len(made), flags, error), error)
 
     @property
     def _out_dim(self) -> int:
@@ -247,18 +298,18 @@ class Module:
         self._changes = object()
 
     @staticmethod
-    def _incoming(value: Any, argument: str, dtype: Any = None) -> tuple[structs.Entry, Any]:
-        """An entry for a value, and what keeps its memory during the call. dtype: of sequences, None for float32."""
+    def _incoming(value: Any, key: str) -> tuple[structs.Entry, Any]:
+        """An entry for the value of a key, and what keeps its memory during the call."""
         if isinstance(value, Weights):
             value = value.data()
         if isinstance(value, WeightData):
             entry = entry_of(value)
             return entry, value
-        array = np.asarray(value, dtype) if dtype is not None and isinstance(value, list) else as_array(value, argument)
-        array = whole_strides(array)
-        entry = structs.Entry(tensor=tensor_of(array, argument), storage=constants.MXL_STORAGE_COPY)
+        dtype = np.int32 if key.rpartition(".")[2] in _WHOLE_NUMBERS else np.float32
+        array = whole_strides(as_array(value, key, dtype))
+        entry = structs.Entry(tensor=tensor_of(array, key), storage=constants.MXL_STORAGE_COPY)
         if isinstance(value, Blocks) and value.quantization_encoding is not None:
-            entry.encoding = encoded(value.quantization_encoding.name, argument)
+            entry.encoding = encoded(value.quantization_encoding.name, key)
         return entry, array
 
     def load_weights(
@@ -278,12 +329,12 @@ class Module:
             override_quantization_encoding, strict, replace: as in `load_state_dict`.
 
         Raises:
-            maxlinear.Error: as `load_state_dict`.
+            maxlinear.Error: as `load_state_dict`, and for what is no checkpoint (TypeError).
         """
+        handle = checkpoint_of(weights).handle
         path = encoded(f"{weights.name}.{prefix}" if weights.name else prefix, "prefix")
         flags = _load_flags(strict, replace, override_quantization_encoding)
         error = new_error()
-        handle = weights._checkpoint.handle
         check(library.mxl_layer_load_weights(self._handle, handle, path, flags, error), error)
         self._changes = object()
 
@@ -403,7 +454,7 @@ class Module:
         if status == constants.MXL_NOT_PREPARED:
             self._prepare_somehow()
             status = library.mxl_layer_forward(*arguments)
-        check(status, error)
+        check(status, error, {"y": "out"})
         return y
 
     def _ensure_prepared(self) -> None:

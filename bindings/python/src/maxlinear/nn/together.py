@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,8 @@ class _Call:
     @classmethod
     def of(cls, layers: Sequence[Module], shape: tuple[int, ...]) -> _Call | None:
         """The one kept from the last time, else a new one; None for what has to be checked."""
-        if not shape or not layers or not isinstance(layers[0], Module):
+        # An MLP of layers of another class has no calls of its own.
+        if not shape or not layers or not isinstance(layers[0], Module) or "_calls" not in layers[0].__dict__:
             return None
         kept: dict[Any, Any] = layers[0]._calls.__dict__
         key = (shape, *map(id, layers))
@@ -55,12 +56,12 @@ class _Call:
             call = kept[key] = cls(layers, shape)
         return call
 
-    def run(self, x: Array, out: Sequence[Array] | None) -> tuple[Array, ...] | None:
+    def run(self, x: Array, out: tuple[Array, ...] | None) -> tuple[Array, ...] | None:
         """The layers' ys, or None where something has to be checked, said or prepared."""
         if out is None:
             ys = tuple([np.empty(shape, np.float32) for shape in self.out_shapes])
         else:
-            ys = tuple(out)
+            ys = out
             if len(ys) != len(self.out_shapes):
                 return None
             for y, shape in zip(ys, self.out_shapes, strict=True):
@@ -75,7 +76,7 @@ class _Call:
 def forward_together(
     layers: Sequence[Module],
     x: Any,
-    out: Sequence[Array] | None = None,
+    out: Iterable[Array] | None = None,
     *,
     accumulate: bool = False,
     threads: int | None = None,
@@ -98,6 +99,7 @@ def forward_together(
         TypeError: an MLP, a layer that is split among devices, one whose class has a call of its own, or no layer.
     """
     layers = list(layers)
+    out = None if out is None else tuple(out)
     if threads is None and not accumulate and _is_plain(x):
         call = _Call.of(layers, x.shape)
         done = call.run(x, out) if call is not None else None
@@ -112,7 +114,7 @@ def forward_together(
     if out is None:
         ys = tuple(np.empty((*source.shape[:-1], layer._out_dim), source.dtype) for layer in layers)
     else:
-        ys = tuple(out)
+        ys = out
         if len(ys) != len(layers):
             raise ArgumentError(
                 "MXL_INVALID_ARGUMENT", f"out: there are {len(ys)}, expected one for each of the {len(layers)} layers"
@@ -126,7 +128,7 @@ def forward_together(
     x_tensor = tensor_of(source, "x")
     error = new_error()
     arguments = (handles, len(layers), ctypes.byref(options), ctypes.byref(x_tensor), y_tensors, error)
-    check(library.mxl_layers_forward(*arguments), error)
+    check(library.mxl_layers_forward(*arguments), error, {"y": "out", "ys": "out"})
     return ys
 
 
