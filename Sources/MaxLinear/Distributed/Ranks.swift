@@ -50,7 +50,10 @@ extension Communicator {
   /// Comes to a step with an error, for the others to hear. Returns the error to be thrown.
   func told(_ error: MaxLinearError, _ step: Step) -> MaxLinearError {
     do throws(MaxLinearError) {
-      try together(step) { _ throws(MaxLinearError) in throw error } body: { _ throws(MaxLinearError) in }
+      try together(step) { _ throws(MaxLinearError) in
+        throw error
+      } body: { _ throws(MaxLinearError) in
+      }
     } catch {
       return error
     }
