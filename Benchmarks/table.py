@@ -90,7 +90,7 @@ def summary(results):
     """One line a layer and encoding: GFLOP/s at each M and, in parentheses, times the best peer; then shares."""
     sizes = sorted({cell["M"] for cell in results.cells})
     text = about(results)
-    text += "GFLOP/s, in parentheses times the fastest peer's; the last columns are shares of the ceilings.\n"
+    text += "GFLOP/s, in parentheses times the fastest peer's, the median of the rounds' ratios; the last columns are shares of the ceilings.\n"
     if any("reading" in cell for cell in results.cells):
         text += "Reading at M=1 is the share of what a loop that only reads had in turn, the median of the rounds.\n"
     text += "\n"

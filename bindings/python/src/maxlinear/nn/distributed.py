@@ -158,9 +158,8 @@ class DistributedMLP(MLPV2):
             activation_function,
             quantization_config,
         )
-        self.__dict__["devices"] = self._wanted or (
-            DeviceRef.CPU(),
-        )  # not assigned, which would make the layer of them
+        # Not assigned, which would make the layer of them.
+        self.__dict__["devices"] = self._wanted or (DeviceRef.CPU(),)
 
     @classmethod
     def from_weights(
