@@ -198,7 +198,7 @@ void state_fill(const kind *kind, unsigned seed, state *filled) {
   /* The entries are those of a layer that is made from options. */
   struct kind like = *kind;
   like.create = kind->is_mlp ? mlp : linear;
-  like.devices = 0;
+  like.devices = like.reduce = 0;
   mxl_layer *layer = NULL;
   size_t count = 0;
   MUST(like.create(&like, NULL, &layer, &error) == MXL_OK);
