@@ -166,11 +166,10 @@ static void run_whole_panels(const mxlk_plan *p, const mxlk_task *task, const mx
   int64_t first_tile = block_tile(task->x, block), end_tile = block_tile(task->x, block + 1);
   int64_t side = side_panels(p, task, first_tile, end_tile), apart = count / side,
           first = tile_row(task->x, first_tile);
-  int64_t panels = side;
   for (int64_t panel = 0; panel < count; panel++) {
-    if (panel == apart) panel = apart * side, panels = 1; /* what is left over */
-    for (int64_t tile = first_tile; panel < count && tile < end_tile; tile++)
-      run_panel(p, task, weights, block, tile, first_panel + panel, panels, apart, each,
+    if (panel >= apart && panel < apart * side) continue; /* taken beside the first part's */
+    for (int64_t tile = first_tile; tile < end_tile; tile++)
+      run_panel(p, task, weights, block, tile, first_panel + panel, panel < apart ? side : 1, apart, each,
                 accumulators + panel * each + (tile_row(task->x, tile) - first) * task->panel_columns);
   }
 }
