@@ -1,10 +1,15 @@
 /* CPU features: what CPUID reports and the operating system has enabled (XGETBV), lowered by MAXLINEAR_ISA. */
+#define _GNU_SOURCE
 #include "kernels.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 #if defined(__x86_64__) || defined(__i386__)
 #include <cpuid.h>
@@ -35,6 +40,16 @@ static uint64_t enabled_state(void) {
 
 static int bit(uint32_t word, int index) { return (word >> index) & 1; }
 
+/* Whether this process may use AMX's tiles: Linux gives them to those that ask, for all their threads and those of their children. */
+static int may_use_tiles(void) {
+#if defined(__linux__) && defined(__x86_64__)
+  enum { request_permission = 0x1023, tile_data = 18 };
+  return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+#else
+  return 0;
+#endif
+}
+
 static uint64_t detect(void) {
   uint32_t a, b, c, d;
   if (!__get_cpuid(1, &a, &b, &c, &d)) return 0;
@@ -56,8 +71,9 @@ static uint64_t detect(void) {
   features |= MXL_CPU_AVX512;
   if (bit(c7, 11)) features |= MXL_CPU_AVX512_VNNI;
   if (bit(a71, 5)) features |= MXL_CPU_AVX512_BF16;
-  if (tiles && bit(d7, 24) && bit(d7, 25)) features |= MXL_CPU_AMX_INT8;
-  if (tiles && bit(d7, 24) && bit(d7, 22)) features |= MXL_CPU_AMX_BF16;
+  if (!(tiles && bit(d7, 24) && may_use_tiles())) return features;
+  if (bit(d7, 25)) features |= MXL_CPU_AMX_INT8;
+  if (bit(d7, 22)) features |= MXL_CPU_AMX_BF16;
   return features;
 }
 

@@ -238,12 +238,15 @@ static void run_unit(const mxlk_plan *p, const mxlk_matrix *m, int64_t unit, con
 }
 
 static void run_units(const mxlk_plan *p, mxlk_matrix *m, const thread_scratch *scratch) {
+  const mxl_kernel_row *row = m->task->row;
   int64_t units = m->task->x->blocks.count * m->groups.count;
+  if (row->enter != NULL) row->enter(row);
   for (;;) {
     int64_t unit = atomic_fetch_add_explicit(&m->next_unit, 1, memory_order_relaxed);
-    if (unit >= units) return;
+    if (unit >= units) break;
     run_unit(p, m, unit, scratch);
   }
+  if (row->leave != NULL) row->leave(row);
 }
 
 static void run_thread(void *context, const mxlk_team *team) {

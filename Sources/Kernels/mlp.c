@@ -68,6 +68,7 @@ static mlp_plan plan_of(const mxlk_mlp_job *mlp) {
   int32_t shards = mlp->job.shard_count == 0 ? 1 : mlp->job.shard_count;
   for (int32_t i = 0; i < shards; i++) p.hidden_dim += mlp->up[i].source.out_dim;
   p.fused = mlp->gate->row == mlp->up->row && mlp->gate->bfloat16_row == mlp->up->bfloat16_row &&
+            mlp->gate->many_row == mlp->up->many_row && mlp->gate->bfloat16_many_row == mlp->up->bfloat16_many_row &&
             mlp->gate->columns == mlp->up->columns;
   mxlk_linear_job *up = &p.inner[0], *gate = &p.inner[1];
   up->weights = mlp->up;
@@ -90,6 +91,12 @@ static size_t most(size_t a, size_t b) { return a > b ? a : b; }
 
 static int32_t inner_count(const mlp_plan *p) { return p->fused ? 1 : 2; }
 
+/* Scratch of a chunk of so many rows. */
+static size_t chunk_scratch(mlp_plan *p, int64_t count) {
+  p->inner[0].row_count = p->inner[1].row_count = p->down.row_count = count;
+  return most(mxlk_linear_scratch(p->inner, inner_count(p)), mxlk_linear_scratch(&p->down, 1));
+}
+
 static void run_chunk(mlp_plan *p, int32_t activation, int64_t begin, int64_t count, float *hidden, char *scratch) {
   mxlk_linear_job *up = &p->inner[0], *gate = &p->inner[1];
   up->row_begin = gate->row_begin = p->down.row_begin = begin;
@@ -109,11 +116,11 @@ mxl_status mxlk_mlp_run(const mxlk_mlp_job *mlp) {
   int64_t each = HIDDEN_BYTES / 4 / p.hidden_dim, chunks = rows / (each < 1 ? 1 : each) + 1;
   if (chunks > rows) chunks = rows;
   int64_t most_rows = rows / chunks + (rows % chunks != 0);
-  p.inner[0].row_count = p.inner[1].row_count = p.down.row_count = most_rows;
   p.inner[0].y = p.inner[1].y = NULL;
   p.down.x = NULL;
   size_t hidden_bytes = mxlk_align_up((size_t)most_rows * (size_t)p.hidden_dim * 4);
-  size_t scratch_bytes = most(mxlk_linear_scratch(p.inner, inner_count(&p)), mxlk_linear_scratch(&p.down, 1));
+  /* Both, as they may run different kernel rows. */
+  size_t scratch_bytes = most(chunk_scratch(&p, most_rows), chunk_scratch(&p, rows / chunks));
   mxlk_arena arena;
   if (!mxlk_arena_take(hidden_bytes * (p.fused ? 1 : 2) + scratch_bytes, &arena)) return MXL_OUT_OF_MEMORY;
   float *hidden = (float *)(void *)(arena.memory + scratch_bytes);

@@ -39,9 +39,12 @@ static int64_t most_panel_tiles(const mxl_kernel_row *row) {
   return mxlk_panel_run(row) == NULL ? 0 : row->expand == NULL ? 1 : PACKED_TILES;
 }
 
-static const mxl_kernel_row *row_for(const mxlk_linear_job *job) {
-  const mxl_kernel_row *bfloat16_row = job->weights->bfloat16_row;
-  return job->x_dtype == MXL_BFLOAT16 && bfloat16_row != NULL ? bfloat16_row : job->weights->row;
+static const mxl_kernel_row *row_for(const mxlk_linear_job *job, int64_t row_count) {
+  const mxlk_linear_weights *weights = job->weights;
+  int pairs = job->x_dtype == MXL_BFLOAT16 && weights->bfloat16_row != NULL;
+  const mxl_kernel_row *many = pairs ? weights->bfloat16_many_row : weights->many_row;
+  if (many != NULL && row_count >= many->least_rows) return many;
+  return pairs ? weights->bfloat16_row : weights->row;
 }
 
 static int in_place(const mxlk_linear_weights *weights) { return weights != NULL && weights->packed == NULL; }
@@ -58,7 +61,7 @@ static int same_columns(const int32_t *left, const int32_t *right, int64_t in_di
 static int read_alike(const mxlk_task *left, const mxlk_task *right, int64_t in_dim) {
   const mxl_kernel_row *row = left->row, *other = right->row;
   return row->compute == other->compute && row->tile_rows == other->tile_rows && left->packs == right->packs &&
-         most_panel_tiles(row) == most_panel_tiles(other) &&
+         row->arrange == other->arrange && most_panel_tiles(row) == most_panel_tiles(other) &&
          same_columns(left->job->weights->columns, right->job->weights->columns, in_dim);
 }
 
@@ -97,8 +100,8 @@ static mxlk_x_form *form_of(mxlk_plan *plan, const mxlk_task *task) {
   form->row_bytes = mxlk_activation_row_bytes(task->row, plan->in_dim);
   form->direct = NULL;
   const mxlk_linear_job *job = task->job;
-  if (plan->row_count == 1 && task->row->compute == MXL_COMPUTE_FLOAT32 && job->x_dtype == MXL_FLOAT32 &&
-      job->weights->columns == NULL) {
+  if (plan->row_count == 1 && task->row->compute == MXL_COMPUTE_FLOAT32 && task->row->arrange == NULL &&
+      job->x_dtype == MXL_FLOAT32 && job->weights->columns == NULL) {
     const char *x = (const char *)job->x + 4 * mxlk_rows_offset(&task->rows, task->rows.x_strides, plan->row_begin);
     if ((uintptr_t)x % 4 == 0) form->direct = (const float *)(const void *)x;
   }
@@ -107,7 +110,7 @@ static mxlk_x_form *form_of(mxlk_plan *plan, const mxlk_task *task) {
 
 static void add_task(mxlk_plan *plan, const mxlk_linear_job *job) {
   mxlk_task *task = &plan->tasks[plan->task_count++];
-  const mxl_kernel_row *row = row_for(job);
+  const mxl_kernel_row *row = row_for(job, plan->row_count);
   task->job = job;
   task->row = row;
   task->rows = mxlk_rows_collapsed(&job->rows);
@@ -131,6 +134,7 @@ static void size_scratch(mxlk_plan *plan) {
   for (int32_t i = 0; i < plan->form_count; i++) {
     mxlk_x_form *form = &plan->forms[i];
     form->packed_bytes = form->direct != NULL ? 0 : mxlk_align_up((size_t)most_rows * (size_t)form->row_bytes);
+    form->packed_bytes += MXL_SPARE_ROWS * form->task->row->arranged_size;
   }
   /* A block has at most BLOCK_ROWS rows and one tile and a row more, a group at most UNIT_COLUMNS columns. */
   int64_t block_rows = mxlk_least(most_rows, BLOCK_ROWS + tile_rows + 1);

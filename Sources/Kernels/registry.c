@@ -180,15 +180,15 @@ static int packs_alike(const mxl_kernel_row *row, const mxl_kernel_row *like) {
          row->packed_size(row, MXL_SUPERBLOCK) == like->packed_size(like, MXL_SUPERBLOCK);
 }
 
-/* The best row of op, encoding and compute; like: NULL, or a row whose packed weights it must take. */
-static const mxl_kernel_row *best_row(int32_t op, const char *encoding, int32_t compute, uint64_t features,
+/* The best row of op, encoding and compute, for many rows of x or any number; like: NULL, or a row whose packed weights it must take. */
+static const mxl_kernel_row *best_row(int32_t op, const char *encoding, int32_t compute, uint64_t features, int many,
                                       const mxl_kernel_row *like) {
   const mxl_kernel_row *best = NULL;
   for (node *at = &first; at != NULL; at = after(at))
     for (size_t i = 0; i < at->plugin.row_count; i++) {
       const mxl_kernel_row *row = at->plugin.rows[i];
       if (row->op != op || row->compute != compute || strcmp(row->encoding, encoding) != 0) continue;
-      if ((row->cpu_features & ~features) != 0) continue;
+      if ((row->cpu_features & ~features) != 0 || (row->least_rows > 1) != many) continue;
       if (like != NULL && !packs_alike(row, like)) continue;
       if (best == NULL || row->rank > best->rank) best = row;
     }
@@ -197,15 +197,19 @@ static const mxl_kernel_row *best_row(int32_t op, const char *encoding, int32_t 
 
 const mxl_kernel_row *mxlk_row_find(int32_t op, const char *encoding, int32_t compute, uint64_t features) {
   mxlk_plugins_first_use();
-  return encoding == NULL ? NULL : best_row(op, encoding, compute, features, NULL);
+  return encoding == NULL ? NULL : best_row(op, encoding, compute, features, 0, NULL);
 }
 
 const mxl_kernel_row *mxlk_registered_plain_row(int32_t op, const char *encoding, int32_t compute) {
-  return best_row(op, encoding, compute, 0, NULL);
+  return best_row(op, encoding, compute, 0, 0, NULL);
 }
 
 const mxl_kernel_row *mxlk_row_find_compatible(const mxl_kernel_row *row, int32_t compute, uint64_t features) {
-  return best_row(row->op, row->encoding, compute, features, row);
+  return best_row(row->op, row->encoding, compute, features, 0, row);
+}
+
+const mxl_kernel_row *mxlk_row_find_many(const mxl_kernel_row *row, uint64_t features) {
+  return row == NULL ? NULL : best_row(row->op, row->encoding, row->compute, features, 1, row);
 }
 
 const mxl_communicator_kind *mxlk_registered_communicator(const char *name) {

@@ -7,6 +7,9 @@ struct LinearPlan {
   let row: UnsafePointer<mxl_kernel_row>
   /// What runs where x is bfloat16, too; nil for `row`.
   let bfloat16Row: UnsafePointer<mxl_kernel_row>?
+  /// What runs in the place of `row` and `bfloat16Row` where x has many rows.
+  let manyRow: UnsafePointer<mxl_kernel_row>?
+  let bfloat16ManyRow: UnsafePointer<mxl_kernel_row>?
   /// Whether `.automatic` means that there is one.
   let automaticHasBFloat16: Bool
   let compute: Compute
@@ -73,6 +76,8 @@ struct LinearPlan {
     let compatible =
       mayUseBFloat16 ? mxlk_row_find_compatible(row, Int32(MXL_COMPUTE_BFLOAT16.rawValue), features) : nil
     bfloat16Row = options.compute == .automatic ? compatible : nil
+    manyRow = mxlk_row_find_many(row, features)
+    bfloat16ManyRow = mxlk_row_find_many(bfloat16Row, features)
     automaticHasBFloat16 = compatible != nil
     packs = options.packing != .never
     self.name = name

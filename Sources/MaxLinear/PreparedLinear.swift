@@ -73,7 +73,8 @@ final class PreparedLinear: PreparedComputation, @unchecked Sendable {
     _ = weights.initialize(
       from: shards.enumerated().map { index, outputs in
         mxlk_linear_weights(
-          row: plan.row, bfloat16_row: plan.bfloat16Row,
+          row: plan.row, bfloat16_row: plan.bfloat16Row, many_row: plan.manyRow,
+          bfloat16_many_row: plan.bfloat16ManyRow,
           source: mxl_source(held, inDim: inDim, outputs: outputs, clip: clip),
           packed: packed?.pointer(shard: index), bias: packedBias?.pointer.map { $0 + outputs.lowerBound },
           columns: packed?.columns, scale: packedScale?.pointer.map { $0 + outputs.lowerBound })

@@ -57,6 +57,14 @@ const char *check_values_name(check_values values) {
 }
 
 /* Stored weights of one row. */
+/* A group's zero, ahead of its codes, is at most 2^bits, also where those of 4 bits were 3 bits in a checkpoint. Of 8 bits it is two bytes. */
+static void bound_zero(const mxl_encoding *encoding, char *block) {
+  if (strncmp(encoding->name, "GPTQ", 4) != 0 || encoding->name[4] == '8') return;
+  int bits = encoding->name[4] == '2' ? 2 : 4;
+  char *zero = block + encoding->block_size - bits * encoding->elements_per_block / 8 - 1;
+  *zero = (char)((uint8_t)*zero % ((1 << bits) + 1));
+}
+
 static void fill_weights(const mxl_encoding *encoding, check_values values, int64_t count, char *data,
                          uint32_t *state) {
   if (encoding->dtype == MXL_FLOAT32 || encoding->dtype == MXL_BFLOAT16) {
@@ -96,6 +104,7 @@ static void fill_weights(const mxl_encoding *encoding, check_values values, int6
     int fits = 0;
     for (int attempt = 0; attempt < 1000 && !fits; attempt++) {
       for (int64_t i = 0; i < encoding->block_size; i++) at[i] = (char)next_random(state);
+      bound_zero(encoding, at);
       fits = decoded == NULL || values == CHECK_ANY_BITS;
       if (fits) continue;
       encoding->dequantize(at, encoding->elements_per_block, decoded);

@@ -29,7 +29,7 @@
 #include <stdint.h>
 
 #define MXL_PLUGIN_ABI_MAJOR 1u
-#define MXL_PLUGIN_ABI_MINOR 1u
+#define MXL_PLUGIN_ABI_MINOR 2u
 
 /* Makes a function visible outside the plugin, under its C name. */
 #ifdef __cplusplus
@@ -43,6 +43,8 @@
 #define MXL_MOST_ROW_NAME 127     /* characters of a row's name */
 #define MXL_MOST_TILE_ROWS 64     /* tile_rows */
 #define MXL_MOST_SIDE_PANELS 4    /* panels of one mxl_tile */
+#define MXL_MOST_ARRANGED 4096    /* arranged_size */
+#define MXL_SPARE_ROWS 15         /* of arranged x, behind a tile's own */
 #define MXL_MOST_PANEL_COLUMNS 64 /* panel_columns */
 
 /* CPU features, a bit each. A bit is set when the CPU has all that it names and the operating system saves the
@@ -115,6 +117,8 @@ typedef struct mxl_int8_activation {
  *          MXL_COMPUTE_INT8: superblock by superblock `rows` mxl_int8_activation, one a row. Aligned to 64 bytes.
  *          MXL_COMPUTE_BFLOAT16: pairs of bfloat16, column 2 p in the low half, the tile's rows side by side:
  *          x[k / 2 * rows + row]; behind an odd k a zero. Aligned to 4 bytes.
+ *          Of a row with arrange: superblock by superblock what that wrote for each of `rows` rows. Aligned to 64 bytes. The bytes of
+ *          MXL_SPARE_ROWS rows more, of any content, may be read behind them.
  * weights  packed panel from the same column on: consecutive superblocks as pack wrote them. Aligned to 64 bytes.
  * y        float32 accumulators, read and written: y[row * panel_columns + column]. Aligned to 64 bytes.
  * rows     1 to the row's tile_rows
@@ -183,7 +187,18 @@ struct mxl_kernel_row {
    * MXL_MOST_SIDE_PANELS, where a single tile of x meets them: few rows wait for memory, which is read faster in several places at once.
    * 0: one. */
   int32_t side_rows;
-  uint32_t reserved; /* 0 */
+  /* The fewest rows of x of a call that the row is for. From 2 on the row is never chosen by itself: where it runs on what the row of highest
+   * rank has packed, calls of so many rows run it instead; of several such rows the one of highest rank. */
+  int32_t least_rows;
+  /* NULL, or writes the form of x that run and run_packed read in place of the row's compute format, arranged_size bytes for each row of x and
+   * superblock of k columns. from: MXL_COMPUTE_INT8: an mxl_int8_activation; MXL_COMPUTE_BFLOAT16: k bfloat16, MXL_COMPUTE_FLOAT32: k
+   * float32, of any alignment. */
+  void (*arrange)(const mxl_kernel_row *row, const void *from, int64_t k, void *arranged);
+  size_t arranged_size; /* a multiple of 64, at most MXL_MOST_ARRANGED; 0 where arrange is NULL */
+  /* NULL both, or called by each thread of a call ahead of the first expand, run or run_packed of the row and behind the last: state of the
+   * thread that they need, such as AMX's tile configuration. */
+  void (*enter)(const mxl_kernel_row *row);
+  void (*leave)(const mxl_kernel_row *row);
 };
 
 /* A way for the processes of one program to speak to each other, such as MPI. `self` is one communicator: a group of `size`

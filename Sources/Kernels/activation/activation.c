@@ -46,24 +46,52 @@ static void gather(int32_t dtype, const char *x, const int32_t *columns, int64_t
   mxlk_floats_load(0, dtype, halves, k, values);
 }
 
+/* Values of one row of x from k_begin on, in the order of columns where those are given. */
+static void load(const mxl_kernel_row *kernel, int32_t dtype, const char *from, const int32_t *columns, int64_t k_begin,
+                 int64_t k, float *values) {
+  if (columns != NULL)
+    gather(dtype, from, columns + k_begin, k, values);
+  else
+    mxlk_floats_load(kernel->cpu_features, dtype, from + mxlk_element_bytes(dtype) * k_begin, k, values);
+}
+
+/* A row and superblock as the kernel arranges it, from `values`. */
+static void arrange(const mxl_kernel_row *kernel, int32_t dtype, const char *from, const int32_t *columns,
+                    int64_t k_begin, int64_t k, void *arranged) {
+  float values[MXL_SUPERBLOCK];
+  if (kernel->compute == MXL_COMPUTE_BFLOAT16) {
+    kernel->arrange(kernel, from + 2 * k_begin, k, arranged);
+    return;
+  }
+  load(kernel, dtype, from, columns, k_begin, k, values);
+  if (kernel->compute == MXL_COMPUTE_FLOAT32) {
+    kernel->arrange(kernel, values, k, arranged);
+    return;
+  }
+  _Alignas(64) mxlk_activation record;
+  quantize(kernel, values, k, &record);
+  kernel->arrange(kernel, &record, k, arranged);
+}
+
 void mxlk_activate(const mxl_kernel_row *kernel, int32_t dtype, const void *x, const mxlk_rows *rows, int64_t row_begin,
                    int64_t count, const int32_t *columns, int64_t k_begin, int64_t k, void *packed) {
   float values[MXL_SUPERBLOCK];
-  if (kernel->compute == MXL_COMPUTE_BFLOAT16) {
+  if (kernel->compute == MXL_COMPUTE_BFLOAT16 && kernel->arrange == NULL) {
     pair_up(x, rows, row_begin, count, k_begin, k, packed);
     return;
   }
-  if (kernel->compute == MXL_COMPUTE_FLOAT32 && dtype == MXL_FLOAT32 && columns == NULL) {
+  if (kernel->compute == MXL_COMPUTE_FLOAT32 && dtype == MXL_FLOAT32 && columns == NULL && kernel->arrange == NULL) {
     mxlk_pack_rows_f32(x, rows, row_begin, count, k_begin, k, packed);
     return;
   }
   for (int64_t row = 0; row < count; row++) {
     const char *from =
         (const char *)x + mxlk_element_bytes(dtype) * mxlk_rows_offset(rows, rows->x_strides, row_begin + row);
-    if (columns != NULL)
-      gather(dtype, from, columns + k_begin, k, values);
-    else
-      mxlk_floats_load(kernel->cpu_features, dtype, from + mxlk_element_bytes(dtype) * k_begin, k, values);
+    if (kernel->arrange != NULL) {
+      arrange(kernel, dtype, from, columns, k_begin, k, (char *)packed + row * (int64_t)kernel->arranged_size);
+      continue;
+    }
+    load(kernel, dtype, from, columns, k_begin, k, values);
     if (kernel->compute == MXL_COMPUTE_INT8) {
       quantize(kernel, values, k, (mxlk_activation *)packed + row);
     } else {

@@ -7,6 +7,7 @@
 
 /* Bytes that k <= 256 columns of one row take. */
 static inline int64_t mxlk_activation_bytes(const mxl_kernel_row *row, int64_t k) {
+  if (row->arrange != NULL) return (int64_t)row->arranged_size;
   if (row->compute == MXL_COMPUTE_INT8) return sizeof(mxlk_activation);
   return 4 * (row->compute == MXL_COMPUTE_BFLOAT16 ? (k + 1) / 2 : k);
 }

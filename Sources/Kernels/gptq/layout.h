@@ -2,9 +2,9 @@
  * consecutive weights of an output: w = scale (code - zero).
  *
  *   byte   0 .. s - 1            s .. s + z - 1       s + z + i, i in 0 .. bits group / 8 - 1
- *        [ scale: half, float ][ zero: 0 to 255     ][ the codes of weights 8 / bits i and on, from the lowest bits up ]
+ *        [ scale: half, float ][ zero: 0 to 2^bits  ][ the codes of weights 8 / bits i and on, from the lowest bits up ]
  *
- * with s = 2 or 4 and group = 32, 64, 128 or 256. z is 1; of 8 bits 2, whose sum is the zero, as checkpoints have zeros up to 256. A
+ * with s = 2 or 4 and group = 32, 64, 128 or 256. z is 1; of 8 bits 2, whose sum is the zero. A
  * checkpoint whose groups are larger repeats their scale; tensors.h says which group it gets. Codes of 3 bits are stored as 4: the tiles
  * are faster with them (docs/PERFORMANCE.md). */
 #ifndef MXLK_GPTQ_LAYOUT_H

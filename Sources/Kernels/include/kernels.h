@@ -49,11 +49,13 @@ const mxl_encoding *mxlk_encoding_find(const char *name);              /* NULL w
 const mxl_communicator_kind *mxlk_communicator_find(const char *name); /* NULL when unknown */
 size_t mxlk_row_count(void);
 const mxl_kernel_row *mxlk_row_at(size_t index); /* NULL past the end */
-/* The row of highest rank that these features can run; NULL when there is none. */
+/* The row of highest rank that these features can run, for calls of any number of rows; NULL when there is none. */
 const mxl_kernel_row *mxlk_row_find(int32_t op, const char *encoding, int32_t compute, uint64_t features);
 
 /* The row of highest rank with another compute that runs on what `row` packs; NULL when there is none. */
 const mxl_kernel_row *mxlk_row_find_compatible(const mxl_kernel_row *row, int32_t compute, uint64_t features);
+/* The row of highest rank that runs on what `row` packs, with its compute, from least_rows rows of x on; NULL when row is NULL or there is none. */
+const mxl_kernel_row *mxlk_row_find_many(const mxl_kernel_row *row, uint64_t features);
 
 /* plugins/: what is loaded from outside. */
 
@@ -96,7 +98,9 @@ void mxlk_set_threads(int32_t threads);
 typedef struct mxlk_linear_weights {
   const mxl_kernel_row *row;
   const mxl_kernel_row *bfloat16_row; /* what runs instead when x is bfloat16, on the same packed weights; or NULL */
-  mxl_source source;                  /* in_dim and out_dim always; data only when packed is NULL */
+  /* What runs in the place of these from its least_rows on, on the same packed weights; or NULL. */
+  const mxl_kernel_row *many_row, *bfloat16_many_row;
+  mxl_source source; /* in_dim and out_dim always; data only when packed is NULL */
   const void *packed;
   const float *bias; /* out_dim values or NULL, any 4-byte alignment */
   /* NULL, or in_dim numbers: column i of the packed weights meets column columns[i] of x. */

@@ -7,6 +7,7 @@
 #include "panel/panel.h"
 #include "tiles/expanded_row.h"
 #include "tiles/int8.h"
+#include "tiles/int8_amx.h"
 #include "tiles/tiles.h"
 
 size_t mxlk_block_packed_size(const mxl_kernel_row *row, int64_t k);
@@ -17,8 +18,8 @@ void mxlk_block_unpack(const mxl_kernel_row *row, const void *packed, int64_t pa
 
 /* Rows of a block encoding: int8 and float32 for each CPU variant. */
 #ifdef __x86_64__
-#define MXLK_BLOCK_ROWS 7
-#define MXLK_BLOCK_ROWS_OF(rows) &rows[0], &rows[1], &rows[2], &rows[3], &rows[4], &rows[5], &rows[6]
+#define MXLK_BLOCK_ROWS 8
+#define MXLK_BLOCK_ROWS_OF(rows) &rows[0], &rows[1], &rows[2], &rows[3], &rows[4], &rows[5], &rows[6], &rows[7]
 #else
 #define MXLK_BLOCK_ROWS 2
 #define MXLK_BLOCK_ROWS_OF(rows) &rows[0], &rows[1]
@@ -57,6 +58,16 @@ extern const mxl_kernel_row mxlk_rows_gptq8[MXLK_GPTQ_FORMATS][MXLK_BLOCK_ROWS];
                  32, mxlk_expand_int8_32__avx512vnni, MXLK_EXPANDED_BYTES(32),                                         \
                  mxlk_linear_expanded_int8_6x32__avx512vnni, mxlk_linear_packed_int8_6x32__avx512vnni, 0)
 
+/* Beside the row for AVX-512 VNNI, on what that packs. */
+#define MXLK_AMX_FIELDS                                                                       \
+  .least_rows = 7, .arrange = mxlk_arrange_int8__amx, .arranged_size = sizeof(mxlk_arranged), \
+  .enter = mxlk_enter_int8__amx, .leave = mxlk_leave__amx,
+#define MXLK_INT8_AMX(name, encoding, format)                                                                 \
+  MXLK_EXPANDED_ROW_AND(MXLK_AMX_FIELDS, name, encoding, format, MXL_COMPUTE_INT8, 40,                        \
+                        MXL_CPU_AVX2 | MXL_CPU_AVX512 | MXL_CPU_AVX512_VNNI | MXL_CPU_AMX_INT8, 64, 32,       \
+                        mxlk_block_packed_size, mxlk_block_pack, mxlk_block_unpack, mxlk_expand_int8_32__amx, \
+                        MXLK_AMX_EXPANDED_BYTES(32), mxlk_linear_expanded_int8_64x32__amx, NULL, 0)
+
 #define MXLK_FLOAT32_SCALAR(name, encoding, format)                                                        \
   MXLK_BLOCK_ROW(name, encoding, format, MXL_COMPUTE_FLOAT32, 0, 0, 4, 16, mxlk_expand_float32_16__scalar, \
                  MXL_SUPERBLOCK * 16 * 4, mxlk_linear_f32_f32_4x16__scalar, NULL, 0)
@@ -81,6 +92,7 @@ extern const mxl_kernel_row mxlk_rows_gptq8[MXLK_GPTQ_FORMATS][MXLK_BLOCK_ROWS];
       MXLK_INT8_AVXVNNI("mxlk_linear_" stem "_int8_6x16__avxvnni", encoding, format),       \
       MXLK_INT8_AVX512VNNI("mxlk_linear_" stem "_int8_6x32__avx512vnni", encoding, format), \
       MXLK_FLOAT32_AVX512("mxlk_linear_" stem "_f32_14x32__avx512", encoding, format),      \
+      MXLK_INT8_AMX("mxlk_linear_" stem "_int8_64x32__amx", encoding, format),              \
   }
 #else
 #define MXLK_BLOCK_ENCODING_ROWS(stem, encoding, format, side_rows) {MXLK_SCALAR_ROWS(stem, encoding, format)}

@@ -133,6 +133,16 @@ mxl_status mxlk_row_check(const mxl_kernel_row *row, const mxl_kernel_row *self,
     return mxlk_refuse(MXL_INVALID_FILE, reason, "\"%s\": expand is NULL, expected it beside run_packed", row->name);
   if (row->side_rows < 0 || row->side_rows > MXL_MOST_TILE_ROWS * MXL_MOST_SIDE_PANELS)
     return OUTSIDE(row, side_rows, "0 to %d", MXL_MOST_TILE_ROWS * MXL_MOST_SIDE_PANELS);
+  if (row->least_rows < 0) return OUTSIDE(row, least_rows, "%d or more", 0);
+  if ((row->arrange == NULL) != (row->arranged_size == 0) || row->arranged_size % 64 != 0 ||
+      row->arranged_size > MXL_MOST_ARRANGED)
+    return mxlk_refuse(
+        MXL_INVALID_FILE, reason,
+        "\"%s\": arranged_size is %zu, expected a multiple of 64, at most %d, and 0 where arrange is NULL", row->name,
+        row->arranged_size, MXL_MOST_ARRANGED);
+  if ((row->enter == NULL) != (row->leave == NULL))
+    return mxlk_refuse(MXL_INVALID_FILE, reason, "\"%s\": %s is NULL, expected enter and leave together", row->name,
+                       row->enter == NULL ? "enter" : "leave");
   return check_packed_sizes(row, self, encoding, reason);
 }
 

@@ -16,8 +16,9 @@ struct PreparedHidden {
   /// Whether gate and up run one kernel row on one order of x.
   private var sharesPass: Bool {
     let (first, second) = (gate.weights[0], up.weights[0])
-    return first.row == second.row && first.bfloat16_row == second.bfloat16_row && first.columns == nil
-      && second.columns == nil
+    return first.row == second.row && first.bfloat16_row == second.bfloat16_row
+      && first.many_row == second.many_row && first.bfloat16_many_row == second.bfloat16_many_row
+      && first.columns == nil && second.columns == nil
   }
 
   /// What `run` needs for so many rows; nil for nothing.
