@@ -63,13 +63,16 @@ def context():
 
 
 def buffer_types():
-    """ggml's special kinds of memory, whose tensors are repacked as they are filled, then the plain one."""
+    """ggml's special kinds of memory, whose tensors are repacked as they are filled, then the plain one.
+
+    Not that of AMX: with it ggml 0.25.3 ends by an illegal instruction from a few rows on.
+    """
     address = get_address(registration(), b"ggml_backend_dev_get_extra_bufts")
     extra = ctypes.CFUNCTYPE(ctypes.POINTER(c_void_p), c_void_p)(address)(get_device(registration(), 0))
     found = []
     while extra and extra[len(found)]:
         found.append(extra[len(found)])
-    return [*found, plain_buffer_type()]
+    return [*(kind for kind in found if b"AMX" not in buffer_type_name(kind)), plain_buffer_type()]
 
 
 def encoded(encoding, out_dim, in_dim):

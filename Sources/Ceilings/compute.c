@@ -109,6 +109,50 @@ static void pairs_avx512bf16(int64_t iterations) {
 
 #pragma clang attribute pop
 
+#pragma clang attribute push(__attribute__((target("amx-tile,amx-int8,amx-bf16"))), apply_to = function)
+
+/* The operand of ldtilecfg: palette 1, eight whole tiles. */
+static const struct {
+  uint8_t palette, start_row, reserved[14];
+  uint16_t row_bytes[16];
+  uint8_t rows[16];
+} whole_tiles = {1, 0, {0}, {64, 64, 64, 64, 64, 64, 64, 64}, {16, 16, 16, 16, 16, 16, 16, 16}};
+
+static void tiles_begin(void) {
+  static const char zeros[1024];
+  _tile_loadconfig(&whole_tiles);
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+  _tile_loadd(4, zeros, 64);
+  _tile_loadd(5, zeros, 64);
+}
+
+static void dots_amx(int64_t iterations) {
+  tiles_begin();
+  for (int64_t n = 0; n < iterations; n++) {
+    _tile_dpbssd(0, 4, 5);
+    _tile_dpbssd(1, 4, 5);
+    _tile_dpbssd(2, 4, 5);
+    _tile_dpbssd(3, 4, 5);
+  }
+  _tile_release();
+}
+
+static void pairs_amx(int64_t iterations) {
+  tiles_begin();
+  for (int64_t n = 0; n < iterations; n++) {
+    _tile_dpbf16ps(0, 4, 5);
+    _tile_dpbf16ps(1, 4, 5);
+    _tile_dpbf16ps(2, 4, 5);
+    _tile_dpbf16ps(3, 4, 5);
+  }
+  _tile_release();
+}
+
+#pragma clang attribute pop
+
 static const ceilings_loop loops[] = {
     {"f32", "vfmadd231ps ymm", "avx2", accumulators * 8 * 2.0, fma_avx2},
     {"f32", "vfmadd231ps zmm", "avx512", wide_accumulators * 16 * 2.0, fma_avx512},
@@ -117,6 +161,8 @@ static const ceilings_loop loops[] = {
     {"int8 of 4-bit codes", "vpmaddubsw, vpaddw ymm", "avx2", accumulators * 32 * 2.0, small_dots_avx2},
     {"int8", "vpdpbusd ymm", "avxvnni", accumulators * 32 * 2.0, dots_avxvnni},
     {"int8", "vpdpbusd zmm", "avx512vnni", wide_accumulators * 64 * 2.0, dots_avx512vnni},
+    {"int8", "tdpbssd tmm", "amx-int8", 4 * 16 * 16 * 64 * 2.0, dots_amx},
+    {"bf16", "tdpbf16ps tmm", "amx-bf16", 4 * 16 * 16 * 32 * 2.0, pairs_amx},
 };
 
 size_t ceilings_loop_count(void) { return sizeof loops / sizeof *loops; }

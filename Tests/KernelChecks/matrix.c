@@ -22,6 +22,8 @@ int matrix_make(matrix *m, const mxl_encoding *encoding, const mxl_kernel_row *r
                 .packed = mxlk_allocate(mxlk_panel_bytes(row, in_dim) * (size_t)mxlk_panel_count(row, out_dim))};
   m->weights = (mxlk_linear_weights){.row = row, .packed = m->packed, .bias = bias};
   m->weights.bfloat16_row = mxlk_row_find_compatible(row, MXL_COMPUTE_BFLOAT16, mxlk_cpu_features());
+  m->weights.many_row = mxlk_row_find_many(row, mxlk_cpu_features());
+  m->weights.bfloat16_many_row = mxlk_row_find_many(m->weights.bfloat16_row, mxlk_cpu_features());
   if (values == NULL || bias == NULL || m->stored == NULL || m->packed == NULL) {
     free(values);
     return 0;

@@ -205,10 +205,11 @@ static void check_y(const problem *p, const mxl_kernel_row *row, const char *pat
   if (memcmp(p->y, p->y_before, p->y_bytes) != 0) note(result, p, row, "bytes between the rows of y changed");
 }
 
-/* mxlk_linear_run from that environment, on packed weights or, packed NULL, on the source. */
-static void check_run(const problem *p, const mxl_kernel_row *row, const char *packed, int32_t threads,
-                      check_environment environment, check_result *result) {
+/* mxlk_linear_run from that environment, on packed weights or, packed NULL, on the source. many: NULL, or what many rows of x run. */
+static void check_run(const problem *p, const mxl_kernel_row *row, const mxl_kernel_row *many, const char *packed,
+                      int32_t threads, check_environment environment, check_result *result) {
   mxlk_linear_weights weights = {.row = row, .source = p->source, .packed = packed, .bias = p->bias, .scale = p->scale};
+  weights.many_row = many;
   if (packed != NULL) weights.source.data = NULL;
   mxlk_linear_job job = {
       .weights = &weights,
@@ -236,8 +237,11 @@ static void check_row(const problem *p, const mxl_kernel_row *row, check_result 
   if (packed == NULL) return note(result, p, row, "no memory to pack");
   check_unpack(p, row, packed, !at_start, result);
   if (p->compute == MXL_COMPUTE_FLOAT32) check_directly(p, row, packed, &random, result);
-  check_run(p, row, packed, 1 + (int32_t)below(&random, 8), CHECK_DEFAULT_ENVIRONMENT, result);
-  check_run(p, row, NULL, 1 + (int32_t)below(&random, 8), CHECK_DEFAULT_ENVIRONMENT, result);
+  check_run(p, row, NULL, packed, 1 + (int32_t)below(&random, 8), CHECK_DEFAULT_ENVIRONMENT, result);
+  check_run(p, row, NULL, NULL, 1 + (int32_t)below(&random, 8), CHECK_DEFAULT_ENVIRONMENT, result);
+  const mxl_kernel_row *many = mxlk_row_find_many(row, mxlk_cpu_features());
+  if (many != NULL && row->least_rows <= 1)
+    check_run(p, row, many, packed, 1 + (int32_t)below(&random, 8), CHECK_DEFAULT_ENVIRONMENT, result);
   check_side_panels(p, row, packed, result);
 }
 
@@ -259,8 +263,8 @@ static void check_row_in_environment(const problem *p, const mxl_kernel_row *row
     if (!kept) note(result, p, row, "packing changed the caller's floating point environment");
     if (p->source.clip == __builtin_inff()) check_unpacked(p, row, unpacked, result);
     for (int32_t threads = 1; threads <= 8; threads += environment == CHECK_DEFAULT_ENVIRONMENT ? 3 : 6) {
-      check_run(p, row, packed, threads, environment, result);
-      check_run(p, row, NULL, threads, environment, result);
+      check_run(p, row, NULL, packed, threads, environment, result);
+      check_run(p, row, NULL, NULL, threads, environment, result);
     }
   }
   mxlk_free(packed);

@@ -49,7 +49,7 @@ struct Environment: CustomTestStringConvertible, Sendable {
 extension KernelTests {
   @Suite("Every row returns the bits of the scalar arithmetic")
   struct Rows {
-    @Test("for every number of rows up to two tiles", arguments: Values.all)
+    @Test("for every number of rows up to two tiles, of tall ones for some", arguments: Values.all)
     func everyNumberOfRows(values: Values) { expectEqual(check_rows_over_rows(values.kind)) }
 
     @Test("for every number of outputs up to two panels", arguments: Values.all)

@@ -49,6 +49,10 @@ static void run(const mxl_kernel_row *row, const mxl_tile *tile) {
         tile->y[m * row->panel_columns + n] += x[i * tile->rows + m] * (float)weights[i * row->panel_columns + n];
 }
 
+static void arrange(const mxl_kernel_row *row, const void *from, int64_t k, int64_t index, void *arranged) {
+  memcpy((char *)arranged + index * (int64_t)row->arranged_size, from, (size_t)(4 * k));
+}
+static void touch(const mxl_kernel_row *row) { (void)row; }
 static void expand(const mxl_kernel_row *row, const void *packed, int64_t k, void *expanded) {
   memcpy(expanded, packed, (size_t)(k * row->panel_columns));
 }
@@ -106,7 +110,8 @@ static mxl_plugin plugin = {
 
 /* What a CHANGE may need, and not every one does. */
 __attribute__((unused)) static const void *const choices[] = {
-    (void *)no_bytes, (void *)odd_bytes, (void *)many_bytes, (void *)falling_bytes, (void *)expand,
+    (void *)no_bytes, (void *)odd_bytes, (void *)many_bytes, (void *)falling_bytes,
+    (void *)expand,   (void *)arrange,   (void *)touch,
 };
 
 MXL_PLUGIN_EXPORT const mxl_plugin *ENTRY(const mxl_host *host);

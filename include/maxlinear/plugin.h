@@ -117,7 +117,7 @@ typedef struct mxl_int8_activation {
  *          MXL_COMPUTE_INT8: superblock by superblock `rows` mxl_int8_activation, one a row. Aligned to 64 bytes.
  *          MXL_COMPUTE_BFLOAT16: pairs of bfloat16, column 2 p in the low half, the tile's rows side by side:
  *          x[k / 2 * rows + row]; behind an odd k a zero. Aligned to 4 bytes.
- *          Of a row with arrange: superblock by superblock what that wrote for each of `rows` rows. Aligned to 64 bytes. The bytes of
+ *          Of a row with arrange: superblock by superblock what that wrote of the tile's rows. Aligned to 64 bytes. The bytes of
  *          MXL_SPARE_ROWS rows more, of any content, may be read behind them.
  * weights  packed panel from the same column on: consecutive superblocks as pack wrote them. Aligned to 64 bytes.
  * y        float32 accumulators, read and written: y[row * panel_columns + column]. Aligned to 64 bytes.
@@ -191,9 +191,10 @@ struct mxl_kernel_row {
    * rank has packed, calls of so many rows run it instead; of several such rows the one of highest rank. */
   int32_t least_rows;
   /* NULL, or writes the form of x that run and run_packed read in place of the row's compute format, arranged_size bytes for each row of x and
-   * superblock of k columns. from: MXL_COMPUTE_INT8: an mxl_int8_activation; MXL_COMPUTE_BFLOAT16: k bfloat16, MXL_COMPUTE_FLOAT32: k
-   * float32, of any alignment. */
-  void (*arrange)(const mxl_kernel_row *row, const void *from, int64_t k, void *arranged);
+   * superblock of k columns. arranged: of a whole tile and superblock, whose rows of x are added in turn, index 0 first; one may move those before
+   * it. from: MXL_COMPUTE_INT8: an mxl_int8_activation; MXL_COMPUTE_BFLOAT16: k bfloat16, MXL_COMPUTE_FLOAT32: k float32, of any
+   * alignment. */
+  void (*arrange)(const mxl_kernel_row *row, const void *from, int64_t k, int64_t index, void *arranged);
   size_t arranged_size; /* a multiple of 64, at most MXL_MOST_ARRANGED; 0 where arrange is NULL */
   /* NULL both, or called by each thread of a call ahead of the first expand, run or run_packed of the row and behind the last: state of the
    * thread that they need, such as AMX's tile configuration. */

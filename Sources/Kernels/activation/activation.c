@@ -55,22 +55,22 @@ static void load(const mxl_kernel_row *kernel, int32_t dtype, const char *from, 
     mxlk_floats_load(kernel->cpu_features, dtype, from + mxlk_element_bytes(dtype) * k_begin, k, values);
 }
 
-/* A row and superblock as the kernel arranges it, from `values`. */
+/* Row `index` of a tile and superblock, as the kernel arranges it. */
 static void arrange(const mxl_kernel_row *kernel, int32_t dtype, const char *from, const int32_t *columns,
-                    int64_t k_begin, int64_t k, void *arranged) {
+                    int64_t k_begin, int64_t k, int64_t index, void *arranged) {
   float values[MXL_SUPERBLOCK];
   if (kernel->compute == MXL_COMPUTE_BFLOAT16) {
-    kernel->arrange(kernel, from + 2 * k_begin, k, arranged);
+    kernel->arrange(kernel, from + 2 * k_begin, k, index, arranged);
     return;
   }
   load(kernel, dtype, from, columns, k_begin, k, values);
   if (kernel->compute == MXL_COMPUTE_FLOAT32) {
-    kernel->arrange(kernel, values, k, arranged);
+    kernel->arrange(kernel, values, k, index, arranged);
     return;
   }
   _Alignas(64) mxlk_activation record;
   quantize(kernel, values, k, &record);
-  kernel->arrange(kernel, &record, k, arranged);
+  kernel->arrange(kernel, &record, k, index, arranged);
 }
 
 void mxlk_activate(const mxl_kernel_row *kernel, int32_t dtype, const void *x, const mxlk_rows *rows, int64_t row_begin,
@@ -88,7 +88,7 @@ void mxlk_activate(const mxl_kernel_row *kernel, int32_t dtype, const void *x, c
     const char *from =
         (const char *)x + mxlk_element_bytes(dtype) * mxlk_rows_offset(rows, rows->x_strides, row_begin + row);
     if (kernel->arrange != NULL) {
-      arrange(kernel, dtype, from, columns, k_begin, k, (char *)packed + row * (int64_t)kernel->arranged_size);
+      arrange(kernel, dtype, from, columns, k_begin, k, row, packed);
       continue;
     }
     load(kernel, dtype, from, columns, k_begin, k, values);

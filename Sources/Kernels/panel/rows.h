@@ -58,12 +58,12 @@ extern const mxl_kernel_row mxlk_rows_gptq8[MXLK_GPTQ_FORMATS][MXLK_BLOCK_ROWS];
                  32, mxlk_expand_int8_32__avx512vnni, MXLK_EXPANDED_BYTES(32),                                         \
                  mxlk_linear_expanded_int8_6x32__avx512vnni, mxlk_linear_packed_int8_6x32__avx512vnni, 0)
 
-/* Beside the row for AVX-512 VNNI, on what that packs. */
-#define MXLK_AMX_FIELDS                                                                       \
-  .least_rows = 7, .arrange = mxlk_arrange_int8__amx, .arranged_size = sizeof(mxlk_arranged), \
+/* Beside the row for AVX-512 VNNI, on what that packs, from so many rows of x on. */
+#define MXLK_AMX_FIELDS(many_rows)                                                                    \
+  .least_rows = many_rows, .arrange = mxlk_arrange_int8__amx, .arranged_size = sizeof(mxlk_arranged), \
   .enter = mxlk_enter_int8__amx, .leave = mxlk_leave__amx,
-#define MXLK_INT8_AMX(name, encoding, format)                                                                 \
-  MXLK_EXPANDED_ROW_AND(MXLK_AMX_FIELDS, name, encoding, format, MXL_COMPUTE_INT8, 40,                        \
+#define MXLK_INT8_AMX(name, encoding, format, many_rows)                                                      \
+  MXLK_EXPANDED_ROW_AND(MXLK_AMX_FIELDS(many_rows), name, encoding, format, MXL_COMPUTE_INT8, 40,             \
                         MXL_CPU_AVX2 | MXL_CPU_AVX512 | MXL_CPU_AVX512_VNNI | MXL_CPU_AMX_INT8, 64, 32,       \
                         mxlk_block_packed_size, mxlk_block_pack, mxlk_block_unpack, mxlk_expand_int8_32__amx, \
                         MXLK_AMX_EXPANDED_BYTES(32), mxlk_linear_expanded_int8_64x32__amx, NULL, 0)
@@ -79,12 +79,12 @@ extern const mxl_kernel_row mxlk_rows_gptq8[MXLK_GPTQ_FORMATS][MXLK_BLOCK_ROWS];
                  mxlk_expand_float32_32__avx512, MXL_SUPERBLOCK * 32 * 4, mxlk_linear_f32_f32_14x32__avx512, NULL, 0)
 
 /* All rows of a format; stem is its part of their names, side_rows that of its row for AVX2: 0 where codes take longer to take apart than to
- * read, those of 2 and 3 bits and IQ4_XS's. */
+ * read, those of 2 and 3 bits and IQ4_XS's. many_rows: the rows of x from which AMX is faster (docs/PERFORMANCE.md). */
 #define MXLK_SCALAR_ROWS(stem, encoding, format)                                \
   MXLK_INT8_SCALAR("mxlk_linear_" stem "_int8_4x16__scalar", encoding, format), \
       MXLK_FLOAT32_SCALAR("mxlk_linear_" stem "_f32_4x16__scalar", encoding, format)
 #ifdef __x86_64__
-#define MXLK_BLOCK_ENCODING_ROWS(stem, encoding, format, side_rows)                         \
+#define MXLK_BLOCK_ENCODING_ROWS(stem, encoding, format, side_rows, many_rows)              \
   {                                                                                         \
       MXLK_SCALAR_ROWS(stem, encoding, format),                                             \
       MXLK_INT8_AVX2("mxlk_linear_" stem "_int8_4x16__avx2", encoding, format, side_rows),  \
@@ -92,10 +92,11 @@ extern const mxl_kernel_row mxlk_rows_gptq8[MXLK_GPTQ_FORMATS][MXLK_BLOCK_ROWS];
       MXLK_INT8_AVXVNNI("mxlk_linear_" stem "_int8_6x16__avxvnni", encoding, format),       \
       MXLK_INT8_AVX512VNNI("mxlk_linear_" stem "_int8_6x32__avx512vnni", encoding, format), \
       MXLK_FLOAT32_AVX512("mxlk_linear_" stem "_f32_14x32__avx512", encoding, format),      \
-      MXLK_INT8_AMX("mxlk_linear_" stem "_int8_64x32__amx", encoding, format),              \
+      MXLK_INT8_AMX("mxlk_linear_" stem "_int8_64x32__amx", encoding, format, many_rows),   \
   }
 #else
-#define MXLK_BLOCK_ENCODING_ROWS(stem, encoding, format, side_rows) {MXLK_SCALAR_ROWS(stem, encoding, format)}
+#define MXLK_BLOCK_ENCODING_ROWS(stem, encoding, format, side_rows, many_rows) \
+  {MXLK_SCALAR_ROWS(stem, encoding, format)}
 #endif
 
 #endif

@@ -22,8 +22,9 @@ typedef struct mxlk_arranged {
       [8]; /* S_b << s_b. SUPER32: as pairs of int16, of sub-blocks 2 i and 2 i + 1; SUPER16_MIN: the same of 16 k */
   int32_t shifts[8]; /* BLOCK32: s_b; else the first is s */
   uint32_t wide;     /* bit b: some high of sub-block b is not 0 */
+  int32_t row;       /* of the tile */
   float alpha;
-  uint64_t reserved[7];
+  uint32_t reserved[13];
 } mxlk_arranged;
 
 _Static_assert(sizeof(mxlk_arranged) == 640, "rows of x begin at cache lines");
@@ -31,7 +32,7 @@ _Static_assert(sizeof(mxlk_arranged) == 640, "rows of x begin at cache lines");
 /* Byte planes of weights, [g][lane] as in an expanded panel, then its scales. */
 #define MXLK_AMX_EXPANDED_BYTES(columns) ((2 * MXL_SUPERBLOCK + 104) * (columns))
 
-void mxlk_arrange_int8__amx(const mxl_kernel_row *row, const void *record, int64_t k, void *arranged);
+void mxlk_arrange_int8__amx(const mxl_kernel_row *row, const void *record, int64_t k, int64_t index, void *arranged);
 void mxlk_expand_int8_32__amx(const mxl_kernel_row *row, const void *packed, int64_t k, void *expanded);
 void mxlk_linear_expanded_int8_64x32__amx(const mxl_kernel_row *row, const mxl_tile *tile);
 /* The tiles' configuration, of this thread. */
