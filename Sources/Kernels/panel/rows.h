@@ -49,14 +49,14 @@ extern const mxl_kernel_row mxlk_rows_gptq8[MXLK_GPTQ_FORMATS][MXLK_BLOCK_ROWS];
   MXLK_BLOCK_ROW(name, encoding, format, MXL_COMPUTE_INT8, 10, MXL_CPU_AVX2, 4, 16, mxlk_expand_int8_16__avx2,      \
                  MXLK_EXPANDED_BYTES(16), mxlk_linear_expanded_int8_4x16__avx2, mxlk_linear_packed_int8_4x16__avx2, \
                  side_rows)
-#define MXLK_INT8_AVXVNNI(name, encoding, format)                                                             \
+#define MXLK_INT8_AVXVNNI(name, encoding, format, side_rows)                                                  \
   MXLK_BLOCK_ROW(name, encoding, format, MXL_COMPUTE_INT8, 20, MXL_CPU_AVX2 | MXL_CPU_AVX_VNNI, 6, 16,        \
                  mxlk_expand_int8_16__avx2, MXLK_EXPANDED_BYTES(16), mxlk_linear_expanded_int8_6x16__avxvnni, \
-                 mxlk_linear_packed_int8_6x16__avxvnni, 0)
-#define MXLK_INT8_AVX512VNNI(name, encoding, format)                                                                   \
+                 mxlk_linear_packed_int8_6x16__avxvnni, side_rows)
+#define MXLK_INT8_AVX512VNNI(name, encoding, format, side_rows)                                                        \
   MXLK_BLOCK_ROW(name, encoding, format, MXL_COMPUTE_INT8, 30, MXL_CPU_AVX2 | MXL_CPU_AVX512 | MXL_CPU_AVX512_VNNI, 6, \
                  32, mxlk_expand_int8_32__avx512vnni, MXLK_EXPANDED_BYTES(32),                                         \
-                 mxlk_linear_expanded_int8_6x32__avx512vnni, mxlk_linear_packed_int8_6x32__avx512vnni, 0)
+                 mxlk_linear_expanded_int8_6x32__avx512vnni, mxlk_linear_packed_int8_6x32__avx512vnni, side_rows)
 
 /* Beside the row for AVX-512 VNNI, on what that packs, from so many rows of x on. */
 #define MXLK_AMX_FIELDS(many_rows)                                                                    \
@@ -84,15 +84,15 @@ extern const mxl_kernel_row mxlk_rows_gptq8[MXLK_GPTQ_FORMATS][MXLK_BLOCK_ROWS];
   MXLK_INT8_SCALAR("mxlk_linear_" stem "_int8_4x16__scalar", encoding, format), \
       MXLK_FLOAT32_SCALAR("mxlk_linear_" stem "_f32_4x16__scalar", encoding, format)
 #ifdef __x86_64__
-#define MXLK_BLOCK_ENCODING_ROWS(stem, encoding, format, side_rows, many_rows)              \
-  {                                                                                         \
-      MXLK_SCALAR_ROWS(stem, encoding, format),                                             \
-      MXLK_INT8_AVX2("mxlk_linear_" stem "_int8_4x16__avx2", encoding, format, side_rows),  \
-      MXLK_FLOAT32_AVX2("mxlk_linear_" stem "_f32_6x16__avx2", encoding, format),           \
-      MXLK_INT8_AVXVNNI("mxlk_linear_" stem "_int8_6x16__avxvnni", encoding, format),       \
-      MXLK_INT8_AVX512VNNI("mxlk_linear_" stem "_int8_6x32__avx512vnni", encoding, format), \
-      MXLK_FLOAT32_AVX512("mxlk_linear_" stem "_f32_14x32__avx512", encoding, format),      \
-      MXLK_INT8_AMX("mxlk_linear_" stem "_int8_64x32__amx", encoding, format, many_rows),   \
+#define MXLK_BLOCK_ENCODING_ROWS(stem, encoding, format, side_rows, many_rows)                         \
+  {                                                                                                    \
+      MXLK_SCALAR_ROWS(stem, encoding, format),                                                        \
+      MXLK_INT8_AVX2("mxlk_linear_" stem "_int8_4x16__avx2", encoding, format, side_rows),             \
+      MXLK_FLOAT32_AVX2("mxlk_linear_" stem "_f32_6x16__avx2", encoding, format),                      \
+      MXLK_INT8_AVXVNNI("mxlk_linear_" stem "_int8_6x16__avxvnni", encoding, format, side_rows),       \
+      MXLK_INT8_AVX512VNNI("mxlk_linear_" stem "_int8_6x32__avx512vnni", encoding, format, side_rows), \
+      MXLK_FLOAT32_AVX512("mxlk_linear_" stem "_f32_14x32__avx512", encoding, format),                 \
+      MXLK_INT8_AMX("mxlk_linear_" stem "_int8_64x32__amx", encoding, format, many_rows),              \
   }
 #else
 #define MXLK_BLOCK_ENCODING_ROWS(stem, encoding, format, side_rows, many_rows) \
