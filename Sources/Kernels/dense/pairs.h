@@ -25,8 +25,8 @@ extern const mxl_encoding mxlk_encoding_f16, mxlk_encoding_bf16;
 #ifdef __x86_64__
 #define MXLK_F16_ROWS 3
 #define MXLK_F16_ROWS_OF(rows) &rows[0], &rows[1], &rows[2]
-#define MXLK_BF16_ROWS 7
-#define MXLK_BF16_ROWS_OF(rows) &rows[0], &rows[1], &rows[2], &rows[3], &rows[4], &rows[5], &rows[6]
+#define MXLK_BF16_ROWS 8
+#define MXLK_BF16_ROWS_OF(rows) &rows[0], &rows[1], &rows[2], &rows[3], &rows[4], &rows[5], &rows[6], &rows[7]
 #else
 #define MXLK_F16_ROWS 1
 #define MXLK_F16_ROWS_OF(rows) &rows[0]
