@@ -118,10 +118,10 @@ const mxl_encoding mxlk_encoding_bf16 = {
                     mxlk_pairs_pack, mxlk_pairs_unpack, expand, size, run, run_packed, 0)
 
 /* A row of compute bfloat16; form: of x, of tiles/bfloat16.h. */
-#define MXLK_DOTS_ROW(form, name, rank, features, rows, columns, expand, size, run, run_packed)                       \
-  MXLK_EXPANDED_ROW_AND(MXLK_DOT_##form, name, "BF16", &mxlk_encoding_bf16, MXL_COMPUTE_BFLOAT16, rank, features,     \
-                        rows, columns, mxlk_pairs_packed_size, mxlk_pairs_pack, mxlk_pairs_unpack, expand, size, run, \
-                        run_packed, 0)
+#define MXLK_DOTS_ROW(form, name, rank, features, rows, columns, run)                                                  \
+  MXLK_EXPANDED_ROW_AND(MXLK_DOT_##form, name, "BF16", &mxlk_encoding_bf16, MXL_COMPUTE_BFLOAT16, rank, features,      \
+                        rows, columns, mxlk_pairs_packed_size, mxlk_pairs_pack, mxlk_pairs_unpack, NULL, 0, run, NULL, \
+                        0)
 #define MXLK_DOT_FLOATS .arrange = mxlk_arrange_dot_floats__avx2, .arranged_size = MXLK_DOT_FLOATS_BYTES,
 #define MXLK_DOT_CHAINS .arrange = mxlk_arrange_dot_chains__avx512, .arranged_size = MXLK_DOT_CHAINS_BYTES,
 #define MXLK_DOT_PLAIN                                                                       \
@@ -150,21 +150,17 @@ const mxl_kernel_row mxlk_rows_bf16[MXLK_BF16_ROWS] = {
     MXLK_PAIRS_ROW("mxlk_linear_bf16_f32_6x16__avx2", "BF16", &mxlk_encoding_bf16, MXL_COMPUTE_FLOAT32, 10,
                    MXL_CPU_AVX2, 6, 16, mxlk_pairs_expand_bf16__avx2, 16 * MXL_SUPERBLOCK * 4,
                    mxlk_linear_f32_f32_6x16__avx2, mxlk_linear_bf16_f32_6x16__avx2),
-    MXLK_DOTS_ROW(FLOATS, "mxlk_linear_bf16_bf16_6x16__avx2", 10, MXL_CPU_AVX2, 6, 16, mxlk_expand_dot_floats__avx2,
-                  16 * MXL_SUPERBLOCK * 4, mxlk_linear_expanded_bf16_bf16_6x16__avx2,
-                  mxlk_linear_packed_bf16_bf16_6x16__avx2),
+    MXLK_DOTS_ROW(FLOATS, "mxlk_linear_bf16_bf16_6x16__avx2", 10, MXL_CPU_AVX2, 6, 16,
+                  mxlk_linear_bf16_bf16_6x16__avx2),
     MXLK_PAIRS_ROW("mxlk_linear_bf16_f32_14x32__avx512", "BF16", &mxlk_encoding_bf16, MXL_COMPUTE_FLOAT32, 20,
                    MXL_CPU_AVX2 | MXL_CPU_AVX512, 14, 32, mxlk_pairs_expand_bf16__avx2, 32 * MXL_SUPERBLOCK * 4,
                    mxlk_linear_f32_f32_14x32__avx512, mxlk_linear_bf16_f32_14x32__avx512),
     MXLK_DOTS_ROW(FLOATS, "mxlk_linear_bf16_bf16_14x32__avx512", 20, MXL_CPU_AVX2 | MXL_CPU_AVX512, 14, 32,
-                  mxlk_expand_dot_floats__avx2, 32 * MXL_SUPERBLOCK * 4, mxlk_linear_expanded_bf16_bf16_14x32__avx512,
-                  mxlk_linear_packed_bf16_bf16_14x32__avx512),
+                  mxlk_linear_bf16_bf16_14x32__avx512),
     MXLK_DOTS_ROW(CHAINS, "mxlk_linear_bf16_bf16_14x32__avx512bf16", 40,
-                  MXL_CPU_AVX2 | MXL_CPU_AVX512 | MXL_CPU_AVX512_BF16, 14, 32, mxlk_expand_dot_chains_32__avx512,
-                  32 * MXL_SUPERBLOCK * 2, mxlk_linear_expanded_bf16_bf16_14x32__avx512bf16,
-                  mxlk_linear_packed_bf16_bf16_14x32__avx512bf16),
+                  MXL_CPU_AVX2 | MXL_CPU_AVX512 | MXL_CPU_AVX512_BF16, 14, 32, mxlk_linear_bf16_bf16_14x32__avx512bf16),
     MXLK_DOTS_ROW(PLAIN, "mxlk_linear_bf16_bf16_64x32__amx", 50,
-                  MXL_CPU_AVX2 | MXL_CPU_AVX512 | MXL_CPU_AVX512_BF16 | MXL_CPU_AMX_BF16, 64, 32, NULL, 0,
-                  mxlk_linear_bf16_bf16_64x32__amx, NULL),
+                  MXL_CPU_AVX2 | MXL_CPU_AVX512 | MXL_CPU_AVX512_BF16 | MXL_CPU_AMX_BF16, 64, 32,
+                  mxlk_linear_bf16_bf16_64x32__amx),
 #endif
 };

@@ -4,11 +4,9 @@
 
 #ifdef __x86_64__
 #include "tiles/flush.h"
-#include "tiles/pairs.h"
 
 #include <immintrin.h>
 #include <string.h>
-
 #pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
 
 enum { vectors = 2, columns = 8 * vectors, tile_rows = 6, line_bytes = 4 * columns };
@@ -37,12 +35,6 @@ void mxlk_arrange_dot_floats__avx2(const mxl_kernel_row *row, const void *from, 
   widen(last, to);
 }
 
-void mxlk_expand_dot_floats__avx2(const mxl_kernel_row *row, const void *packed, int64_t k, void *expanded) {
-  size_t line = (size_t)row->panel_columns * 4;
-  mxlk_pairs_expand_bf16__avx2(row, packed, k, expanded);
-  memset((char *)expanded + (size_t)k * line, 0, (size_t)(-k & (MXLK_DOT_K - 1)) * line);
-}
-
 /* As in avx2.c: into the first level cache for few rows, else into the second. */
 MXLK_ALWAYS void prefetch(const char *line, const int rows) {
   if (rows <= 2) {
@@ -61,90 +53,89 @@ MXLK_ALWAYS __m256i upper_halves(void) {
 
 enum { even, odd, both };
 
-/* Line i of a chain, of packed pairs or expanded. */
-MXLK_ALWAYS void take(const int expanded, const int chain, const char *w, int64_t i, __m256i upper,
-                      __m256 line[vectors]) {
+/* Line i of a chain. */
+MXLK_ALWAYS void take(const int chain, const char *w, int64_t i, __m256i upper, __m256 line[vectors]) {
+#pragma clang loop unroll(full)
   for (int v = 0; v < vectors; v++) {
-    if (expanded) {
-      line[v] = _mm256_load_ps((const float *)(const void *)(w + (2 * i + chain) * line_bytes) + 8 * v);
-      continue;
-    }
     __m256i pairs = _mm256_load_si256((const __m256i *)(const void *)(w + i * line_bytes) + v);
     line[v] = _mm256_castsi256_ps(chain == even ? _mm256_slli_epi32(pairs, 16) : _mm256_and_si256(pairs, upper));
   }
 }
 
 MXLK_ALWAYS void add_line(const int rows, const float *x, const __m256 w[vectors], __m256 sums[][vectors]) {
+#pragma clang loop unroll(full)
   for (int r = 0; r < rows; r++) {
     __m256 one = _mm256_broadcast_ss(x + r * row_floats);
+#pragma clang loop unroll(full)
     for (int v = 0; v < vectors; v++) sums[r][v] = _mm256_fmadd_ps(one, w[v], sums[r][v]);
   }
 }
 
-/* The sums of one chain of a block, or of both. ahead: from packed weights to those that are asked for. */
-MXLK_ALWAYS void add_chains(const int rows, const int expanded, const int chains, const float *x, const char *w,
-                            uintptr_t ahead, __m256 e[][vectors], __m256 o[][vectors]) {
+/* The sums of one chain of a block, or of both. next: where as many lines will be read. */
+MXLK_ALWAYS void add_chains(const int rows, const int chains, const float *x, const char *w, uintptr_t next,
+                            __m256 e[][vectors], __m256 o[][vectors]) {
   __m256i upper = upper_halves();
+  /* Each chain asks for its half. */
+  const int64_t ask = block_bytes / (chains == both ? 1 : 2) / MXLK_DOT_LINES;
+  if (chains == odd) next += block_bytes / 2;
+#pragma clang loop unroll(full)
   for (int r = 0; r < rows; r++)
+#pragma clang loop unroll(full)
     for (int v = 0; v < vectors; v++) {
       if (chains != odd) e[r][v] = _mm256_setzero_ps();
       if (chains != even) o[r][v] = _mm256_setzero_ps();
     }
   for (int64_t i = 0; i < MXLK_DOT_LINES; i++) {
     __m256 line[vectors];
-    if (!expanded && chains != odd) prefetch((const char *)((uintptr_t)(w + i * line_bytes) + ahead), rows);
+    prefetch((const char *)(next + (uintptr_t)(i * ask)), rows);
     if (chains != odd) {
-      take(expanded, even, w, i, upper, line);
+      take(even, w, i, upper, line);
       add_line(rows, x + i, line, e);
     }
     if (chains == both)
       __asm__ volatile("" ::: "memory"); /* kept from one half to the other, pairs would take registers */
     if (chains != even) {
-      take(expanded, odd, w, i, upper, line);
+      take(odd, w, i, upper, line);
       add_line(rows, x + MXLK_DOT_LINES + i, line, o);
     }
   }
 }
 
-/* What a superblock reads ahead. */
-typedef struct reading {
-  uintptr_t ahead;  /* packed weights: as in add_chains */
-  const char *next; /* expanded ones: `lines` lines a block */
-  int64_t lines;
-} reading;
-
-MXLK_ALWAYS void superblock(const int rows, const int expanded, const float *x, const char *w, int64_t k, reading *read,
-                            float *y) {
+MXLK_ALWAYS void superblock(const int rows, const float *x, const char *w, int64_t k, uintptr_t next, float *y) {
   __m256 t[tile_rows][vectors];
   _Alignas(32) char last[block_bytes];
+#pragma clang loop unroll(full)
   for (int r = 0; r < rows; r++)
+#pragma clang loop unroll(full)
     for (int v = 0; v < vectors; v++) t[r][v] = _mm256_setzero_ps();
   uint32_t before = mxlk_flush_begin();
   MXLK_SETTLE_MEMORY();
-  for (; k > 0; k -= MXLK_DOT_K, x += MXLK_DOT_K, w += block_bytes * (expanded ? 2 : 1)) {
+  for (; k > 0; k -= MXLK_DOT_K, x += MXLK_DOT_K, w += block_bytes, next += block_bytes) {
     __m256 e[tile_rows][vectors], o[tile_rows][vectors];
     const char *at = w;
-    if (!expanded && k < MXLK_DOT_K) {
+    if (k < MXLK_DOT_K) {
       memset(last, 0, sizeof last);
       at = memcpy(last, w, (size_t)((k + 1) / 2 * line_bytes));
     }
-    if (expanded) {
-      for (int64_t i = 0; i < read->lines; i++) prefetch(read->next + 64 * i, rows);
-      read->next += 64 * read->lines;
-    }
     if (rows <= 2) {
-      add_chains(rows, expanded, both, x, at, read->ahead, e, o);
+      add_chains(rows, both, x, at, next, e, o);
     } else {
-      add_chains(rows, expanded, even, x, at, read->ahead, e, o);
-      add_chains(rows, expanded, odd, x, at, read->ahead, e, o);
+      add_chains(rows, even, x, at, next, e, o);
+      add_chains(rows, odd, x, at, next, e, o);
     }
+#pragma clang loop unroll(full)
     for (int r = 0; r < rows; r++)
+#pragma clang loop unroll(full)
       for (int v = 0; v < vectors; v++) t[r][v] = _mm256_add_ps(t[r][v], _mm256_add_ps(e[r][v], o[r][v]));
   }
+#pragma clang loop unroll(full)
   for (int r = 0; r < rows; r++)
+#pragma clang loop unroll(full)
     for (int v = 0; v < vectors; v++) MXLK_SETTLE(t[r][v]); /* computed before the change back */
   mxlk_flush_end(before);
+#pragma clang loop unroll(full)
   for (int r = 0; r < rows; r++)
+#pragma clang loop unroll(full)
     for (int v = 0; v < vectors; v++) {
       float *to = y + r * columns + 8 * v;
       MXLK_SETTLE(t[r][v]); /* summed behind it */
@@ -152,39 +143,33 @@ MXLK_ALWAYS void superblock(const int rows, const int expanded, const float *x, 
     }
 }
 
-MXLK_ALWAYS void run_rows(const mxl_tile *tile, const int rows, const int expanded) {
+MXLK_ALWAYS void run_rows(const mxl_tile *tile, const int rows) {
   const float *x = tile->x;
   const char *w = tile->weights;
-  reading read = {.ahead = tile->next == NULL ? 0 : (uintptr_t)tile->next - (uintptr_t)w, .next = tile->next};
-  if (tile->next != NULL) read.lines = (tile->next_bytes / 64 + 7) / 8;
+  uintptr_t next = (uintptr_t)(tile->next == NULL ? w : tile->next);
   for (int64_t begin = 0; begin < tile->k; begin += MXL_SUPERBLOCK) {
     int64_t k = tile->k - begin < MXL_SUPERBLOCK ? tile->k - begin : MXL_SUPERBLOCK;
-    superblock(rows, expanded, x, w, k, &read, tile->y);
+    superblock(rows, x, w, k, next, tile->y);
     x += rows * row_floats;
     w += MXL_SUPERBLOCK / 2 * line_bytes;
+    next += MXL_SUPERBLOCK / 2 * line_bytes;
   }
 }
 
-#define MXLK_BY_ROWS(expanded)                  \
-  switch (tile->rows) {                         \
-    case 1: run_rows(tile, 1, expanded); break; \
-    case 2: run_rows(tile, 2, expanded); break; \
-    case 3: run_rows(tile, 3, expanded); break; \
-    case 4: run_rows(tile, 4, expanded); break; \
-    case 5: run_rows(tile, 5, expanded); break; \
-    case 6: run_rows(tile, 6, expanded); break; \
-    default: break;                             \
+#define MXLK_BY_ROWS()                \
+  switch (tile->rows) {               \
+    case 1: run_rows(tile, 1); break; \
+    case 2: run_rows(tile, 2); break; \
+    case 3: run_rows(tile, 3); break; \
+    case 4: run_rows(tile, 4); break; \
+    case 5: run_rows(tile, 5); break; \
+    case 6: run_rows(tile, 6); break; \
+    default: break;                   \
   }
 
-void mxlk_linear_expanded_bf16_bf16_6x16__avx2(const mxl_kernel_row *row, const mxl_tile *tile) {
+void mxlk_linear_bf16_bf16_6x16__avx2(const mxl_kernel_row *row, const mxl_tile *tile) {
   (void)row;
-  MXLK_BY_ROWS(1)
+  MXLK_BY_ROWS()
 }
-
-void mxlk_linear_packed_bf16_bf16_6x16__avx2(const mxl_kernel_row *row, const mxl_tile *tile) {
-  (void)row;
-  MXLK_BY_ROWS(0)
-}
-
 #pragma clang attribute pop
 #endif

@@ -6,14 +6,9 @@
 
 #include "tiles/bfloat16_avx512.h"
 
-void mxlk_linear_expanded_bf16_bf16_14x32__avx512(const mxl_kernel_row *row, const mxl_tile *tile) {
+void mxlk_linear_bf16_bf16_14x32__avx512(const mxl_kernel_row *row, const mxl_tile *tile) {
   (void)row;
-  MXLK_DOTS_BY_ROWS(1)
-}
-
-void mxlk_linear_packed_bf16_bf16_14x32__avx512(const mxl_kernel_row *row, const mxl_tile *tile) {
-  (void)row;
-  MXLK_DOTS_BY_ROWS(0)
+  MXLK_DOTS_BY_ROWS()
 }
 
 #pragma clang attribute pop

@@ -23,14 +23,14 @@ typedef __m512i line_vector;
 enum { steps = MXLK_DOT_LINES, row_bytes = MXLK_DOT_FLOATS_BYTES };
 typedef __m512 line_vector;
 #endif
-enum { block_bytes = MXLK_DOT_LINES * line_bytes, expanded_block_bytes = 2 * steps * line_bytes };
+enum { block_bytes = MXLK_DOT_LINES * line_bytes };
 
 MXLK_ALWAYS __m512i load_pairs(const char *w, int64_t line, int v) {
   return _mm512_load_si512(w + line * line_bytes + 64 * v);
 }
 
 /* A step of a chain from packed pairs. Of two lines the first one's k goes into the high halves. */
-MXLK_ALWAYS line_vector take_pairs(const int chain, const char *w, int64_t i, int v) {
+MXLK_ALWAYS line_vector take(const int chain, const char *w, int64_t i, int v) {
   const __m512i upper = _mm512_set1_epi32((int)0xffff0000);
 #ifdef MXLK_NATIVE_DOTS
   enum { upper_of_first = 0xca }; /* mask ? first : second */
@@ -40,14 +40,6 @@ MXLK_ALWAYS line_vector take_pairs(const int chain, const char *w, int64_t i, in
 #else
   __m512i pairs = load_pairs(w, i, v);
   return _mm512_castsi512_ps(chain == even ? _mm512_slli_epi32(pairs, 16) : _mm512_and_si512(pairs, upper));
-#endif
-}
-
-MXLK_ALWAYS line_vector take_expanded(const int chain, const char *w, int64_t i, int v) {
-#ifdef MXLK_NATIVE_DOTS
-  return load_pairs(w, 2 * i + chain, v);
-#else
-  return _mm512_castsi512_ps(load_pairs(w, 2 * i + chain, v));
 #endif
 }
 
@@ -64,73 +56,79 @@ MXLK_ALWAYS __m512 add_step(__m512 sum, const char *x, line_vector w) {
 }
 
 MXLK_ALWAYS void add_line(const int rows, const char *x, const line_vector w[vectors], __m512 sums[][vectors]) {
+#pragma clang loop unroll(full)
   for (int r = 0; r < rows; r++)
+#pragma clang loop unroll(full)
     for (int v = 0; v < vectors; v++) sums[r][v] = add_step(sums[r][v], x + r * row_bytes, w[v]);
 }
 
-/* The sums of one chain of a block, or of both; x as it is arranged. Prefetches `lines` lines of 64 bytes, at most 2, each step of the even chain. */
-MXLK_ALWAYS void add_chains(const int rows, const int expanded, const int chains, const char *x, const char *w,
-                            const char *next, const int lines, __m512 e[][vectors], __m512 o[][vectors]) {
+/* The sums of one chain of a block, or of both; x as it is arranged. next: where as many lines will be read, or NULL. */
+MXLK_ALWAYS void add_chains(const int rows, const int chains, const char *x, const char *w, const char *next,
+                            __m512 e[][vectors], __m512 o[][vectors]) {
+  /* Each chain asks for its half. */
+  const int64_t ask = block_bytes / (chains == both ? 1 : 2) / steps;
+  if (chains == odd) next += block_bytes / 2;
+#pragma clang loop unroll(full)
   for (int r = 0; r < rows; r++)
+#pragma clang loop unroll(full)
     for (int v = 0; v < vectors; v++) {
       if (chains != odd) e[r][v] = _mm512_setzero_ps();
       if (chains != even) o[r][v] = _mm512_setzero_ps();
     }
   for (int64_t i = 0; i < steps; i++) {
     line_vector line[vectors];
-    if (chains != odd)
-      for (int p = 0; p < lines; p++) _mm_prefetch(next + (i * lines + p) * 64, _MM_HINT_T0);
+    for (int64_t at = 0; at < ask; at += 64) _mm_prefetch(next + i * ask + at, _MM_HINT_T0);
     if (chains != odd) {
-      for (int v = 0; v < vectors; v++) line[v] = expanded ? take_expanded(even, w, i, v) : take_pairs(even, w, i, v);
+#pragma clang loop unroll(full)
+      for (int v = 0; v < vectors; v++) line[v] = take(even, w, i, v);
       add_line(rows, x + 4 * i, line, e);
     }
     if (chains != even) {
-      for (int v = 0; v < vectors; v++) line[v] = expanded ? take_expanded(odd, w, i, v) : take_pairs(odd, w, i, v);
+#pragma clang loop unroll(full)
+      for (int v = 0; v < vectors; v++) line[v] = take(odd, w, i, v);
       add_line(rows, x + 4 * (steps + i), line, o);
     }
   }
 }
 
-/* asked: what a superblock of expanded weights has been given to prefetch, a part for each block. */
-typedef struct reading {
-  const char *next;
-  int64_t lines;
-} reading;
-
-MXLK_ALWAYS void superblock(const int rows, const int expanded, const char *x, const char *w, int64_t k, reading *read,
-                            float *y) {
+MXLK_ALWAYS void superblock(const int rows, const char *x, const char *w, int64_t k, const char *next, float *y) {
   __m512 t[tile_rows][vectors];
   _Alignas(64) char last[block_bytes];
+#pragma clang loop unroll(full)
   for (int r = 0; r < rows; r++)
+#pragma clang loop unroll(full)
     for (int v = 0; v < vectors; v++) t[r][v] = _mm512_setzero_ps();
   uint32_t before = mxlk_flush_begin();
   MXLK_SETTLE_MEMORY();
   for (; k > 0; k -= MXLK_DOT_K) {
     __m512 e[tile_rows][vectors], o[tile_rows][vectors];
     const char *at = w;
-    if (!expanded && k < MXLK_DOT_K) {
+    if (k < MXLK_DOT_K) {
       memset(last, 0, sizeof last);
       at = memcpy(last, w, (size_t)((k + 1) / 2 * line_bytes));
     }
-    if (expanded)
-      for (int64_t i = 0; i < read->lines; i++) _mm_prefetch(read->next + 64 * i, _MM_HINT_T1);
-    const int lines = expanded ? 0 : block_bytes / 64 / steps;
     if (rows <= few_rows) {
-      add_chains(rows, expanded, both, x, at, read->next, lines, e, o);
+      add_chains(rows, both, x, at, next, e, o);
     } else {
-      add_chains(rows, expanded, even, x, at, read->next, lines, e, o);
-      add_chains(rows, expanded, odd, x, at, read->next, lines, e, o);
+      add_chains(rows, even, x, at, next, e, o);
+      add_chains(rows, odd, x, at, next, e, o);
     }
+#pragma clang loop unroll(full)
     for (int r = 0; r < rows; r++)
+#pragma clang loop unroll(full)
       for (int v = 0; v < vectors; v++) t[r][v] = _mm512_add_ps(t[r][v], _mm512_add_ps(e[r][v], o[r][v]));
     x += 8 * steps;
-    w += expanded ? expanded_block_bytes : block_bytes;
-    read->next += expanded ? 64 * read->lines : block_bytes;
+    w += block_bytes;
+    next += block_bytes;
   }
+#pragma clang loop unroll(full)
   for (int r = 0; r < rows; r++)
+#pragma clang loop unroll(full)
     for (int v = 0; v < vectors; v++) MXLK_SETTLE(t[r][v]); /* computed before the change back */
   mxlk_flush_end(before);
+#pragma clang loop unroll(full)
   for (int r = 0; r < rows; r++)
+#pragma clang loop unroll(full)
     for (int v = 0; v < vectors; v++) {
       float *to = y + r * columns + 16 * v;
       MXLK_SETTLE(t[r][v]); /* summed behind it */
@@ -138,35 +136,34 @@ MXLK_ALWAYS void superblock(const int rows, const int expanded, const char *x, c
     }
 }
 
-MXLK_ALWAYS void run_rows(const mxl_tile *tile, const int rows, const int expanded) {
-  const char *x = tile->x, *w = tile->weights;
-  reading read = {.next = tile->next == NULL ? w : tile->next};
-  if (tile->next != NULL) read.lines = (tile->next_bytes / 64 + 7) / 8;
+MXLK_ALWAYS void run_rows(const mxl_tile *tile, const int rows) {
+  const char *x = tile->x, *w = tile->weights, *next = tile->next == NULL ? w : tile->next;
   for (int64_t begin = 0; begin < tile->k; begin += MXL_SUPERBLOCK) {
     int64_t k = tile->k - begin < MXL_SUPERBLOCK ? tile->k - begin : MXL_SUPERBLOCK;
-    superblock(rows, expanded, x, w, k, &read, tile->y);
+    superblock(rows, x, w, k, next, tile->y);
     x += rows * row_bytes;
     w += MXL_SUPERBLOCK / 2 * line_bytes;
+    next += MXL_SUPERBLOCK / 2 * line_bytes;
   }
 }
 
-#define MXLK_DOTS_BY_ROWS(expanded)               \
-  switch (tile->rows) {                           \
-    case 1: run_rows(tile, 1, expanded); break;   \
-    case 2: run_rows(tile, 2, expanded); break;   \
-    case 3: run_rows(tile, 3, expanded); break;   \
-    case 4: run_rows(tile, 4, expanded); break;   \
-    case 5: run_rows(tile, 5, expanded); break;   \
-    case 6: run_rows(tile, 6, expanded); break;   \
-    case 7: run_rows(tile, 7, expanded); break;   \
-    case 8: run_rows(tile, 8, expanded); break;   \
-    case 9: run_rows(tile, 9, expanded); break;   \
-    case 10: run_rows(tile, 10, expanded); break; \
-    case 11: run_rows(tile, 11, expanded); break; \
-    case 12: run_rows(tile, 12, expanded); break; \
-    case 13: run_rows(tile, 13, expanded); break; \
-    case 14: run_rows(tile, 14, expanded); break; \
-    default: break;                               \
+#define MXLK_DOTS_BY_ROWS()             \
+  switch (tile->rows) {                 \
+    case 1: run_rows(tile, 1); break;   \
+    case 2: run_rows(tile, 2); break;   \
+    case 3: run_rows(tile, 3); break;   \
+    case 4: run_rows(tile, 4); break;   \
+    case 5: run_rows(tile, 5); break;   \
+    case 6: run_rows(tile, 6); break;   \
+    case 7: run_rows(tile, 7); break;   \
+    case 8: run_rows(tile, 8); break;   \
+    case 9: run_rows(tile, 9); break;   \
+    case 10: run_rows(tile, 10); break; \
+    case 11: run_rows(tile, 11); break; \
+    case 12: run_rows(tile, 12); break; \
+    case 13: run_rows(tile, 13); break; \
+    case 14: run_rows(tile, 14); break; \
+    default: break;                     \
   }
 
 #endif

@@ -29,31 +29,9 @@ void mxlk_arrange_dot_chains__avx512(const mxl_kernel_row *row, const void *from
   chain_block(last, to);
 }
 
-void mxlk_expand_dot_chains_32__avx512(const mxl_kernel_row *row, const void *packed, int64_t k, void *expanded) {
+void mxlk_linear_bf16_bf16_14x32__avx512bf16(const mxl_kernel_row *row, const mxl_tile *tile) {
   (void)row;
-  _Alignas(64) char last[block_bytes];
-  const char *w = packed;
-  char *to = expanded;
-  for (; k > 0; k -= MXLK_DOT_K, w += block_bytes) {
-    const char *at = w;
-    if (k < MXLK_DOT_K) {
-      memset(last, 0, sizeof last);
-      at = memcpy(last, w, (size_t)((k + 1) / 2 * line_bytes));
-    }
-    for (int64_t i = 0; i < steps; i++)
-      for (int chain = even; chain <= odd; chain++, to += line_bytes)
-        for (int v = 0; v < vectors; v++) _mm512_store_si512(to + 64 * v, take_pairs(chain, at, i, v));
-  }
-}
-
-void mxlk_linear_expanded_bf16_bf16_14x32__avx512bf16(const mxl_kernel_row *row, const mxl_tile *tile) {
-  (void)row;
-  MXLK_DOTS_BY_ROWS(1)
-}
-
-void mxlk_linear_packed_bf16_bf16_14x32__avx512bf16(const mxl_kernel_row *row, const mxl_tile *tile) {
-  (void)row;
-  MXLK_DOTS_BY_ROWS(0)
+  MXLK_DOTS_BY_ROWS()
 }
 
 #pragma clang attribute pop
