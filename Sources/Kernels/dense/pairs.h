@@ -5,7 +5,8 @@
  *
  *     line p    w[1][2p+1] w[1][2p] | w[0][2p+1] w[0][2p]        <- 32 bits a column
  *
- * A pair is what vdpbf16ps takes. For compute float32 a superblock is expanded to lines of float32 (layout.h), or taken apart in registers. */
+ * 16 lines of 16 columns are a tile of weights as TDPBF16PS takes it. For compute float32 a superblock is expanded to lines of float32 (layout.h),
+ * or taken apart in registers; for compute bfloat16 see tiles/bfloat16.h. */
 #ifndef MXLK_DENSE_PAIRS_H
 #define MXLK_DENSE_PAIRS_H
 
