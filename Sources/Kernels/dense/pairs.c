@@ -123,7 +123,7 @@ const mxl_encoding mxlk_encoding_bf16 = {
                         rows, columns, mxlk_pairs_packed_size, mxlk_pairs_pack, mxlk_pairs_unpack, NULL, 0, run, NULL, \
                         0)
 #define MXLK_DOT_FLOATS .arrange = mxlk_arrange_dot_floats__avx2, .arranged_size = MXLK_DOT_FLOATS_BYTES,
-#define MXLK_DOT_CHAINS .arrange = mxlk_arrange_dot_chains__avx512, .arranged_size = MXLK_DOT_CHAINS_BYTES,
+#define MXLK_DOT_CHAINS .arrange = mxlk_arrange_dot_chains__avx512bf16, .arranged_size = MXLK_DOT_CHAINS_BYTES,
 #define MXLK_DOT_PLAIN                                                                       \
   .least_rows = 7, .arrange = mxlk_arrange_dot_plain, .arranged_size = MXLK_DOT_PLAIN_BYTES, \
   .enter = mxlk_enter_bf16__amx, .leave = mxlk_leave_bf16__amx,

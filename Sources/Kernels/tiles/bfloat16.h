@@ -5,7 +5,7 @@
  * where denormal inputs count as zero and denormal results become zero: what TDPBF16PS does. Then y = y + t under the usual rules.
  *
  * A last block of fewer k may be filled with zeros on both sides or end early: products of zeros change nothing but a zero's sign, which ends
- * at y, begun at +0 and never -0. So kernels fill it: x where it is arranged, weights where they are expanded, or in a copy of the lines. */
+ * at y, begun at +0 and never -0. So kernels fill it: x where it is arranged, weights in a copy of their last lines. */
 #ifndef MXLK_TILES_BFLOAT16_H
 #define MXLK_TILES_BFLOAT16_H
 
@@ -26,7 +26,7 @@ void mxlk_linear_bf16_bf16_14x32__avx512(const mxl_kernel_row *row, const mxl_ti
 /* vdpbf16ps adds both halves of a pair to one sum, the high one first: so pairs of one chain, the k of the first in the high half. */
 #define MXLK_DOT_CHAINS_BYTES (2 * MXL_SUPERBLOCK)
 /* Of each block 8 pairs of even k and then 8 of odd ones; zeros behind the last k. */
-void mxlk_arrange_dot_chains__avx512(const mxl_kernel_row *row, const void *from, int64_t k, void *arranged);
+void mxlk_arrange_dot_chains__avx512bf16(const mxl_kernel_row *row, const void *from, int64_t k, void *arranged);
 void mxlk_linear_bf16_bf16_14x32__avx512bf16(const mxl_kernel_row *row, const mxl_tile *tile);
 
 /* As it lies in x; zeros behind the last k. */

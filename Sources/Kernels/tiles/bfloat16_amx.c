@@ -106,7 +106,7 @@ void mxlk_linear_bf16_bf16_64x32__amx(const mxl_kernel_row *row, const mxl_tile 
   const int64_t passes = (tile->rows + together - 1) / together;
   const int64_t superblocks = (tile->k + MXL_SUPERBLOCK - 1) / MXL_SUPERBLOCK;
   const char *x = tile->x, *w = tile->weights;
-  reading read = {.next = tile->next};
+  reading read = {.next = tile->next == NULL ? w : tile->next};
   if (tile->next != NULL) {
     int64_t steps = passes * superblocks * blocks;
     read.lines = (tile->next_bytes / 64 + steps - 1) / steps;

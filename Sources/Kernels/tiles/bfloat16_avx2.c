@@ -1,5 +1,5 @@
-/* bfloat16 dots on 256 bits: 6 rows of x, 16 outputs as two vectors of 8. The FMAs of both chains, 24 a line of pairs, take all registers a chain
- * at a time: a block's even k first, then its odd ones. Behind them come 24 additions a block, one for each 16 FMAs. */
+/* bfloat16 dots on 256 bits: 6 rows of x, 16 outputs as two vectors of 8. With more than few_rows the sums of one chain at a time are in registers: a
+ * block's even k first, then its odd ones. 24 FMAs a line of pairs, and behind a block's 384 of them 24 additions. */
 #include "tiles/bfloat16.h"
 
 #ifdef __x86_64__
@@ -7,14 +7,15 @@
 
 #include <immintrin.h>
 #include <string.h>
+
 #pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
 
-enum { vectors = 2, columns = 8 * vectors, tile_rows = 6, line_bytes = 4 * columns };
+enum { vectors = 2, columns = 8 * vectors, tile_rows = 6, few_rows = 3, line_bytes = 4 * columns };
 enum { block_bytes = MXLK_DOT_LINES * line_bytes, row_floats = MXL_SUPERBLOCK };
 
 #define MXLK_ALWAYS static inline __attribute__((always_inline))
 
-/* Both functions below, of a whole block, on the pairs at `from`. */
+/* The pairs of a block. */
 MXLK_ALWAYS void widen(const void *from, float *to) {
   const __m256i upper = _mm256_set1_epi32((int)0xffff0000);
   for (int i = 0; i < 2; i++) {
@@ -33,15 +34,6 @@ void mxlk_arrange_dot_floats__avx2(const mxl_kernel_row *row, const void *from, 
   uint16_t last[MXLK_DOT_K] = {0};
   memcpy(last, x, 2 * (size_t)k);
   widen(last, to);
-}
-
-/* As in avx2.c: into the first level cache for few rows, else into the second. */
-MXLK_ALWAYS void prefetch(const char *line, const int rows) {
-  if (rows <= 2) {
-    _mm_prefetch(line, _MM_HINT_T0);
-  } else {
-    _mm_prefetch(line, _MM_HINT_T1);
-  }
 }
 
 /* A compiler that knows the mask blends with zeros instead, which Zen 2 does in the units of the FMAs. */
@@ -87,7 +79,7 @@ MXLK_ALWAYS void add_chains(const int rows, const int chains, const float *x, co
     }
   for (int64_t i = 0; i < MXLK_DOT_LINES; i++) {
     __m256 line[vectors];
-    prefetch((const char *)(next + (uintptr_t)(i * ask)), rows);
+    _mm_prefetch((const char *)(next + (uintptr_t)(i * ask)), _MM_HINT_T0);
     if (chains != odd) {
       take(even, w, i, upper, line);
       add_line(rows, x + i, line, e);
@@ -117,7 +109,7 @@ MXLK_ALWAYS void superblock(const int rows, const float *x, const char *w, int64
       memset(last, 0, sizeof last);
       at = memcpy(last, w, (size_t)((k + 1) / 2 * line_bytes));
     }
-    if (rows <= 2) {
+    if (rows <= few_rows) {
       add_chains(rows, both, x, at, next, e, o);
     } else {
       add_chains(rows, even, x, at, next, e, o);
@@ -156,7 +148,7 @@ MXLK_ALWAYS void run_rows(const mxl_tile *tile, const int rows) {
   }
 }
 
-#define MXLK_BY_ROWS()                \
+#define MXLK_DOTS_BY_ROWS()           \
   switch (tile->rows) {               \
     case 1: run_rows(tile, 1); break; \
     case 2: run_rows(tile, 2); break; \
@@ -169,7 +161,7 @@ MXLK_ALWAYS void run_rows(const mxl_tile *tile, const int rows) {
 
 void mxlk_linear_bf16_bf16_6x16__avx2(const mxl_kernel_row *row, const mxl_tile *tile) {
   (void)row;
-  MXLK_BY_ROWS()
+  MXLK_DOTS_BY_ROWS()
 }
 #pragma clang attribute pop
 #endif

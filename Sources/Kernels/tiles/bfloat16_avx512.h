@@ -62,7 +62,7 @@ MXLK_ALWAYS void add_line(const int rows, const char *x, const line_vector w[vec
     for (int v = 0; v < vectors; v++) sums[r][v] = add_step(sums[r][v], x + r * row_bytes, w[v]);
 }
 
-/* The sums of one chain of a block, or of both; x as it is arranged. next: where as many lines will be read, or NULL. */
+/* The sums of one chain of a block, or of both; x as it is arranged. next: where as many lines will be read. */
 MXLK_ALWAYS void add_chains(const int rows, const int chains, const char *x, const char *w, const char *next,
                             __m512 e[][vectors], __m512 o[][vectors]) {
   /* Each chain asks for its half. */

@@ -18,7 +18,7 @@ MXLK_ALWAYS void chain_block(const void *from, char *to) {
   memcpy(to, chains, sizeof chains);
 }
 
-void mxlk_arrange_dot_chains__avx512(const mxl_kernel_row *row, const void *from, int64_t k, void *arranged) {
+void mxlk_arrange_dot_chains__avx512bf16(const mxl_kernel_row *row, const void *from, int64_t k, void *arranged) {
   (void)row;
   const char *x = from;
   char *to = arranged;
