@@ -125,7 +125,7 @@ const mxl_encoding mxlk_encoding_bf16 = {
 #define MXLK_DOT_FLOATS .arrange = mxlk_arrange_dot_floats__avx2, .arranged_size = MXLK_DOT_FLOATS_BYTES,
 #define MXLK_DOT_CHAINS .arrange = mxlk_arrange_dot_chains__avx512bf16, .arranged_size = MXLK_DOT_CHAINS_BYTES,
 #define MXLK_DOT_PLAIN                                                                       \
-  .least_rows = 7, .arrange = mxlk_arrange_dot_plain, .arranged_size = MXLK_DOT_PLAIN_BYTES, \
+  .least_rows = 2, .arrange = mxlk_arrange_dot_plain, .arranged_size = MXLK_DOT_PLAIN_BYTES, \
   .enter = mxlk_enter_bf16__amx, .leave = mxlk_leave_bf16__amx,
 
 const mxl_kernel_row mxlk_rows_f16[MXLK_F16_ROWS] = {
