@@ -57,11 +57,12 @@ static int same_columns(const int32_t *left, const int32_t *right, int64_t in_di
   return left != NULL && right != NULL && memcmp(left, right, (size_t)in_dim * sizeof *left) == 0;
 }
 
-/* Whether two tasks can share one packed x, tiles and blocks. */
+/* Whether two tasks can share one packed x, tiles and blocks. What a row arranges may depend on its context. */
 static int read_alike(const mxlk_task *left, const mxlk_task *right, int64_t in_dim) {
   const mxl_kernel_row *row = left->row, *other = right->row;
   return row->compute == other->compute && row->tile_rows == other->tile_rows && left->packs == right->packs &&
-         row->arrange == other->arrange && most_panel_tiles(row) == most_panel_tiles(other) &&
+         row->arrange == other->arrange && (row->arrange == NULL || row->context == other->context) &&
+         most_panel_tiles(row) == most_panel_tiles(other) &&
          same_columns(left->job->weights->columns, right->job->weights->columns, in_dim);
 }
 

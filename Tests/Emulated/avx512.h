@@ -1,5 +1,5 @@
 /* AVX-512 intrinsics as AVX2 code: SIMDe's, under their native names, and here those that it lacks or computes with other
- * bits; AVX-VNNI's. Included ahead of every source that has such a target. An intrinsic that neither has does not compile. */
+ * bits; AVX-VNNI's and AMX's. Included ahead of every source that has such a target. An intrinsic that neither has does not compile. */
 #ifndef EMULATED_AVX512_H
 #define EMULATED_AVX512_H
 
@@ -14,6 +14,7 @@
 #define SIMDE_ENABLE_NATIVE_ALIASES
 #include <simde/x86/avx512.h>
 
+#include "amx.h"
 #include "avxvnni.h"
 
 typedef union emulated_lanes {

@@ -1,5 +1,5 @@
-/* The kernel checks of Tests/KernelTests over the AVX-512 and AVX-VNNI rows, emulated: `checks [PART OF A ROW'S NAME]`. Prints each check;
- * exits 1 when one has failed. */
+/* The kernel checks of Tests/KernelTests over the AVX-512, AVX-VNNI and AMX rows, emulated: `checks [PART OF A ROW'S NAME]`. Prints each
+ * check; exits 1 when one has failed. */
 #define _POSIX_C_SOURCE 200809L
 #include "instructions.h"
 
@@ -8,8 +8,8 @@
 #include <string.h>
 #include <time.h>
 
-static const uint64_t emulated =
-    MXL_CPU_AVX2 | MXL_CPU_AVX_VNNI | MXL_CPU_AVX512 | MXL_CPU_AVX512_VNNI | MXL_CPU_AVX512_BF16;
+static const uint64_t emulated = MXL_CPU_AVX2 | MXL_CPU_AVX_VNNI | MXL_CPU_AVX512 | MXL_CPU_AVX512_VNNI |
+                                 MXL_CPU_AVX512_BF16 | MXL_CPU_AMX_INT8 | MXL_CPU_AMX_BF16;
 
 /* The linker puts these in the place of the functions without __wrap_ (see the Makefile). */
 uint64_t __wrap_mxlk_cpu_features(void);

@@ -289,7 +289,9 @@ int problem_begin(problem *p, const shape *shape, const mxl_encoding *encoding, 
   p->x = x;
   p->source = (mxl_source){sizeof(mxl_source), INFINITY, source, stride, k, n};
   if (clips && below(random, 4) == 0) p->source.clip = 0.5f;
-  if (compute == MXL_COMPUTE_FLOAT32 ? multiply(p) : multiply_by_scalar_row(p)) return 1;
+  int done = compute == MXL_COMPUTE_FLOAT32 ? multiply(p) : compute == MXL_COMPUTE_BFLOAT16 ? multiply_bfloat16(p) : -1;
+  if (done < 0) done = multiply_by_scalar_row(p);
+  if (done) return 1;
   fail(result, "no reference for %s", encoding->name);
   problem_end(p);
   return 0;

@@ -41,6 +41,9 @@ void problem_end(problem *p);
 int64_t problem_x_at(const problem *p, int64_t row);
 int64_t problem_y_at(const problem *p, int64_t row);
 
+/* product of compute bfloat16, by the formula. -1: not on this CPU, whose fused operations flush otherwise, or that has none. 0: no memory. */
+int multiply_bfloat16(problem *p);
+
 /* Checks the rows that this CPU can run, on one problem; NULL environment stands for the default one. */
 void check_problem(const problem *p, check_result *result);
 /* mxlk_linear_pack, run and unpack alone, called in that environment. */

@@ -4,6 +4,7 @@
 #include "contract.h"
 #include "dense/layout.h"
 #include "float16.h"
+#include "tiles/bfloat16.h"
 #include "tiles/expanded_row.h"
 #include "tiles/pairs.h"
 #include "tiles/tiles.h"
@@ -116,6 +117,17 @@ const mxl_encoding mxlk_encoding_bf16 = {
   MXLK_EXPANDED_ROW(name, encoding, context, compute, rank, features, rows, columns, mxlk_pairs_packed_size,           \
                     mxlk_pairs_pack, mxlk_pairs_unpack, expand, size, run, run_packed, 0)
 
+/* A row of compute bfloat16; form: of x, of tiles/bfloat16.h. */
+#define MXLK_DOTS_ROW(form, name, rank, features, rows, columns, run)                                                  \
+  MXLK_EXPANDED_ROW_AND(MXLK_DOT_##form, name, "BF16", &mxlk_encoding_bf16, MXL_COMPUTE_BFLOAT16, rank, features,      \
+                        rows, columns, mxlk_pairs_packed_size, mxlk_pairs_pack, mxlk_pairs_unpack, NULL, 0, run, NULL, \
+                        0)
+#define MXLK_DOT_FLOATS .arrange = mxlk_arrange_dot_floats__avx2, .arranged_size = MXLK_DOT_FLOATS_BYTES,
+#define MXLK_DOT_CHAINS .arrange = mxlk_arrange_dot_chains__avx512bf16, .arranged_size = MXLK_DOT_CHAINS_BYTES,
+#define MXLK_DOT_PLAIN                                                                       \
+  .least_rows = 2, .arrange = mxlk_arrange_dot_plain, .arranged_size = MXLK_DOT_PLAIN_BYTES, \
+  .enter = mxlk_enter_bf16__amx, .leave = mxlk_leave_bf16__amx,
+
 const mxl_kernel_row mxlk_rows_f16[MXLK_F16_ROWS] = {
     MXLK_PAIRS_ROW("mxlk_linear_f16_f32_4x16__scalar", "F16", &mxlk_encoding_f16, MXL_COMPUTE_FLOAT32, 0, 0, 4, 16,
                    mxlk_pairs_expand_f16, 16 * MXL_SUPERBLOCK * 4, mxlk_linear_f32_f32_4x16__scalar, NULL),
@@ -138,15 +150,17 @@ const mxl_kernel_row mxlk_rows_bf16[MXLK_BF16_ROWS] = {
     MXLK_PAIRS_ROW("mxlk_linear_bf16_f32_6x16__avx2", "BF16", &mxlk_encoding_bf16, MXL_COMPUTE_FLOAT32, 10,
                    MXL_CPU_AVX2, 6, 16, mxlk_pairs_expand_bf16__avx2, 16 * MXL_SUPERBLOCK * 4,
                    mxlk_linear_f32_f32_6x16__avx2, mxlk_linear_bf16_f32_6x16__avx2),
-    MXLK_PAIRS_ROW("mxlk_linear_bf16_bf16_6x16__avx2", "BF16", &mxlk_encoding_bf16, MXL_COMPUTE_BFLOAT16, 10,
-                   MXL_CPU_AVX2, 6, 16, NULL, 0, mxlk_linear_bf16_bf16_6x16__avx2, NULL),
+    MXLK_DOTS_ROW(FLOATS, "mxlk_linear_bf16_bf16_6x16__avx2", 10, MXL_CPU_AVX2, 6, 16,
+                  mxlk_linear_bf16_bf16_6x16__avx2),
     MXLK_PAIRS_ROW("mxlk_linear_bf16_f32_14x32__avx512", "BF16", &mxlk_encoding_bf16, MXL_COMPUTE_FLOAT32, 20,
                    MXL_CPU_AVX2 | MXL_CPU_AVX512, 14, 32, mxlk_pairs_expand_bf16__avx2, 32 * MXL_SUPERBLOCK * 4,
                    mxlk_linear_f32_f32_14x32__avx512, mxlk_linear_bf16_f32_14x32__avx512),
-    MXLK_PAIRS_ROW("mxlk_linear_bf16_bf16_14x32__avx512", "BF16", &mxlk_encoding_bf16, MXL_COMPUTE_BFLOAT16, 20,
-                   MXL_CPU_AVX2 | MXL_CPU_AVX512, 14, 32, NULL, 0, mxlk_linear_bf16_bf16_14x32__avx512, NULL),
-    MXLK_PAIRS_ROW("mxlk_linear_bf16_bf16_14x32__avx512bf16", "BF16", &mxlk_encoding_bf16, MXL_COMPUTE_BFLOAT16, 40,
-                   MXL_CPU_AVX2 | MXL_CPU_AVX512 | MXL_CPU_AVX512_BF16, 14, 32, NULL, 0,
-                   mxlk_linear_bf16_bf16_14x32__avx512bf16, NULL),
+    MXLK_DOTS_ROW(FLOATS, "mxlk_linear_bf16_bf16_14x32__avx512", 20, MXL_CPU_AVX2 | MXL_CPU_AVX512, 14, 32,
+                  mxlk_linear_bf16_bf16_14x32__avx512),
+    MXLK_DOTS_ROW(CHAINS, "mxlk_linear_bf16_bf16_14x32__avx512bf16", 40,
+                  MXL_CPU_AVX2 | MXL_CPU_AVX512 | MXL_CPU_AVX512_BF16, 14, 32, mxlk_linear_bf16_bf16_14x32__avx512bf16),
+    MXLK_DOTS_ROW(PLAIN, "mxlk_linear_bf16_bf16_64x32__amx", 50,
+                  MXL_CPU_AVX2 | MXL_CPU_AVX512 | MXL_CPU_AVX512_BF16 | MXL_CPU_AMX_BF16, 64, 32,
+                  mxlk_linear_bf16_bf16_64x32__amx),
 #endif
 };

@@ -5,7 +5,8 @@
  *
  *     line p    w[1][2p+1] w[1][2p] | w[0][2p+1] w[0][2p]        <- 32 bits a column
  *
- * A pair is what vdpbf16ps takes. For compute float32 a superblock is expanded to lines of float32 (layout.h), or taken apart in registers. */
+ * 16 lines of 16 columns are a tile of weights as TDPBF16PS takes it. For compute float32 a superblock is expanded to lines of float32 (layout.h),
+ * or taken apart in registers; for compute bfloat16 see tiles/bfloat16.h. */
 #ifndef MXLK_DENSE_PAIRS_H
 #define MXLK_DENSE_PAIRS_H
 
@@ -25,8 +26,8 @@ extern const mxl_encoding mxlk_encoding_f16, mxlk_encoding_bf16;
 #ifdef __x86_64__
 #define MXLK_F16_ROWS 3
 #define MXLK_F16_ROWS_OF(rows) &rows[0], &rows[1], &rows[2]
-#define MXLK_BF16_ROWS 7
-#define MXLK_BF16_ROWS_OF(rows) &rows[0], &rows[1], &rows[2], &rows[3], &rows[4], &rows[5], &rows[6]
+#define MXLK_BF16_ROWS 8
+#define MXLK_BF16_ROWS_OF(rows) &rows[0], &rows[1], &rows[2], &rows[3], &rows[4], &rows[5], &rows[6], &rows[7]
 #else
 #define MXLK_F16_ROWS 1
 #define MXLK_F16_ROWS_OF(rows) &rows[0]

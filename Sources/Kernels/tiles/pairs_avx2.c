@@ -2,22 +2,15 @@
 #include "tiles/pairs.h"
 
 #ifdef __x86_64__
-#include "float16.h"
-#include "tiles/flush.h"
-
 #include <immintrin.h>
-#include <string.h>
 
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 
 enum { vectors = 2, columns = 8 * vectors, tile_rows = 6, line_bytes = 4 * columns };
 enum { superblock_bytes = MXL_SUPERBLOCK / 2 * line_bytes };
 
-/* Pairs of x that are split together, so that those of any number of rows are whole vectors. */
-enum { split_pairs = 8 };
-
 /* The kinds of tile; a constant at every call, as is rows. */
-enum { f16_f32, bf16_f32, bf16_bf16 };
+enum { f16_f32, bf16_f32 };
 
 #define MXLK_ALWAYS static inline __attribute__((always_inline))
 
@@ -167,67 +160,13 @@ MXLK_ALWAYS void run_values(const int kind, const int rows, const int side, cons
   if (side == 1 && k % 2 != 0) add_values(kind, rows, in_registers, 0, x, w, upper, lines, t);
 }
 
-/* x of up to split_pairs pairs as float32; reads no more than these. */
-MXLK_ALWAYS void split(const int rows, const char *x, int64_t pairs, __m256i upper, float *low, float *high) {
-  if (pairs == split_pairs) {
-    for (int i = 0; i < rows; i++) {
-      __m256i pair = _mm256_loadu_si256((const __m256i *)(const void *)(x + 32 * i));
-      _mm256_store_ps(low + 8 * i, low_half(pair));
-      _mm256_store_ps(high + 8 * i, high_half(pair, upper));
-    }
-    return;
-  }
-  for (int64_t i = 0; i < pairs * rows; i++) {
-    uint32_t pair;
-    memcpy(&pair, x + 4 * i, 4);
-    low[i] = mxlk_float_from_bits(pair << 16);
-    high[i] = mxlk_float_from_bits(pair & 0xffff0000u);
-  }
-}
-
-/* t = fma(x_odd, w_odd, t), t = fma(x_even, w_even, t) over pairs ascending. x is split ahead of its use, through the first level cache:
- * split where it is used, it costs as many operations as there are FMAs. */
-MXLK_ALWAYS void run_pairs(const int rows, const int side, const char *x, const char *w, int64_t count, uintptr_t ahead,
-                           __m256 t[][vectors]) {
-  _Alignas(32) float low[tile_rows * split_pairs], high[tile_rows * split_pairs];
-  const int each = rows * split_pairs;
-  __m256 line[vectors];
-  __m256i upper = upper_halves();
-  for (; count > 0; count -= split_pairs) {
-    int64_t pairs = count < split_pairs ? count : split_pairs;
-    for (int s = 0; s < side; s++)
-      split(rows, x + s * MXL_SUPERBLOCK / 2 * rows * 4, pairs, upper, low + s * each, high + s * each);
-    x += pairs * rows * 4;
-    for (int64_t p = 0; p < pairs; p++, w += line_bytes)
-      for (int s = 0; s < side; s++) {
-        const char *at = w + s * superblock_bytes;
-        prefetch((const char *)((uintptr_t)at + ahead), rows);
-        take_high(at, upper, line);
-        add_line(rows, high + s * each + p * rows, line, t + s * rows);
-        take_low(at, line);
-        add_line(rows, low + s * each + p * rows, line, t + s * rows);
-      }
-  }
-}
-
 /* One superblock, or `side` whole ones, a constant too. 12 accumulators, 2 vectors of weights, 1 of x and the mask fill the registers. */
 MXLK_ALWAYS void superblocks(const mxl_tile *tile, const int kind, const int rows, const int side, const char *x,
                              const char *w, int64_t k, uintptr_t ahead) {
   __m256 t[tile_rows][vectors];
   for (int r = 0; r < side * rows; r++)
     for (int v = 0; v < vectors; v++) t[r][v] = _mm256_setzero_ps();
-  if (kind == bf16_bf16) {
-    uint32_t before = mxlk_flush_begin();
-    run_pairs(rows, side, x, w, (k + 1) / 2, ahead, t);
-    __asm__ volatile("" ::: "memory"); /* the dots stay before the change back, the sums behind it */
-    for (int r = 0; r < side * rows; r++)
-      for (int v = 0; v < vectors; v++) __asm__ volatile("" : "+x"(t[r][v]));
-    mxlk_flush_end(before);
-    for (int r = 0; r < side * rows; r++)
-      for (int v = 0; v < vectors; v++) __asm__ volatile("" : "+x"(t[r][v]));
-  } else {
-    run_values(kind, rows, side, (const float *)(const void *)x, w, k, ahead, t);
-  }
+  run_values(kind, rows, side, (const float *)(const void *)x, w, k, ahead, t);
   for (int r = 0; r < rows; r++)
     for (int v = 0; v < vectors; v++) {
       float *y = tile->y + r * columns + 8 * v;
@@ -254,7 +193,7 @@ MXLK_ALWAYS void run_rows(const mxl_tile *tile, const int kind, const int rows, 
     } else {
       superblocks(tile, kind, rows, 1, x, w, k, ahead);
     }
-    x += (kind == bf16_bf16 ? (taken + 1) / 2 : taken) * rows * 4;
+    x += taken * rows * 4;
     w += (taken + 1) / 2 * line_bytes;
     left -= taken;
   }
@@ -280,11 +219,6 @@ void mxlk_linear_f16_f32_6x16__avx2(const mxl_kernel_row *row, const mxl_tile *t
 void mxlk_linear_bf16_f32_6x16__avx2(const mxl_kernel_row *row, const mxl_tile *tile) {
   (void)row;
   run(tile, bf16_f32);
-}
-
-void mxlk_linear_bf16_bf16_6x16__avx2(const mxl_kernel_row *row, const mxl_tile *tile) {
-  (void)row;
-  run(tile, bf16_bf16);
 }
 
 #pragma clang attribute pop

@@ -1,4 +1,4 @@
-#include "tiles/pairs.h"
+#include "tiles/bfloat16.h"
 
 #include "float16.h"
 
@@ -25,6 +25,18 @@ static float flushing_fma(float x, float w, float t) {
   return mxlk_float_from_bits(mxlk_bits_from_float(result) & 0x80000000u);
 }
 
+/* Of floats that are no denormals the sum, which is exact where it is tiny. */
+static float flushing_sum(float a, float b) { return flushed(a + b); }
+
+/* t + (e + o) over the block of up to 16 pairs of one row and column. */
+static float add_block(const uint16_t *x, int64_t x_apart, const uint16_t *w, int64_t pairs, float t) {
+  float sums[2] = {0, 0};
+  for (int64_t p = 0; p < pairs; p++)
+    for (int i = 0; i < 2; i++)
+      sums[i] = flushing_fma(bfloat16_of(x[2 * p * x_apart + i]), bfloat16_of(w[2 * p * columns + i]), sums[i]);
+  return flushing_sum(t, flushing_sum(sums[0], sums[1]));
+}
+
 void mxlk_linear_bf16_bf16_4x16__scalar(const mxl_kernel_row *row, const mxl_tile *tile) {
   (void)row;
   const uint16_t *x = tile->x, *w = tile->weights;
@@ -34,11 +46,9 @@ void mxlk_linear_bf16_bf16_4x16__scalar(const mxl_kernel_row *row, const mxl_til
     for (int32_t r = 0; r < tile->rows; r++)
       for (int64_t c = 0; c < columns; c++) {
         float t = 0;
-        for (int64_t p = 0; p < pairs; p++) {
-          const uint16_t *xs = x + 2 * (p * tile->rows + r), *ws = w + 2 * (p * columns + c);
-          t = flushing_fma(bfloat16_of(xs[1]), bfloat16_of(ws[1]), t);
-          t = flushing_fma(bfloat16_of(xs[0]), bfloat16_of(ws[0]), t);
-        }
+        for (int64_t p = 0; p < pairs; p += MXLK_DOT_LINES)
+          t = add_block(x + 2 * (p * tile->rows + r), tile->rows, w + 2 * (p * columns + c),
+                        pairs - p < MXLK_DOT_LINES ? pairs - p : MXLK_DOT_LINES, t);
         tile->y[r * columns + c] = tile->y[r * columns + c] + t;
       }
     x += 2 * pairs * tile->rows;

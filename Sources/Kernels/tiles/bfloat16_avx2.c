@@ -1,0 +1,167 @@
+/* bfloat16 dots on 256 bits: 6 rows of x, 16 outputs as two vectors of 8. With more than few_rows the sums of one chain at a time are in registers: a
+ * block's even k first, then its odd ones. 24 FMAs a line of pairs, and behind a block's 384 of them 24 additions. */
+#include "tiles/bfloat16.h"
+
+#ifdef __x86_64__
+#include "tiles/flush.h"
+
+#include <immintrin.h>
+#include <string.h>
+
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+
+enum { vectors = 2, columns = 8 * vectors, tile_rows = 6, few_rows = 3, line_bytes = 4 * columns };
+enum { block_bytes = MXLK_DOT_LINES * line_bytes, row_floats = MXL_SUPERBLOCK };
+
+#define MXLK_ALWAYS static inline __attribute__((always_inline))
+
+/* The pairs of a block. */
+MXLK_ALWAYS void widen(const void *from, float *to) {
+  const __m256i upper = _mm256_set1_epi32((int)0xffff0000);
+  for (int i = 0; i < 2; i++) {
+    __m256i pairs = _mm256_loadu_si256((const __m256i *)from + i);
+    _mm256_store_ps(to + 8 * i, _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16)));
+    _mm256_store_ps(to + 16 + 8 * i, _mm256_castsi256_ps(_mm256_and_si256(pairs, upper)));
+  }
+}
+
+void mxlk_arrange_dot_floats__avx2(const mxl_kernel_row *row, const void *from, int64_t k, void *arranged) {
+  (void)row;
+  float *to = arranged;
+  const char *x = from;
+  for (; k >= MXLK_DOT_K; k -= MXLK_DOT_K, x += 2 * MXLK_DOT_K, to += MXLK_DOT_K) widen(x, to);
+  if (k == 0) return;
+  uint16_t last[MXLK_DOT_K] = {0};
+  memcpy(last, x, 2 * (size_t)k);
+  widen(last, to);
+}
+
+/* A compiler that knows the mask blends with zeros instead, which Zen 2 does in the units of the FMAs. */
+MXLK_ALWAYS __m256i upper_halves(void) {
+  __m256i mask = _mm256_set1_epi32((int)0xffff0000);
+  __asm__("" : "+x"(mask));
+  return mask;
+}
+
+enum { even, odd, both };
+
+/* Line i of a chain. */
+MXLK_ALWAYS void take(const int chain, const char *w, int64_t i, __m256i upper, __m256 line[vectors]) {
+#pragma clang loop unroll(full)
+  for (int v = 0; v < vectors; v++) {
+    __m256i pairs = _mm256_load_si256((const __m256i *)(const void *)(w + i * line_bytes) + v);
+    line[v] = _mm256_castsi256_ps(chain == even ? _mm256_slli_epi32(pairs, 16) : _mm256_and_si256(pairs, upper));
+  }
+}
+
+MXLK_ALWAYS void add_line(const int rows, const float *x, const __m256 w[vectors], __m256 sums[][vectors]) {
+#pragma clang loop unroll(full)
+  for (int r = 0; r < rows; r++) {
+    __m256 one = _mm256_broadcast_ss(x + r * row_floats);
+#pragma clang loop unroll(full)
+    for (int v = 0; v < vectors; v++) sums[r][v] = _mm256_fmadd_ps(one, w[v], sums[r][v]);
+  }
+}
+
+/* The sums of one chain of a block, or of both. next: where as many lines will be read. */
+MXLK_ALWAYS void add_chains(const int rows, const int chains, const float *x, const char *w, uintptr_t next,
+                            __m256 e[][vectors], __m256 o[][vectors]) {
+  __m256i upper = upper_halves();
+  /* Each chain asks for its half. */
+  const int64_t ask = block_bytes / (chains == both ? 1 : 2) / MXLK_DOT_LINES;
+  if (chains == odd) next += block_bytes / 2;
+#pragma clang loop unroll(full)
+  for (int r = 0; r < rows; r++)
+#pragma clang loop unroll(full)
+    for (int v = 0; v < vectors; v++) {
+      if (chains != odd) e[r][v] = _mm256_setzero_ps();
+      if (chains != even) o[r][v] = _mm256_setzero_ps();
+    }
+  for (int64_t i = 0; i < MXLK_DOT_LINES; i++) {
+    __m256 line[vectors];
+    _mm_prefetch((const char *)(next + (uintptr_t)(i * ask)), _MM_HINT_T0);
+    if (chains != odd) {
+      take(even, w, i, upper, line);
+      add_line(rows, x + i, line, e);
+    }
+    if (chains == both)
+      __asm__ volatile("" ::: "memory"); /* kept from one half to the other, pairs would take registers */
+    if (chains != even) {
+      take(odd, w, i, upper, line);
+      add_line(rows, x + MXLK_DOT_LINES + i, line, o);
+    }
+  }
+}
+
+MXLK_ALWAYS void superblock(const int rows, const float *x, const char *w, int64_t k, uintptr_t next, float *y) {
+  __m256 t[tile_rows][vectors];
+  _Alignas(32) char last[block_bytes];
+#pragma clang loop unroll(full)
+  for (int r = 0; r < rows; r++)
+#pragma clang loop unroll(full)
+    for (int v = 0; v < vectors; v++) t[r][v] = _mm256_setzero_ps();
+  uint32_t before = mxlk_flush_begin();
+  MXLK_SETTLE_MEMORY();
+  for (; k > 0; k -= MXLK_DOT_K, x += MXLK_DOT_K, w += block_bytes, next += block_bytes) {
+    __m256 e[tile_rows][vectors], o[tile_rows][vectors];
+    const char *at = w;
+    if (k < MXLK_DOT_K) {
+      memset(last, 0, sizeof last);
+      at = memcpy(last, w, (size_t)((k + 1) / 2 * line_bytes));
+    }
+    if (rows <= few_rows) {
+      add_chains(rows, both, x, at, next, e, o);
+    } else {
+      add_chains(rows, even, x, at, next, e, o);
+      add_chains(rows, odd, x, at, next, e, o);
+    }
+#pragma clang loop unroll(full)
+    for (int r = 0; r < rows; r++)
+#pragma clang loop unroll(full)
+      for (int v = 0; v < vectors; v++) t[r][v] = _mm256_add_ps(t[r][v], _mm256_add_ps(e[r][v], o[r][v]));
+  }
+#pragma clang loop unroll(full)
+  for (int r = 0; r < rows; r++)
+#pragma clang loop unroll(full)
+    for (int v = 0; v < vectors; v++) MXLK_SETTLE(t[r][v]); /* computed before the change back */
+  mxlk_flush_end(before);
+#pragma clang loop unroll(full)
+  for (int r = 0; r < rows; r++)
+#pragma clang loop unroll(full)
+    for (int v = 0; v < vectors; v++) {
+      float *to = y + r * columns + 8 * v;
+      MXLK_SETTLE(t[r][v]); /* summed behind it */
+      _mm256_store_ps(to, _mm256_add_ps(_mm256_load_ps(to), t[r][v]));
+    }
+}
+
+MXLK_ALWAYS void run_rows(const mxl_tile *tile, const int rows) {
+  const float *x = tile->x;
+  const char *w = tile->weights;
+  uintptr_t next = (uintptr_t)(tile->next == NULL ? w : tile->next);
+  for (int64_t begin = 0; begin < tile->k; begin += MXL_SUPERBLOCK) {
+    int64_t k = tile->k - begin < MXL_SUPERBLOCK ? tile->k - begin : MXL_SUPERBLOCK;
+    superblock(rows, x, w, k, next, tile->y);
+    x += rows * row_floats;
+    w += MXL_SUPERBLOCK / 2 * line_bytes;
+    next += MXL_SUPERBLOCK / 2 * line_bytes;
+  }
+}
+
+#define MXLK_DOTS_BY_ROWS()           \
+  switch (tile->rows) {               \
+    case 1: run_rows(tile, 1); break; \
+    case 2: run_rows(tile, 2); break; \
+    case 3: run_rows(tile, 3); break; \
+    case 4: run_rows(tile, 4); break; \
+    case 5: run_rows(tile, 5); break; \
+    case 6: run_rows(tile, 6); break; \
+    default: break;                   \
+  }
+
+void mxlk_linear_bf16_bf16_6x16__avx2(const mxl_kernel_row *row, const mxl_tile *tile) {
+  (void)row;
+  MXLK_DOTS_BY_ROWS()
+}
+#pragma clang attribute pop
+#endif
