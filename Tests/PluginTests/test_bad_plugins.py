@@ -19,8 +19,8 @@ CASES = {
         UNSUPPORTED,
         "returned NULL: no FPGA here",
     ),
-    "next major": ("plugin.abi_major++", UNSUPPORTED, "plugin ABI is 2.1, expected 1"),
-    "major 0": ("plugin.abi_major = 0", UNSUPPORTED, "plugin ABI is 0.1, expected 1"),
+    "next major": ("plugin.abi_major++", UNSUPPORTED, "plugin ABI is 2.2, expected 1"),
+    "major 0": ("plugin.abi_major = 0", UNSUPPORTED, "plugin ABI is 0.2, expected 1"),
     "no size": ("plugin.struct_size = 0", FILE, "mxl_plugin: struct_size is 0, expected 72"),
     "short": ("plugin.struct_size = 71", FILE, "struct_size is 71"),
     "amid a field": (

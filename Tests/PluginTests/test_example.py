@@ -71,7 +71,7 @@ def test_fast_row_is_chosen_where_the_cpu_has_what_it_needs(plugins):
     lowered = python(KERNELS, plugins["fast"], MAXLINEAR_ISA="scalar")
     assert lowered["rows"][0]["kernel"] == "mxlk_linear_generic_LOG6_f32_4x16__scalar"
     plugin = lowered["plugin"]
-    assert plugin["encodings"] == ["LOG6"] and kernel in plugin["kernels"] and plugin["abi_version"] == "1.1"
+    assert plugin["encodings"] == ["LOG6"] and kernel in plugin["kernels"] and plugin["abi_version"] == "1.2"
     assert plugin["messages"] == [{"level": "info", "text": "LOG6: 6.5 bits a weight"}]
     assert plugin["path"] == str(plugins["fast"])
 

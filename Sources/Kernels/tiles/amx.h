@@ -13,15 +13,16 @@ typedef struct mxlk_amx_palette {
 
 _Static_assert(sizeof(mxlk_amx_palette) == 64, "as the instruction reads it");
 
-/* Tiles 0 to 5: sums, `rows` by 16 of 32 bits. 6: x, `rows` of k_bytes. 7: weights, groups of 4 bytes of k by 16 outputs. */
-#define MXLK_AMX_CONFIGURE(count, k_bytes)                                \
-  do {                                                                    \
-    mxlk_amx_palette palette = {.palette = 1};                            \
-    for (int tile = 0; tile < 8; tile++) {                                \
-      palette.rows[tile] = (uint8_t)(tile < 7 ? (count) : (k_bytes) / 4); \
-      palette.row_bytes[tile] = (uint16_t)(tile == 6 ? (k_bytes) : 64);   \
-    }                                                                     \
-    _tile_loadconfig(&palette);                                           \
+/* The first `sums` tiles are sums, row_count by 16 of 32 bits; then come `xs` tiles of x, row_count of k_bytes; the others are weights, groups of
+ * 4 bytes of k by 16 outputs. */
+#define MXLK_AMX_CONFIGURE(sums, xs, row_count, k_bytes)                                             \
+  do {                                                                                               \
+    mxlk_amx_palette palette = {.palette = 1};                                                       \
+    for (int tile = 0; tile < 8; tile++) {                                                           \
+      palette.rows[tile] = (uint8_t)(tile < (sums) + (xs) ? (row_count) : (k_bytes) / 4);            \
+      palette.row_bytes[tile] = (uint16_t)(tile >= (sums) && tile < (sums) + (xs) ? (k_bytes) : 64); \
+    }                                                                                                \
+    _tile_loadconfig(&palette);                                                                      \
   } while (0)
 
 #endif

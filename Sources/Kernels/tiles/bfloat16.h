@@ -17,7 +17,8 @@
 
 /* Of one row of x, a superblock as float32, 16 even k and then 16 odd ones for each block; zeros behind the last k. */
 #define MXLK_DOT_FLOATS_BYTES (4 * MXL_SUPERBLOCK)
-void mxlk_arrange_dot_floats__avx2(const mxl_kernel_row *row, const void *from, int64_t k, void *arranged);
+void mxlk_arrange_dot_floats__avx2(const mxl_kernel_row *row, const void *from, int64_t k, int64_t index,
+                                   void *arranged);
 
 void mxlk_linear_bf16_bf16_4x16__scalar(const mxl_kernel_row *row, const mxl_tile *tile);
 void mxlk_linear_bf16_bf16_6x16__avx2(const mxl_kernel_row *row, const mxl_tile *tile);
@@ -26,12 +27,13 @@ void mxlk_linear_bf16_bf16_14x32__avx512(const mxl_kernel_row *row, const mxl_ti
 /* vdpbf16ps adds both halves of a pair to one sum, the high one first: so pairs of one chain, the k of the first in the high half. */
 #define MXLK_DOT_CHAINS_BYTES (2 * MXL_SUPERBLOCK)
 /* Of each block 8 pairs of even k and then 8 of odd ones; zeros behind the last k. */
-void mxlk_arrange_dot_chains__avx512bf16(const mxl_kernel_row *row, const void *from, int64_t k, void *arranged);
+void mxlk_arrange_dot_chains__avx512bf16(const mxl_kernel_row *row, const void *from, int64_t k, int64_t index,
+                                         void *arranged);
 void mxlk_linear_bf16_bf16_14x32__avx512bf16(const mxl_kernel_row *row, const mxl_tile *tile);
 
 /* As it lies in x; zeros behind the last k. */
 #define MXLK_DOT_PLAIN_BYTES (2 * MXL_SUPERBLOCK)
-void mxlk_arrange_dot_plain(const mxl_kernel_row *row, const void *from, int64_t k, void *arranged);
+void mxlk_arrange_dot_plain(const mxl_kernel_row *row, const void *from, int64_t k, int64_t index, void *arranged);
 void mxlk_linear_bf16_bf16_64x32__amx(const mxl_kernel_row *row, const mxl_tile *tile);
 void mxlk_enter_bf16__amx(const mxl_kernel_row *row);
 void mxlk_leave_bf16__amx(const mxl_kernel_row *row);

@@ -20,7 +20,7 @@ enum { blocks = MXL_SUPERBLOCK / MXLK_DOT_K, block_bytes = MXLK_DOT_LINES * line
 
 void mxlk_enter_bf16__amx(const mxl_kernel_row *row) {
   (void)row;
-  MXLK_AMX_CONFIGURE(strip_rows, 2 * MXLK_DOT_K);
+  MXLK_AMX_CONFIGURE(4, 2, strip_rows, 2 * MXLK_DOT_K);
 }
 
 void mxlk_leave_bf16__amx(const mxl_kernel_row *row) {
@@ -28,10 +28,11 @@ void mxlk_leave_bf16__amx(const mxl_kernel_row *row) {
   _tile_release();
 }
 
-void mxlk_arrange_dot_plain(const mxl_kernel_row *row, const void *from, int64_t k, void *arranged) {
+void mxlk_arrange_dot_plain(const mxl_kernel_row *row, const void *from, int64_t k, int64_t index, void *arranged) {
   (void)row;
-  memcpy(arranged, from, 2 * (size_t)k);
-  memset((char *)arranged + 2 * k, 0, 2 * (size_t)(-k & (MXLK_DOT_K - 1)));
+  char *to = (char *)arranged + index * MXLK_DOT_PLAIN_BYTES;
+  memcpy(to, from, 2 * (size_t)k);
+  memset(to + 2 * k, 0, 2 * (size_t)(-k & (MXLK_DOT_K - 1)));
 }
 
 /* t of up to two strips, to be added to y. */

@@ -25,9 +25,10 @@ MXLK_ALWAYS void widen(const void *from, float *to) {
   }
 }
 
-void mxlk_arrange_dot_floats__avx2(const mxl_kernel_row *row, const void *from, int64_t k, void *arranged) {
+void mxlk_arrange_dot_floats__avx2(const mxl_kernel_row *row, const void *from, int64_t k, int64_t index,
+                                   void *arranged) {
   (void)row;
-  float *to = arranged;
+  float *to = (float *)arranged + index * (MXLK_DOT_FLOATS_BYTES / 4);
   const char *x = from;
   for (; k >= MXLK_DOT_K; k -= MXLK_DOT_K, x += 2 * MXLK_DOT_K, to += MXLK_DOT_K) widen(x, to);
   if (k == 0) return;

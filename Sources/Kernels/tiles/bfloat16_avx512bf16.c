@@ -18,10 +18,11 @@ MXLK_ALWAYS void chain_block(const void *from, char *to) {
   memcpy(to, chains, sizeof chains);
 }
 
-void mxlk_arrange_dot_chains__avx512bf16(const mxl_kernel_row *row, const void *from, int64_t k, void *arranged) {
+void mxlk_arrange_dot_chains__avx512bf16(const mxl_kernel_row *row, const void *from, int64_t k, int64_t index,
+                                         void *arranged) {
   (void)row;
   const char *x = from;
-  char *to = arranged;
+  char *to = (char *)arranged + index * MXLK_DOT_CHAINS_BYTES;
   for (; k >= MXLK_DOT_K; k -= MXLK_DOT_K, x += 2 * MXLK_DOT_K, to += 2 * MXLK_DOT_K) chain_block(x, to);
   if (k == 0) return;
   uint16_t last[MXLK_DOT_K] = {0};

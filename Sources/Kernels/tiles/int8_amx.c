@@ -41,7 +41,7 @@ MXLK_INLINE int planes_of(const mxlk_block_format *format) {
   return format->code_bits == 3 ? 1 : 2;
 }
 
-void mxlk_enter_int8__amx(const mxl_kernel_row *row) { MXLK_AMX_CONFIGURE(strip_rows, step_of(row->context)); }
+void mxlk_enter_int8__amx(const mxl_kernel_row *row) { MXLK_AMX_CONFIGURE(6, 1, strip_rows, step_of(row->context)); }
 
 void mxlk_leave__amx(const mxl_kernel_row *row) {
   (void)row;
