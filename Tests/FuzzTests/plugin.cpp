@@ -20,6 +20,8 @@ void pack(const mxl_kernel_row *, const mxl_source *, int64_t, int64_t, int64_t,
 void unpack(const mxl_kernel_row *, const void *, int64_t, int64_t, int64_t, const mxl_source *) {}
 void run(const mxl_kernel_row *, const mxl_tile *) {}
 void expand(const mxl_kernel_row *, const void *, int64_t, void *) {}
+void arrange(const mxl_kernel_row *, const void *, int64_t, int64_t, void *) {}
+void touch(const mxl_kernel_row *) {}
 mxl_status create(const mxl_communicator_kind *, const void *, void **, mxl_error *) { return MXL_UNSUPPORTED; }
 void destroy(void *) {}
 int32_t rank(void *) { return 0; }
@@ -69,6 +71,13 @@ class builder {
     numbers_.back()[0] = 32 * in_.number<uint8_t>();
     numbers_.back()[1] = in_.number<uint8_t>() < 240 ? in_.number<uint8_t>() : in_.number<uint32_t>();
     made.context = in_.number<uint8_t>() < 240 ? numbers_.back().get() : nullptr;
+    made.side_rows = in_.flag() ? 0 : in_.number<int32_t>();
+    made.least_rows = in_.flag() ? in_.number<uint8_t>() : in_.number<int32_t>();
+    made.arrange = in_.flag() ? arrange : nullptr;
+    made.arranged_size = in_.flag() ? 64 * static_cast<size_t>(in_.below(70)) : in_.number<uint64_t>();
+    if (made.arrange == nullptr && in_.number<uint8_t>() < 240) made.arranged_size = 0;
+    made.enter = in_.flag() ? touch : nullptr;
+    made.leave = in_.number<uint8_t>() < 240 ? made.enter : touch;
     return made;
   }
 
