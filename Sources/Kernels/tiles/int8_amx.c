@@ -14,7 +14,7 @@
     __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,amx-tile,amx-int8"))), \
     apply_to = function)
 
-enum { columns = 32, vectors = 2, strip_rows = 16, most_strips = 4, plane_bytes = MXL_SUPERBLOCK * columns };
+enum { columns = 32, vectors = 2, strip_rows = 16, plane_bytes = MXL_SUPERBLOCK * columns };
 
 /* Tiles 0 to 5 hold sums, 6 x, 7 weights. */
 enum { line_bytes = 4 * columns };

@@ -5,10 +5,10 @@
  * what its terms are multiplied with goes into the factors beforehand, and I is what the tiles add up:
  *
  *   x        v = q 2^(s_b - s), s the least shift of the superblock; up to 1016: v = low + 256 high, both int8, high mostly 0
- *   weights  w = sc_b (code - zero) (GROUP: code - zero_g) = low + 256 high; formats of narrow codes need no high
+ *   weights  w = sc_b (code - zero) (GROUP: code - zero_g) = low + 256 high, low then unsigned; formats of narrow codes need no high
  *   I        = (sum low low + 256 (sum low high + sum high low) + 65536 sum high high) 2^s
  *
- * BLOCK32's sums are of 32 k, and shifted and scaled one by one: x is q, w is code - zero. */
+ * BLOCK32's sums are of 32 k, and scaled one by one: x is q, w is code - zero, and d 2^s for each of the four s stands in the place of high. */
 #ifndef MXLK_TILES_INT8_AMX_H
 #define MXLK_TILES_INT8_AMX_H
 
@@ -18,11 +18,12 @@
 typedef struct mxlk_arranged {
   int8_t low[MXL_SUPERBLOCK]; /* BLOCK32: q */
   int8_t high[MXL_SUPERBLOCK];
-  int32_t sums
-      [8]; /* S_b << s_b. SUPER32: as pairs of int16, of sub-blocks 2 i and 2 i + 1; SUPER16_MIN: the same of 16 k */
-  int32_t shifts[8]; /* BLOCK32: s_b; else the first is s */
-  uint32_t wide;     /* bit b: some high of sub-block b is not 0 */
-  int32_t row;       /* of the tile */
+  /* S_b << s_b. SUPER32: as pairs of int16, of sub-blocks 2 i and 2 i + 1; SUPER16_MIN: the same of 16 k. */
+  int32_t sums[8];
+  /* BLOCK32: how many bytes behind d 2^0 the d 2^s_b of a sub-block are; BLOCK32_POWER: s_b; else the first is s. */
+  int32_t shifts[8];
+  uint32_t wide; /* bit b: some high of sub-block b is not 0 */
+  int32_t row;   /* of the tile */
   float alpha;
   uint32_t reserved[13];
 } mxlk_arranged;
