@@ -41,8 +41,8 @@ MXLK_INLINE ints add_pair_products(ints j, ints a, ints b) {
   return (ints)_mm512_dpwssd_epi32((__m512i)j, (__m512i)a, (__m512i)b);
 }
 
-MXLK_INLINE ints shifted(ints value, uint8_t shift) {
-  return (ints)_mm512_sll_epi32((__m512i)value, _mm_cvtsi32_si128(shift));
+MXLK_INLINE ints shifted(ints value, int32_t shift) {
+  return (ints)_mm512_sllv_epi32((__m512i)value, _mm512_set1_epi32(shift));
 }
 
 void mxlk_linear_expanded_int8_6x32__avx512vnni(const mxl_kernel_row *row, const mxl_tile *tile) {

@@ -27,8 +27,8 @@ MXLK_INLINE ints add_pair_products(ints j, ints a, ints b) {
   return (ints)_mm256_dpwssd_avx_epi32((__m256i)j, (__m256i)a, (__m256i)b);
 }
 
-MXLK_INLINE ints shifted(ints value, uint8_t shift) {
-  return (ints)_mm256_sll_epi32((__m256i)value, _mm_cvtsi32_si128(shift));
+MXLK_INLINE ints shifted(ints value, int32_t shift) {
+  return (ints)_mm256_sllv_epi32((__m256i)value, _mm256_set1_epi32(shift));
 }
 
 void mxlk_linear_expanded_int8_6x16__avxvnni(const mxl_kernel_row *row, const mxl_tile *tile) {

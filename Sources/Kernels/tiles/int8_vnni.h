@@ -10,12 +10,13 @@
 static ints add_four_products(ints dots, bytes codes, ints q);
 
 /* value << shift in every lane. */
-static ints shifted(ints value, uint8_t shift);
+static ints shifted(ints value, int32_t shift);
 
-/* starts: -zero S, where the accumulators begin. */
+/* starts: -zero S, where the accumulators begin; factors: the shifts. */
 MXLK_INLINE void words_of(const int scaled, const int blocks, const int code_bits, const mxlk_activation *x, int zero,
                           row_words *words) {
   (void)scaled, (void)code_bits;
+  for (int b = 0; b < 8; b++) words->factors[b] = x->shifts[b];
   for (int b = 0; b < blocks; b++)
     words->starts[b] = -zero * (blocks == 16 ? x->sums16[b] : x->sums16[2 * b] + x->sums16[2 * b + 1]);
 }
@@ -46,7 +47,7 @@ MXLK_INLINE void block_dots(const int rows, const int centred, const weights *w,
     for (int v = 0; v < vectors; v++) dots[r][v] = centred ? every(words[r].starts[b]) : (ints){};
   add_dots(rows, w, p, x, 8 * b, 8, dots);
   for (int r = 0; r < rows; r++)
-    for (int v = 0; v < vectors; v++) dots[r][v] = shifted(dots[r][v], x[r].shifts[b]);
+    for (int v = 0; v < vectors; v++) dots[r][v] = shifted(dots[r][v], words[r].factors[b]);
 }
 
 MXLK_INLINE void add_scaled_dots(const int rows, const mxlk_scheme scheme, const weights *w, int64_t p,
@@ -58,7 +59,8 @@ MXLK_INLINE void add_scaled_dots(const int rows, const mxlk_scheme scheme, const
   add_dots(rows, w, p, x, 64 / blocks * b, 64 / blocks, dots);
   for (int v = 0; v < vectors; v++) {
     ints scale = scale_at(scheme, w, p, b, v);
-    for (int r = 0; r < rows; r++) sums[r][v] += shifted(dots[r][v], x[r].shifts[blocks == 16 ? b / 2 : b]) * scale;
+    for (int r = 0; r < rows; r++)
+      sums[r][v] += shifted(dots[r][v], words[r].factors[blocks == 16 ? b / 2 : b]) * scale;
   }
 }
 
