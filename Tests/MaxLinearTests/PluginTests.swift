@@ -11,7 +11,7 @@ struct PluginTests {
     let zero = try #require(Plugin.loaded.first)
     #expect(zero.name == "maxlinear" && zero.path == "" && zero.encodings.contains("Q4_K"))
     let checks = try #require(Plugin.loaded.first { $0.name == "checks" })
-    #expect(checks.encodings == ["CHECK_8"] && checks.abiVersion == "1.1" && checks.communicators.isEmpty)
+    #expect(checks.encodings == ["CHECK_8"] && checks.abiVersion == "1.2" && checks.communicators.isEmpty)
     #expect(!checks.kernels.isEmpty && checks.messages.isEmpty)
     #expect(try Machine.current().plugins.map(\.name).prefix(1) == ["maxlinear"])
   }
