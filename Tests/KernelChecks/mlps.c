@@ -6,7 +6,7 @@
 #include <pthread.h>
 #include <string.h>
 
-enum { HIDDEN = 512, LENGTH = 768, MOST_ROWS = 49 };
+enum { HIDDEN = 512, LENGTH = 768, MOST_ROWS = 67 };
 
 static mxlk_linear_job job_of(const mxlk_linear_weights *weights, const float *x, float *y, int64_t rows,
                               int32_t threads) {

@@ -55,7 +55,7 @@ MXLK_INLINE void arrange(const mxlk_block_format *format, const mxlk_activation 
   if (is_block32(format->scheme)) {
     const int each = format->scheme == MXLK_SCHEME_BLOCK32_POWER ? 1 : 8 * columns * (int)sizeof(float);
     memcpy(to->low, x->codes, sizeof to->low);
-    for (int b = 0; b < 8; b++) to->shifts[b] = x->shifts[b] * each, to->sums[b] = x->sums32[b];
+    for (int b = 0; b < 8; b++) to->shifts[b] = x->shifts[b] * each, to->float_sums[b] = (float)x->sums32[b];
     return;
   }
   int least_shift = 3;
@@ -277,20 +277,22 @@ typedef int32_t block_sums[8][strip_rows][16];
 MXLK_INLINE void finish_blocks(const mxlk_scheme scheme, const work *w, const unit *u, int v, const int count,
                                block_sums *sums, int64_t begin, int64_t end) {
   const char *d = (const char *)w->scales + 64 * v, *shifted = (const char *)w->codes + plane_bytes + 64 * v;
+  __m512 kept[8]; /* BLOCK32_MIN: minima; BLOCK32_POWER: d */
+  for (int b = 0; b < count && scheme != MXLK_SCHEME_BLOCK32; b++)
+    kept[b] = _mm512_load_ps(d + (scheme == MXLK_SCHEME_BLOCK32_MIN ? 8 + b : b) * columns * 4);
   if (end > u->rows) end = u->rows;
   for (int64_t r = begin; r < end; r++) {
     const mxlk_arranged *x = &w->x[u->first + r];
     __m512 t = _mm512_setzero_ps();
     for (int b = 0; b < count; b++) {
       __m512i sum = _mm512_load_si512((*sums)[b][r]);
-      const char *scale = shifted + b * columns * 4 + x->shifts[b];
       if (scheme == MXLK_SCHEME_BLOCK32_POWER) {
         sum = _mm512_sllv_epi32(sum, _mm512_set1_epi32(x->shifts[b]));
-        scale = d + b * columns * 4;
+        t = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), kept[b], t);
+        continue;
       }
-      t = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_load_ps(scale), t);
-      if (scheme == MXLK_SCHEME_BLOCK32_MIN)
-        t = _mm512_fmadd_ps(_mm512_set1_ps((float)x->sums[b]), _mm512_load_ps(d + (8 + b) * columns * 4), t);
+      t = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_load_ps(shifted + b * columns * 4 + x->shifts[b]), t);
+      if (scheme == MXLK_SCHEME_BLOCK32_MIN) t = _mm512_fmadd_ps(_mm512_set1_ps(x->float_sums[b]), kept[b], t);
     }
     float *y = w->y + (u->first + r) * columns + 16 * v;
     _mm512_store_ps(y, _mm512_fmadd_ps(t, _mm512_set1_ps(x->alpha), _mm512_load_ps(y)));

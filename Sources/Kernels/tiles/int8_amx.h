@@ -18,8 +18,11 @@
 typedef struct mxlk_arranged {
   int8_t low[MXL_SUPERBLOCK]; /* BLOCK32: q */
   int8_t high[MXL_SUPERBLOCK];
-  /* S_b << s_b. SUPER32: as pairs of int16, of sub-blocks 2 i and 2 i + 1; SUPER16_MIN: the same of 16 k. */
-  int32_t sums[8];
+  /* S_b << s_b. SUPER32: pairs of int16, of sub-blocks 2 i and 2 i + 1; SUPER16_MIN: the same of 16 k; BLOCK32_MIN: float_sums. */
+  union {
+    int32_t sums[8];
+    float float_sums[8];
+  };
   /* BLOCK32: how many bytes behind d 2^0 the d 2^s_b of a sub-block are; BLOCK32_POWER: s_b; else the first is s. */
   int32_t shifts[8];
   uint32_t wide; /* bit b: some high of sub-block b is not 0 */
