@@ -66,8 +66,8 @@ EMULATED_TILES void emulated_expect_shapes(int sums, int a, int b) {
   emulated_expect(t->row_bytes[a] == 4 * t->rows[b] && t->row_bytes[b] % 4 == 0);
 }
 
-/* The words of b's rows that take part, k by k, against one word of a. */
-EMULATED_TILES void emulated_tile_dpbssd(int sums, int a, int b) {
+/* The words of b's rows that take part, k by k, against one word of a; b's bytes are unsigned or not. */
+EMULATED_TILES void emulated_tile_bytes(int sums, int a, int b, const int is_unsigned) {
   emulated_expect_shapes(sums, a, b);
   emulated_tiles *t = &emulated_tile;
   for (int row = 0; row < t->rows[sums]; row++) {
@@ -75,11 +75,16 @@ EMULATED_TILES void emulated_tile_dpbssd(int sums, int a, int b) {
     memcpy(words, t->data[sums][row], sizeof words);
     for (int k = 0; k < t->rows[b]; k++)
       for (int n = 0; n < 16; n++)
-        for (int i = 0; i < 4; i++)
-          words[n] += (uint32_t)((int8_t)t->data[a][row][4 * k + i] * (int8_t)t->data[b][k][4 * n + i]);
+        for (int i = 0; i < 4; i++) {
+          int byte = t->data[b][k][4 * n + i];
+          words[n] += (uint32_t)((int8_t)t->data[a][row][4 * k + i] * (is_unsigned ? byte & 255 : (int8_t)byte));
+        }
     memcpy(t->data[sums][row], words, t->row_bytes[sums]);
   }
 }
+
+EMULATED_TILES void emulated_tile_dpbssd(int sums, int a, int b) { emulated_tile_bytes(sums, a, b, 0); }
+EMULATED_TILES void emulated_tile_dpbsud(int sums, int a, int b) { emulated_tile_bytes(sums, a, b, 1); }
 
 /* The sums of the even elements, then those of the odd ones, for 8 columns. */
 static inline __attribute__((always_inline)) __m256 emulated_tile_dot(const char *a, const char (*b)[64], int count) {
@@ -120,6 +125,7 @@ EMULATED_TILES void emulated_tile_dpbf16ps(int sums, int a, int b) {
 #undef _tile_loadd
 #undef _tile_stored
 #undef _tile_dpbssd
+#undef _tile_dpbsud
 #undef _tile_dpbf16ps
 #define _tile_loadconfig(config) emulated_tile_loadconfig(config)
 #define _tile_release() emulated_tile_release()
@@ -127,6 +133,7 @@ EMULATED_TILES void emulated_tile_dpbf16ps(int sums, int a, int b) {
 #define _tile_loadd(tile, from, stride) emulated_tile_loadd(tile, from, (int64_t)(stride))
 #define _tile_stored(tile, to, stride) emulated_tile_stored(tile, to, (int64_t)(stride))
 #define _tile_dpbssd(sums, a, b) emulated_tile_dpbssd(sums, a, b)
+#define _tile_dpbsud(sums, a, b) emulated_tile_dpbsud(sums, a, b)
 #define _tile_dpbf16ps(sums, a, b) emulated_tile_dpbf16ps(sums, a, b)
 
 #endif
