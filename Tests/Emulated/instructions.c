@@ -101,7 +101,7 @@ static void bfloat16_dots(check_result *result) {
   same(result, "dpbf16 under another rounding mode", got, want);
 }
 
-/* Tiles of any size, for both products. */
+/* Tiles of any size, for every product. */
 typedef struct tiles_config {
   uint8_t palette, start_row, reserved[14];
   uint16_t row_bytes[16];
@@ -109,44 +109,55 @@ typedef struct tiles_config {
 } tiles_config;
 
 enum { sums_tile, left_tile, right_tile };
+enum { signed_bytes, unsigned_bytes, bfloat16s, product_count };
+static const char *const product_names[product_count] = {"dpbssd", "dpbsud", "dpbf16ps"};
 
 static void tile_products(check_result *result) {
-  vector sums[16], a[16], b[16], integers[16], floats[16], got[16];
+  vector sums[16], a[16], b[16], want[product_count][16], got[16];
   int rows = 1 + (int)below(&state, 16), steps = 1 + (int)below(&state, 16), columns = 1 + (int)below(&state, 16);
   tiles_config config = {.palette = 1};
   config.rows[sums_tile] = config.rows[left_tile] = (uint8_t)rows;
   config.rows[right_tile] = (uint8_t)steps;
   config.row_bytes[sums_tile] = config.row_bytes[right_tile] = (uint16_t)(4 * columns);
   config.row_bytes[left_tile] = (uint16_t)(4 * steps);
-  for (int i = 0; i < 16; i++) sums[i] = numbers(), a[i] = pairs(), b[i] = pairs(), integers[i] = floats[i] = sums[i];
+  for (int i = 0; i < 16; i++) {
+    sums[i] = numbers(), a[i] = pairs(), b[i] = pairs();
+    for (int product = 0; product < product_count; product++) want[product][i] = sums[i];
+  }
   for (int m = 0; m < rows; m++)
     for (int n = 0; n < columns; n++) {
-      if (below(&state, 2) == 0) sums[m].words[n] = floats[m].words[n] = integers[m].words[n] &= 0x80ffffffu;
+      if (below(&state, 2) == 0) sums[m].words[n] &= 0x80ffffffu;
+      uint32_t integer = sums[m].words[n], mixed = integer;
       float chains[2] = {0, 0};
       for (int k = 0; k < steps; k++) {
-        for (int i = 0; i < 4; i++) integers[m].words[n] += (uint32_t)(a[m].chars[4 * k + i] * b[k].chars[4 * n + i]);
+        for (int i = 0; i < 4; i++) {
+          integer += (uint32_t)(a[m].chars[4 * k + i] * b[k].chars[4 * n + i]);
+          mixed += (uint32_t)(a[m].chars[4 * k + i] * b[k].bytes[4 * n + i]);
+        }
         for (int i = 0; i < 2; i++)
           chains[i] = flushed(
               fmaf(flushed(widened(a[m].halves[2 * k + i])), flushed(widened(b[k].halves[2 * n + i])), chains[i]));
       }
-      floats[m].values[n] = flushed(flushed(sums[m].values[n]) + flushed(chains[0] + chains[1]));
+      want[signed_bytes][m].words[n] = integer;
+      want[unsigned_bytes][m].words[n] = mixed;
+      want[bfloat16s][m].values[n] = flushed(flushed(sums[m].values[n]) + flushed(chains[0] + chains[1]));
     }
   uint32_t before = _mm_getcsr();
   _tile_loadconfig(&config);
   _tile_loadd(left_tile, a, 64);
   _tile_loadd(right_tile, b, 64);
-  for (int product = 0; product < 2; product++) {
+  for (int product = 0; product < product_count; product++) {
     memcpy(got, sums, sizeof got);
     _tile_loadd(sums_tile, sums, 64);
-    if (product == 0) _tile_dpbssd(sums_tile, left_tile, right_tile);
+    if (product == signed_bytes) _tile_dpbssd(sums_tile, left_tile, right_tile);
+    if (product == unsigned_bytes) _tile_dpbsud(sums_tile, left_tile, right_tile);
     _mm_setcsr(0x5f80); /* rounding up: the instruction does not ask */
-    if (product == 1) _tile_dpbf16ps(sums_tile, left_tile, right_tile);
+    if (product == bfloat16s) _tile_dpbf16ps(sums_tile, left_tile, right_tile);
     uint32_t behind = _mm_getcsr();
     _mm_setcsr(before);
     if (behind != 0x5f80) fail(result, "dpbf16ps changes MXCSR");
     _tile_stored(sums_tile, got, 64);
-    for (int m = 0; m < 16; m++)
-      same(result, product == 0 ? "dpbssd" : "dpbf16ps", got[m], (product == 0 ? integers : floats)[m]);
+    for (int m = 0; m < 16; m++) same(result, product_names[product], got[m], want[product][m]);
   }
   memset(got, 0, sizeof got);
   _tile_zero(sums_tile);

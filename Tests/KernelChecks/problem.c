@@ -56,7 +56,6 @@ const char *check_values_name(check_values values) {
   return names[values];
 }
 
-/* Stored weights of one row. */
 /* A group's zero, ahead of its codes, is at most 2^bits, also where those of 4 bits were 3 bits in a checkpoint. Of 8 bits it is two bytes. */
 static void bound_zero(const mxl_encoding *encoding, char *block) {
   if (strncmp(encoding->name, "GPTQ", 4) != 0 || encoding->name[4] == '8') return;
@@ -65,6 +64,7 @@ static void bound_zero(const mxl_encoding *encoding, char *block) {
   *zero = (char)((uint8_t)*zero % ((1 << bits) + 1));
 }
 
+/* Stored weights of one row. */
 static void fill_weights(const mxl_encoding *encoding, check_values values, int64_t count, char *data,
                          uint32_t *state) {
   if (encoding->dtype == MXL_FLOAT32 || encoding->dtype == MXL_BFLOAT16) {
