@@ -24,8 +24,8 @@
 
 /* How far ahead of the weights in use single-tile calls prefetch, bytes. */
 #define PREFETCH_AHEAD 8192
-/* From so many bytes of packed weights in a call on they are taken to come from memory: a model has many such matrices. */
-#define SIDE_BYTES (4 << 20)
+/* From so many bytes of packed weights, or of y, in a call on they are taken to come from memory: a model has many such matrices. */
+#define MEMORY_BYTES (4 << 20)
 
 /* What one thread works in. */
 typedef struct thread_scratch {
@@ -69,38 +69,61 @@ static void pack_x(const mxlk_plan *p, const mxlk_x_form *x, const mxlk_team *te
   }
 }
 
-/* A matrix's outputs from `column` on: the sums, their scales, the bias. */
-static void finish(const mxlk_linear_weights *weights, int64_t column, const float *restrict sums, int64_t count,
-                   float *restrict to) {
+/* A matrix's outputs from `column` on: the sums, their scales, the bias; in `to` where they are not the sums. */
+static const float *finish(const mxlk_linear_weights *weights, int64_t column, const float *restrict sums,
+                           int64_t count, float *restrict to) {
   const float *scale = weights->scale == NULL ? NULL : weights->scale + column;
   const float *bias = weights->bias == NULL ? NULL : weights->bias + column;
+  if (scale == NULL && bias == NULL) return sums;
   for (int64_t i = 0; i < count; i++) to[i] = scale == NULL ? sums[i] : sums[i] * scale[i];
   for (int64_t i = 0; bias != NULL && i < count; i++) to[i] = to[i] + bias[i];
+  return to;
 }
 
-/* The outputs of one panel: scale, bias, the gate, accumulation onto y, rounding to y's dtype. gates: NULL or the gate's accumulators. */
-static void store(const mxlk_plan *p, const mxlk_matrix *m, const float *accumulators, const float *gates,
-                  int64_t first, int64_t count, int64_t panel) {
+/* What a unit has computed: of its panels one after the other `count` rows. */
+typedef struct unit_sums {
+  const float *sums, *gates; /* gates: NULL or the gate's */
+  int64_t first, count;      /* rows of the chunk */
+  int64_t first_panel, end_panel;
+} unit_sums;
+
+/* A row's outputs of one panel: scale, bias, the gate, accumulation onto y, rounding to y's dtype. */
+static void store_panel(const mxlk_matrix *m, const float *sums, const float *gates, int64_t column, char *y) {
+  const mxlk_linear_job *job = m->task->job;
+  uint64_t features = m->task->row->cpu_features;
+  int64_t valid = mxlk_least(m->out_dim - column, m->task->panel_columns);
+  float own[MXLK_MOST_PANEL_COLUMNS], other[MXLK_MOST_PANEL_COLUMNS];
+  const float *values = finish(m->weights, column, sums, valid, own);
+  if (gates != NULL) {
+    mxlk_gate(features, job->activation, finish(m->gate, column, gates, valid, other), values, valid, own);
+    values = own;
+  }
+  if (job->accumulate) {
+    mxlk_floats_load(features, job->y_dtype, y, valid, other);
+    for (int64_t i = 0; i < valid; i++) own[i] = other[i] + values[i];
+    values = own;
+  }
+  mxlk_floats_store(features, job->y_dtype, values, valid, y);
+}
+
+/* Where a row's outputs of a matrix begin in y. row: of the chunk. */
+static char *y_at(const mxlk_plan *p, const mxlk_matrix *m, int64_t row) {
   const mxlk_task *task = m->task;
-  const mxlk_linear_job *job = task->job;
-  uint64_t features = task->row->cpu_features;
-  int64_t column = panel * task->panel_columns;
-  int64_t valid = mxlk_least(m->out_dim - column, task->panel_columns);
-  for (int64_t row = 0; row < count; row++) {
-    int64_t offset =
-        mxlk_rows_offset(&task->rows, task->rows.y_strides, p->chunk_begin + first + row) + m->column + column;
-    char *y = (char *)job->y + offset * mxlk_element_bytes(job->y_dtype);
-    float values[MXLK_MOST_PANEL_COLUMNS], other[MXLK_MOST_PANEL_COLUMNS];
-    finish(m->weights, column, accumulators + row * task->panel_columns, valid, values);
-    if (gates != NULL) {
-      finish(m->gate, column, gates + row * task->panel_columns, valid, other);
-      mxlk_gate(features, job->activation, other, values, valid, values);
+  int64_t offset = mxlk_rows_offset(&task->rows, task->rows.y_strides, p->chunk_begin + row) + m->column;
+  return (char *)task->job->y + offset * mxlk_element_bytes(task->job->y_dtype);
+}
+
+/* Row by row, since rows of y may be pages apart: each is looked up, and comes from memory, once. */
+static void store(const mxlk_plan *p, const mxlk_matrix *m, const unit_sums *u) {
+  const mxlk_task *task = m->task;
+  int64_t columns = task->panel_columns, bytes = mxlk_element_bytes(task->job->y_dtype);
+  for (int64_t row = 0; row < u->count; row++) {
+    char *y = y_at(p, m, u->first + row);
+    for (int64_t panel = u->first_panel; panel < u->end_panel; panel++) {
+      int64_t at = ((panel - u->first_panel) * u->count + row) * columns;
+      store_panel(m, u->sums + at, u->gates == NULL ? NULL : u->gates + at, panel * columns,
+                  y + panel * columns * bytes);
     }
-    if (job->accumulate) {
-      mxlk_floats_load(features, job->y_dtype, y, valid, other);
-      for (int64_t i = 0; i < valid; i++) values[i] = other[i] + values[i];
-    }
-    mxlk_floats_store(features, job->y_dtype, values, valid, y);
   }
 }
 
@@ -154,7 +177,7 @@ static void run_panel(const mxlk_plan *p, const mxlk_task *task, const mxlk_line
 /* How many panels a call takes side by side, where they come from memory: those that lie in a cache are read as fast one by one, and a tile
  * that takes several computes slower. */
 static int64_t side_panels(const mxlk_plan *p, const mxlk_task *task, int64_t first_tile, int64_t end_tile) {
-  if (end_tile - first_tile > 1 || p->weight_bytes < SIDE_BYTES) return 1;
+  if (end_tile - first_tile > 1 || p->weight_bytes < MEMORY_BYTES) return 1;
   int64_t rows = tile_row(task->x, end_tile) - tile_row(task->x, first_tile), panels = task->row->side_rows / rows;
   return panels < 1 ? 1 : mxlk_least(panels, MXL_MOST_SIDE_PANELS);
 }
@@ -195,11 +218,26 @@ static void run_panel_superblock(const mxlk_plan *p, const mxlk_task *task, cons
   run_superblock(p, task, block, superblock, at, next, accumulators);
 }
 
-/* A block of rows times a group of panels of one matrix, into accumulators. */
-static void run_panels(const mxlk_plan *p, const mxlk_task *task, const mxlk_linear_weights *weights, int64_t block,
+/* Asks for a panel's outputs in a share of the block's rows, as many as there are superblocks: stored at once, each would be waited for. */
+static void prefetch_y(const mxlk_plan *p, const mxlk_matrix *m, int64_t block, int64_t panel, int64_t superblock) {
+  const mxlk_x_form *x = m->task->x;
+  int64_t first = tile_row(x, block_tile(x, block)), count = tile_row(x, block_tile(x, block + 1)) - first;
+  int64_t bytes = mxlk_element_bytes(m->task->job->y_dtype), column = panel * m->task->panel_columns;
+  int64_t valid = mxlk_least(m->out_dim - column, m->task->panel_columns);
+  for (int64_t row = count * superblock / p->superblocks; row < count * (superblock + 1) / p->superblocks; row++) {
+    const char *y = y_at(p, m, first + row) + column * bytes;
+    for (int64_t at = 0; at < valid * bytes; at += MXLK_ALIGNMENT) __builtin_prefetch(y + at, 1, 2);
+  }
+}
+
+/* A block of rows times a group of panels of one matrix or of its gate, into accumulators. */
+static void run_panels(const mxlk_plan *p, const mxlk_matrix *m, const mxlk_linear_weights *weights, int64_t block,
                        int64_t first_panel, int64_t end_panel, const thread_scratch *scratch, float *accumulators) {
+  const mxlk_task *task = m->task;
   int64_t first_tile = block_tile(task->x, block), end_tile = block_tile(task->x, block + 1);
   int64_t each = (tile_row(task->x, end_tile) - tile_row(task->x, first_tile)) * task->panel_columns;
+  int64_t y_bytes = p->chunk_rows * m->out_dim * mxlk_element_bytes(task->job->y_dtype);
+  int asks_y = y_bytes >= MEMORY_BYTES && weights == m->weights;
   memset(accumulators, 0, (size_t)(each * (end_panel - first_panel)) * 4);
   if (task->x->tile_by_tile) {
     run_whole_panels(p, task, weights, block, first_panel, end_panel - first_panel, each, accumulators);
@@ -217,6 +255,7 @@ static void run_panels(const mxlk_plan *p, const mxlk_task *task, const mxlk_lin
         if (next != NULL)
           next += (size_t)next_panel * task->panel_bytes +
                   (size_t)(superblock + (next_panel == first_panel)) * task->superblock_bytes;
+        if (asks_y) prefetch_y(p, m, block, panel, superblock);
         run_panel_superblock(p, task, weights, block, panel, superblock, next, scratch,
                              accumulators + (panel - first_panel) * each);
       }
@@ -229,12 +268,11 @@ static void run_unit(const mxlk_plan *p, const mxlk_matrix *m, int64_t unit, con
   int64_t block = unit % x->blocks.count, group = unit / x->blocks.count;
   int64_t first_panel = group_panel(m, group), end_panel = group_panel(m, group + 1);
   int64_t first = tile_row(x, block_tile(x, block)), count = tile_row(x, block_tile(x, block + 1)) - first;
-  run_panels(p, task, m->weights, block, first_panel, end_panel, scratch, scratch->accumulators);
-  if (m->gate != NULL) run_panels(p, task, m->gate, block, first_panel, end_panel, scratch, scratch->gates);
-  for (int64_t panel = first_panel; panel < end_panel; panel++) {
-    int64_t offset = (panel - first_panel) * count * task->panel_columns;
-    store(p, m, scratch->accumulators + offset, m->gate == NULL ? NULL : scratch->gates + offset, first, count, panel);
-  }
+  run_panels(p, m, m->weights, block, first_panel, end_panel, scratch, scratch->accumulators);
+  if (m->gate != NULL) run_panels(p, m, m->gate, block, first_panel, end_panel, scratch, scratch->gates);
+  unit_sums sums = {
+      scratch->accumulators, m->gate == NULL ? NULL : scratch->gates, first, count, first_panel, end_panel};
+  store(p, m, &sums);
 }
 
 static void run_units(const mxlk_plan *p, mxlk_matrix *m, const thread_scratch *scratch) {

@@ -166,6 +166,8 @@ MXLK_INLINE void group(const int rows, const int panels, const weights *w, const
       }
     }
     for (int64_t b = g * blocks; b < (g + 1) * blocks; b++) {
+      __builtin_assume(b >= 0 &&
+                       b < 8); /* else halves of signed numbers are among the addresses, and vectors of them */
       prefetch_tile(rows, 8, w, x, y, b);
 #pragma clang loop unroll(full)
       for (int p = 0; p < panels; p++) {
