@@ -46,24 +46,28 @@ static void gather(int32_t dtype, const char *x, const int32_t *columns, int64_t
   mxlk_floats_load(0, dtype, halves, k, values);
 }
 
-/* Values of one row of x from k_begin on, in the order of columns where those are given. */
-static void load(const mxl_kernel_row *kernel, int32_t dtype, const char *from, const int32_t *columns, int64_t k_begin,
-                 int64_t k, float *values) {
+/* Values of one row of x from k_begin on, in the order of columns where those are given: where they lie, or in `values`. */
+static const float *load(const mxl_kernel_row *kernel, int32_t dtype, const char *from, const int32_t *columns,
+                         int64_t k_begin, int64_t k, float *values) {
+  const char *first = from + mxlk_element_bytes(dtype) * k_begin;
   if (columns != NULL)
     gather(dtype, from, columns + k_begin, k, values);
+  else if (dtype == MXL_FLOAT32 && (uintptr_t)first % sizeof(float) == 0)
+    return (const float *)(const void *)first;
   else
-    mxlk_floats_load(kernel->cpu_features, dtype, from + mxlk_element_bytes(dtype) * k_begin, k, values);
+    mxlk_floats_load(kernel->cpu_features, dtype, first, k, values);
+  return values;
 }
 
 /* Row `index` of a tile and superblock, as the kernel arranges it. */
 static void arrange(const mxl_kernel_row *kernel, int32_t dtype, const char *from, const int32_t *columns,
                     int64_t k_begin, int64_t k, int64_t index, void *arranged) {
-  float values[MXL_SUPERBLOCK];
+  float own[MXL_SUPERBLOCK];
   if (kernel->compute == MXL_COMPUTE_BFLOAT16) {
     kernel->arrange(kernel, from + 2 * k_begin, k, index, arranged);
     return;
   }
-  load(kernel, dtype, from, columns, k_begin, k, values);
+  const float *values = load(kernel, dtype, from, columns, k_begin, k, own);
   if (kernel->compute == MXL_COMPUTE_FLOAT32) {
     kernel->arrange(kernel, values, k, index, arranged);
     return;
@@ -75,7 +79,7 @@ static void arrange(const mxl_kernel_row *kernel, int32_t dtype, const char *fro
 
 void mxlk_activate(const mxl_kernel_row *kernel, int32_t dtype, const void *x, const mxlk_rows *rows, int64_t row_begin,
                    int64_t count, const int32_t *columns, int64_t k_begin, int64_t k, void *packed) {
-  float values[MXL_SUPERBLOCK];
+  float own[MXL_SUPERBLOCK];
   if (kernel->compute == MXL_COMPUTE_BFLOAT16 && kernel->arrange == NULL) {
     pair_up(x, rows, row_begin, count, k_begin, k, packed);
     return;
@@ -91,7 +95,7 @@ void mxlk_activate(const mxl_kernel_row *kernel, int32_t dtype, const void *x, c
       arrange(kernel, dtype, from, columns, k_begin, k, row, packed);
       continue;
     }
-    load(kernel, dtype, from, columns, k_begin, k, values);
+    const float *values = load(kernel, dtype, from, columns, k_begin, k, own);
     if (kernel->compute == MXL_COMPUTE_INT8) {
       quantize(kernel, values, k, (mxlk_activation *)packed + row);
     } else {
