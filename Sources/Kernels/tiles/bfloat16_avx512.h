@@ -1,12 +1,13 @@
 /* The loops of bfloat16_avx512.c and bfloat16_avx512bf16.c, included under each one's target attribute: 14 rows of x, 32 outputs as two
  * vectors of 16. With more than few_rows the sums of one chain at a time are in registers: a block's even k first, then its odd ones.
  *
- * A step of a chain is one k, of float32, or with MXLK_NATIVE_DOTS a pair of them. */
+ * A step of a chain is one k, of float32, the weights in pairs, or with MXLK_NATIVE_DOTS two k, both in chains. */
 #ifndef MXLK_TILES_BFLOAT16_AVX512_H
 #define MXLK_TILES_BFLOAT16_AVX512_H
 
 #include "tiles/bfloat16.h"
 #include "tiles/flush.h"
+#include "tiles/pairs.h"
 
 #include <immintrin.h>
 #include <string.h>
@@ -19,27 +20,22 @@ enum { even, odd, both };
 #ifdef MXLK_NATIVE_DOTS
 enum { steps = MXLK_DOT_LINES / 2, row_bytes = MXLK_DOT_CHAINS_BYTES };
 typedef __m512i line_vector;
+MXLK_ALWAYS int64_t lines_of(int64_t k) { return mxlk_chains_lines(k); }
 #else
 enum { steps = MXLK_DOT_LINES, row_bytes = MXLK_DOT_FLOATS_BYTES };
 typedef __m512 line_vector;
+MXLK_ALWAYS int64_t lines_of(int64_t k) { return mxlk_pairs_lines(k); }
 #endif
 enum { block_bytes = MXLK_DOT_LINES * line_bytes };
 
-MXLK_ALWAYS __m512i load_pairs(const char *w, int64_t line, int v) {
-  return _mm512_load_si512(w + line * line_bytes + 64 * v);
-}
-
-/* A step of a chain from packed pairs. Of two lines the first one's k goes into the high halves. */
+/* A step of a chain. */
 MXLK_ALWAYS line_vector take(const int chain, const char *w, int64_t i, int v) {
-  const __m512i upper = _mm512_set1_epi32((int)0xffff0000);
 #ifdef MXLK_NATIVE_DOTS
-  enum { upper_of_first = 0xca }; /* mask ? first : second */
-  __m512i first = load_pairs(w, 2 * i, v), second = load_pairs(w, 2 * i + 1, v);
-  if (chain == even) return _mm512_ternarylogic_epi32(upper, _mm512_slli_epi32(first, 16), second, upper_of_first);
-  return _mm512_ternarylogic_epi32(upper, first, _mm512_srli_epi32(second, 16), upper_of_first);
+  return _mm512_load_si512(w + (2 * i + chain) * line_bytes + 64 * v);
 #else
-  __m512i pairs = load_pairs(w, i, v);
-  return _mm512_castsi512_ps(chain == even ? _mm512_slli_epi32(pairs, 16) : _mm512_and_si512(pairs, upper));
+  __m512i pairs = _mm512_load_si512(w + i * line_bytes + 64 * v);
+  if (chain == even) return _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16));
+  return _mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32((int)0xffff0000)));
 #endif
 }
 
@@ -105,7 +101,7 @@ MXLK_ALWAYS void superblock(const int rows, const char *x, const char *w, int64_
     const char *at = w;
     if (k < MXLK_DOT_K) {
       memset(last, 0, sizeof last);
-      at = memcpy(last, w, (size_t)((k + 1) / 2 * line_bytes));
+      at = memcpy(last, w, (size_t)(lines_of(k) * line_bytes));
     }
     if (rows <= few_rows) {
       add_chains(rows, both, x, at, next, e, o);
