@@ -12,6 +12,7 @@
 #include "tiles/bfloat16.h"
 #include "tiles/flush.h"
 #include "tiles/pairs.h"
+#include "tiles/prefetch.h"
 
 #include <immintrin.h>
 #include <string.h>
@@ -71,8 +72,8 @@ typedef struct reading {
 } reading;
 
 /* The sums of one chain of a block, or of both; x as it is arranged. */
-MXLK_ALWAYS void add_chains(const int rows, const int chains, const char *x, const char *w, reading ahead,
-                            __m512 e[][vectors], __m512 o[][vectors]) {
+MXLK_ALWAYS void add_chains(const int rows, const int near, const int chains, const char *x, const char *w,
+                            reading ahead, __m512 e[][vectors], __m512 o[][vectors]) {
   /* Each chain asks for its half. */
   const int64_t ask = block_bytes / (chains == both ? 1 : 2) / steps;
   if (chains != both) ahead.step /= 2;
@@ -86,7 +87,7 @@ MXLK_ALWAYS void add_chains(const int rows, const int chains, const char *x, con
     }
   for (int64_t i = 0; i < steps; i++) {
     line_vector line[vectors];
-    for (int64_t at = 0; at < ask; at += 64) _mm_prefetch(ahead.next + i * ahead.step + at, _MM_HINT_T0);
+    for (int64_t at = 0; at < ask; at += 64) mxlk_prefetch(ahead.next + i * ahead.step + at, near);
     if (chains != odd) {
 #pragma clang loop unroll(full)
       for (int v = 0; v < vectors; v++) line[v] = take(even, w, i, v);
@@ -100,7 +101,8 @@ MXLK_ALWAYS void add_chains(const int rows, const int chains, const char *x, con
   }
 }
 
-MXLK_ALWAYS void superblock(const int rows, const char *x, const char *w, int64_t k, reading ahead, float *y) {
+MXLK_ALWAYS void superblock(const int rows, const int near, const char *x, const char *w, int64_t k, reading ahead,
+                            float *y) {
   __m512 t[tile_rows][vectors];
   _Alignas(64) char last[block_bytes];
 #pragma clang loop unroll(full)
@@ -117,10 +119,10 @@ MXLK_ALWAYS void superblock(const int rows, const char *x, const char *w, int64_
       at = memcpy(last, w, (size_t)(lines_of(k) * line_bytes));
     }
     if (rows <= few_rows) {
-      add_chains(rows, both, x, at, ahead, e, o);
+      add_chains(rows, near, both, x, at, ahead, e, o);
     } else {
-      add_chains(rows, even, x, at, ahead, e, o);
-      add_chains(rows, odd, x, at, ahead, e, o);
+      add_chains(rows, near, even, x, at, ahead, e, o);
+      add_chains(rows, near, odd, x, at, ahead, e, o);
     }
 #pragma clang loop unroll(full)
     for (int r = 0; r < rows; r++)
@@ -145,24 +147,29 @@ MXLK_ALWAYS void superblock(const int rows, const char *x, const char *w, int64_
     }
 }
 
-/* `rows` rows of one superblock. */
-MXLK_ALWAYS void add_part(int64_t rows, const char *x, const char *w, int64_t k, reading ahead, float *y) {
+/* `rows` rows of one superblock; near: these are all. */
+MXLK_ALWAYS void add_part(int64_t rows, int near, const char *x, const char *w, int64_t k, reading ahead, float *y) {
   switch (rows) {
-    case 1: superblock(1, x, w, k, ahead, y); break;
-    case 2: superblock(2, x, w, k, ahead, y); break;
-    case 3: superblock(3, x, w, k, ahead, y); break;
-    case 4: superblock(4, x, w, k, ahead, y); break;
+    case 1: superblock(1, 1, x, w, k, ahead, y); break;
+    case 2:
+      if (near)
+        superblock(2, 1, x, w, k, ahead, y);
+      else
+        superblock(2, 0, x, w, k, ahead, y);
+      break;
+    case 3: superblock(3, 0, x, w, k, ahead, y); break;
+    case 4: superblock(4, 0, x, w, k, ahead, y); break;
 #ifndef MXLK_NATIVE_DOTS
-    case 5: superblock(5, x, w, k, ahead, y); break;
-    case 6: superblock(6, x, w, k, ahead, y); break;
-    case 7: superblock(7, x, w, k, ahead, y); break;
-    case 8: superblock(8, x, w, k, ahead, y); break;
-    case 9: superblock(9, x, w, k, ahead, y); break;
-    case 10: superblock(10, x, w, k, ahead, y); break;
-    case 11: superblock(11, x, w, k, ahead, y); break;
-    case 12: superblock(12, x, w, k, ahead, y); break;
-    case 13: superblock(13, x, w, k, ahead, y); break;
-    case 14: superblock(14, x, w, k, ahead, y); break;
+    case 5: superblock(5, 0, x, w, k, ahead, y); break;
+    case 6: superblock(6, 0, x, w, k, ahead, y); break;
+    case 7: superblock(7, 0, x, w, k, ahead, y); break;
+    case 8: superblock(8, 0, x, w, k, ahead, y); break;
+    case 9: superblock(9, 0, x, w, k, ahead, y); break;
+    case 10: superblock(10, 0, x, w, k, ahead, y); break;
+    case 11: superblock(11, 0, x, w, k, ahead, y); break;
+    case 12: superblock(12, 0, x, w, k, ahead, y); break;
+    case 13: superblock(13, 0, x, w, k, ahead, y); break;
+    case 14: superblock(14, 0, x, w, k, ahead, y); break;
 #endif
     default: break;
   }
@@ -182,7 +189,7 @@ MXLK_ALWAYS void run(const mxl_tile *tile) {
     float *y = tile->y;
     for (int64_t p = parts, left = tile->rows; p > 0; p--) {
       int64_t rows = divide_up(left, p);
-      add_part(rows, x, w, k, ahead, y);
+      add_part(rows, tile->rows <= mxlk_near_rows, x, w, k, ahead, y);
       x += rows * row_bytes;
       y += rows * columns;
       left -= rows;

@@ -1,6 +1,8 @@
 #include "tiles/pairs.h"
 
 #ifdef __x86_64__
+#include "tiles/prefetch.h"
+
 #include <immintrin.h>
 #include <string.h>
 
@@ -58,7 +60,7 @@ MXLK_ALWAYS void pairs_superblock(const mxl_tile *tile, const int kind, const in
     for (int v = 0; v < vectors; v++) t[r][v] = _mm512_setzero_ps();
   for (; k >= some; k -= some, x += 4 * some * rows) {
     for (int64_t line = 0; line < some / 2; line++, next += step)
-      for (int v = 0; v < vectors; v++) _mm_prefetch(next + 64 * v, _MM_HINT_T0);
+      for (int v = 0; v < vectors; v++) mxlk_prefetch(next + 64 * v, rows <= mxlk_near_rows);
     add_lines(kind, rows, x, w, some, t);
     w += some / 2 * line_bytes;
   }
