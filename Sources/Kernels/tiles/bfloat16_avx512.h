@@ -71,7 +71,7 @@ typedef struct reading {
   int64_t step;
 } reading;
 
-/* The sums of one chain of a block, or of both; x as it is arranged. */
+/* The sums of one chain of a block, or of both; x as it is arranged. near: what is asked for is read soon. */
 MXLK_ALWAYS void add_chains(const int rows, const int near, const int chains, const char *x, const char *w,
                             reading ahead, __m512 e[][vectors], __m512 o[][vectors]) {
   /* Each chain asks for its half. */

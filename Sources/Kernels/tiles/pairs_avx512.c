@@ -22,14 +22,14 @@ MXLK_ALWAYS __m512 high_half(__m512i pair) {
 /* The kinds of tile; a constant at every call, as is rows. */
 enum { f16_f32, bf16_f32, chains_f32 };
 
-/* k that a kind's lines are taken apart to together. */
+/* How many k a kind's lines are taken apart into together. */
 MXLK_ALWAYS int together(const int kind) { return kind == chains_f32 ? 4 : 2; }
 
 MXLK_ALWAYS int64_t lines_of(const int kind, int64_t k) {
   return kind == chains_f32 ? mxlk_chains_lines(k) : mxlk_pairs_lines(k);
 }
 
-/* Of those the i-th. */
+/* The i-th of the k that are taken apart together. */
 MXLK_ALWAYS __m512 take(const int kind, const int i, const char *w, int v) {
   const int line = kind == chains_f32 ? i % 2 : 0, high = kind == chains_f32 ? i < 2 : i == 1;
   __m512i words = _mm512_load_si512(w + line * line_bytes + 64 * v);
@@ -37,7 +37,7 @@ MXLK_ALWAYS __m512 take(const int kind, const int i, const char *w, int v) {
   return high ? high_half(words) : low_half(words);
 }
 
-/* t = fma(x, w, t) for k of those, ascending. */
+/* t = fma(x, w, t) for the first k of them, ascending. */
 MXLK_ALWAYS void add_lines(const int kind, const int rows, const char *x, const char *w, int64_t k,
                            __m512 t[][vectors]) {
   for (int i = 0; i < together(kind); i++) {
