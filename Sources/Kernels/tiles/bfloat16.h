@@ -1,4 +1,4 @@
-/* Tile kernels of bfloat16 weights, in pairs (dense/pairs.h), with bfloat16 x. For each superblock, blocks of 32 k ascending:
+/* Tile kernels of bfloat16 weights, in pairs or chains (dense/pairs.h), with bfloat16 x. For each superblock, blocks of 32 k ascending:
  *
  *     e = +0, o = +0;   e = fma(x_2i, w_2i, e), o = fma(x_2i+1, w_2i+1, o) for i = 0 to 15;   t = t + (e + o)
  *
@@ -24,7 +24,7 @@ void mxlk_linear_bf16_bf16_4x16__scalar(const mxl_kernel_row *row, const mxl_til
 void mxlk_linear_bf16_bf16_6x16__avx2(const mxl_kernel_row *row, const mxl_tile *tile);
 void mxlk_linear_bf16_bf16_14x32__avx512(const mxl_kernel_row *row, const mxl_tile *tile);
 
-/* vdpbf16ps adds both halves of a pair to one sum, the high one first: so pairs of one chain, the k of the first in the high half. */
+/* vdpbf16ps adds both halves of a pair to one sum, the high one first: so pairs of one chain, the k of the first in the high half, as the weights. */
 #define MXLK_DOT_CHAINS_BYTES (2 * MXL_SUPERBLOCK)
 /* Of each block 8 pairs of even k and then 8 of odd ones; zeros behind the last k. */
 void mxlk_arrange_dot_chains__avx512bf16(const mxl_kernel_row *row, const void *from, int64_t k, int64_t index,

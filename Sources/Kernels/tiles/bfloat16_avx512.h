@@ -1,12 +1,18 @@
 /* The loops of bfloat16_avx512.c and bfloat16_avx512bf16.c, included under each one's target attribute: 14 rows of x, 32 outputs as two
- * vectors of 16. With more than few_rows the sums of one chain at a time are in registers: a block's even k first, then its odd ones.
+ * vectors of 16.
  *
- * A step of a chain is one k, of float32, or with MXLK_NATIVE_DOTS a pair of them. */
+ * Not all sums of so many rows fit into the registers, and each vector that is stored takes as long as two to four dots. Native dots take up to
+ * part_rows rows through a superblock, e, o and t in registers, and then the others, from the first level cache. Floats, whose weights are taken apart
+ * anew each time, have one part: with more than few_rows the sums of one chain at a time are in registers, a block's even k first, then its odd ones.
+ *
+ * A step of a chain is one k, of float32, the weights in pairs, or with MXLK_NATIVE_DOTS two k, both in chains. */
 #ifndef MXLK_TILES_BFLOAT16_AVX512_H
 #define MXLK_TILES_BFLOAT16_AVX512_H
 
 #include "tiles/bfloat16.h"
 #include "tiles/flush.h"
+#include "tiles/pairs.h"
+#include "tiles/prefetch.h"
 
 #include <immintrin.h>
 #include <string.h>
@@ -17,31 +23,28 @@ enum { vectors = 2, columns = 16 * vectors, tile_rows = 14, few_rows = 6, line_b
 enum { even, odd, both };
 
 #ifdef MXLK_NATIVE_DOTS
-enum { steps = MXLK_DOT_LINES / 2, row_bytes = MXLK_DOT_CHAINS_BYTES };
+enum { steps = MXLK_DOT_LINES / 2, row_bytes = MXLK_DOT_CHAINS_BYTES, part_rows = 4 };
 typedef __m512i line_vector;
+MXLK_ALWAYS int64_t lines_of(int64_t k) { return mxlk_chains_lines(k); }
 #else
-enum { steps = MXLK_DOT_LINES, row_bytes = MXLK_DOT_FLOATS_BYTES };
+enum { steps = MXLK_DOT_LINES, row_bytes = MXLK_DOT_FLOATS_BYTES, part_rows = tile_rows };
 typedef __m512 line_vector;
+MXLK_ALWAYS int64_t lines_of(int64_t k) { return mxlk_pairs_lines(k); }
 #endif
 enum { block_bytes = MXLK_DOT_LINES * line_bytes };
 
-MXLK_ALWAYS __m512i load_pairs(const char *w, int64_t line, int v) {
-  return _mm512_load_si512(w + line * line_bytes + 64 * v);
-}
-
-/* A step of a chain from packed pairs. Of two lines the first one's k goes into the high halves. */
+/* A step of a chain. */
 MXLK_ALWAYS line_vector take(const int chain, const char *w, int64_t i, int v) {
-  const __m512i upper = _mm512_set1_epi32((int)0xffff0000);
 #ifdef MXLK_NATIVE_DOTS
-  enum { upper_of_first = 0xca }; /* mask ? first : second */
-  __m512i first = load_pairs(w, 2 * i, v), second = load_pairs(w, 2 * i + 1, v);
-  if (chain == even) return _mm512_ternarylogic_epi32(upper, _mm512_slli_epi32(first, 16), second, upper_of_first);
-  return _mm512_ternarylogic_epi32(upper, first, _mm512_srli_epi32(second, 16), upper_of_first);
+  return _mm512_load_si512(w + (2 * i + chain) * line_bytes + 64 * v);
 #else
-  __m512i pairs = load_pairs(w, i, v);
-  return _mm512_castsi512_ps(chain == even ? _mm512_slli_epi32(pairs, 16) : _mm512_and_si512(pairs, upper));
+  __m512i pairs = _mm512_load_si512(w + i * line_bytes + 64 * v);
+  if (chain == even) return _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16));
+  return _mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32((int)0xffff0000)));
 #endif
 }
+
+MXLK_ALWAYS int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 MXLK_ALWAYS __m512 add_step(__m512 sum, const char *x, line_vector w) {
 #ifdef MXLK_NATIVE_DOTS
@@ -62,12 +65,19 @@ MXLK_ALWAYS void add_line(const int rows, const char *x, const line_vector w[vec
     for (int v = 0; v < vectors; v++) sums[r][v] = add_step(sums[r][v], x + r * row_bytes, w[v]);
 }
 
-/* The sums of one chain of a block, or of both; x as it is arranged. next: where as many lines will be read. */
-MXLK_ALWAYS void add_chains(const int rows, const int chains, const char *x, const char *w, const char *next,
-                            __m512 e[][vectors], __m512 o[][vectors]) {
+/* What will be read: each step of a block, of both chains, asks for `step` bytes. */
+typedef struct reading {
+  const char *next;
+  int64_t step;
+} reading;
+
+/* The sums of one chain of a block, or of both; x as it is arranged. near: what is asked for is read soon. */
+MXLK_ALWAYS void add_chains(const int rows, const int near, const int chains, const char *x, const char *w,
+                            reading ahead, __m512 e[][vectors], __m512 o[][vectors]) {
   /* Each chain asks for its half. */
   const int64_t ask = block_bytes / (chains == both ? 1 : 2) / steps;
-  if (chains == odd) next += block_bytes / 2;
+  if (chains != both) ahead.step /= 2;
+  if (chains == odd) ahead.next += steps * ahead.step;
 #pragma clang loop unroll(full)
   for (int r = 0; r < rows; r++)
 #pragma clang loop unroll(full)
@@ -77,7 +87,7 @@ MXLK_ALWAYS void add_chains(const int rows, const int chains, const char *x, con
     }
   for (int64_t i = 0; i < steps; i++) {
     line_vector line[vectors];
-    for (int64_t at = 0; at < ask; at += 64) _mm_prefetch(next + i * ask + at, _MM_HINT_T0);
+    for (int64_t at = 0; at < ask; at += 64) mxlk_prefetch(ahead.next + i * ahead.step + at, near);
     if (chains != odd) {
 #pragma clang loop unroll(full)
       for (int v = 0; v < vectors; v++) line[v] = take(even, w, i, v);
@@ -91,7 +101,8 @@ MXLK_ALWAYS void add_chains(const int rows, const int chains, const char *x, con
   }
 }
 
-MXLK_ALWAYS void superblock(const int rows, const char *x, const char *w, int64_t k, const char *next, float *y) {
+MXLK_ALWAYS void superblock(const int rows, const int near, const char *x, const char *w, int64_t k, reading ahead,
+                            float *y) {
   __m512 t[tile_rows][vectors];
   _Alignas(64) char last[block_bytes];
 #pragma clang loop unroll(full)
@@ -105,13 +116,13 @@ MXLK_ALWAYS void superblock(const int rows, const char *x, const char *w, int64_
     const char *at = w;
     if (k < MXLK_DOT_K) {
       memset(last, 0, sizeof last);
-      at = memcpy(last, w, (size_t)((k + 1) / 2 * line_bytes));
+      at = memcpy(last, w, (size_t)(lines_of(k) * line_bytes));
     }
     if (rows <= few_rows) {
-      add_chains(rows, both, x, at, next, e, o);
+      add_chains(rows, near, both, x, at, ahead, e, o);
     } else {
-      add_chains(rows, even, x, at, next, e, o);
-      add_chains(rows, odd, x, at, next, e, o);
+      add_chains(rows, near, even, x, at, ahead, e, o);
+      add_chains(rows, near, odd, x, at, ahead, e, o);
     }
 #pragma clang loop unroll(full)
     for (int r = 0; r < rows; r++)
@@ -119,7 +130,7 @@ MXLK_ALWAYS void superblock(const int rows, const char *x, const char *w, int64_
       for (int v = 0; v < vectors; v++) t[r][v] = _mm512_add_ps(t[r][v], _mm512_add_ps(e[r][v], o[r][v]));
     x += 8 * steps;
     w += block_bytes;
-    next += block_bytes;
+    ahead.next += steps * ahead.step;
   }
 #pragma clang loop unroll(full)
   for (int r = 0; r < rows; r++)
@@ -136,34 +147,56 @@ MXLK_ALWAYS void superblock(const int rows, const char *x, const char *w, int64_
     }
 }
 
-MXLK_ALWAYS void run_rows(const mxl_tile *tile, const int rows) {
-  const char *x = tile->x, *w = tile->weights, *next = tile->next == NULL ? w : tile->next;
-  for (int64_t begin = 0; begin < tile->k; begin += MXL_SUPERBLOCK) {
-    int64_t k = tile->k - begin < MXL_SUPERBLOCK ? tile->k - begin : MXL_SUPERBLOCK;
-    superblock(rows, x, w, k, next, tile->y);
-    x += rows * row_bytes;
-    w += MXL_SUPERBLOCK / 2 * line_bytes;
-    next += MXL_SUPERBLOCK / 2 * line_bytes;
+/* `rows` rows of one superblock; near: these are all. */
+MXLK_ALWAYS void add_part(int64_t rows, int near, const char *x, const char *w, int64_t k, reading ahead, float *y) {
+  switch (rows) {
+    case 1: superblock(1, 1, x, w, k, ahead, y); break;
+    case 2:
+      if (near)
+        superblock(2, 1, x, w, k, ahead, y);
+      else
+        superblock(2, 0, x, w, k, ahead, y);
+      break;
+    case 3: superblock(3, 0, x, w, k, ahead, y); break;
+    case 4: superblock(4, 0, x, w, k, ahead, y); break;
+#ifndef MXLK_NATIVE_DOTS
+    case 5: superblock(5, 0, x, w, k, ahead, y); break;
+    case 6: superblock(6, 0, x, w, k, ahead, y); break;
+    case 7: superblock(7, 0, x, w, k, ahead, y); break;
+    case 8: superblock(8, 0, x, w, k, ahead, y); break;
+    case 9: superblock(9, 0, x, w, k, ahead, y); break;
+    case 10: superblock(10, 0, x, w, k, ahead, y); break;
+    case 11: superblock(11, 0, x, w, k, ahead, y); break;
+    case 12: superblock(12, 0, x, w, k, ahead, y); break;
+    case 13: superblock(13, 0, x, w, k, ahead, y); break;
+    case 14: superblock(14, 0, x, w, k, ahead, y); break;
+#endif
+    default: break;
   }
 }
 
-#define MXLK_DOTS_BY_ROWS()             \
-  switch (tile->rows) {                 \
-    case 1: run_rows(tile, 1); break;   \
-    case 2: run_rows(tile, 2); break;   \
-    case 3: run_rows(tile, 3); break;   \
-    case 4: run_rows(tile, 4); break;   \
-    case 5: run_rows(tile, 5); break;   \
-    case 6: run_rows(tile, 6); break;   \
-    case 7: run_rows(tile, 7); break;   \
-    case 8: run_rows(tile, 8); break;   \
-    case 9: run_rows(tile, 9); break;   \
-    case 10: run_rows(tile, 10); break; \
-    case 11: run_rows(tile, 11); break; \
-    case 12: run_rows(tile, 12); break; \
-    case 13: run_rows(tile, 13); break; \
-    case 14: run_rows(tile, 14); break; \
-    default: break;                     \
+/* The tile's rows in as few and even parts as there may be, one after the other for each superblock. */
+MXLK_ALWAYS void run(const mxl_tile *tile) {
+  const char *x = tile->x, *w = tile->weights, *next = tile->next == NULL ? w : tile->next;
+  const int64_t parts = divide_up(tile->rows, part_rows);
+  const int64_t share = tile->next == NULL ? 0 : tile->next_bytes / divide_up(tile->k, MXLK_DOT_K); /* of a block */
+  const int64_t superblock_bytes = MXL_SUPERBLOCK / MXLK_DOT_K * block_bytes;
+  /* The first part reads a whole superblock before the second begins: what is asked for lies behind that. */
+  if (parts > 1 && (uintptr_t)next - (uintptr_t)w < (uintptr_t)superblock_bytes) next = w + superblock_bytes;
+  for (int64_t begin = 0; begin < tile->k; begin += MXL_SUPERBLOCK, w += superblock_bytes) {
+    int64_t k = tile->k - begin < MXL_SUPERBLOCK ? tile->k - begin : MXL_SUPERBLOCK;
+    reading ahead = {.next = next, .step = divide_up(share, parts * steps)};
+    float *y = tile->y;
+    for (int64_t p = parts, left = tile->rows; p > 0; p--) {
+      int64_t rows = divide_up(left, p);
+      add_part(rows, tile->rows <= mxlk_near_rows, x, w, k, ahead, y);
+      x += rows * row_bytes;
+      y += rows * columns;
+      left -= rows;
+      ahead.next += divide_up(k, MXLK_DOT_K) * steps * ahead.step;
+    }
+    next += divide_up(k, MXLK_DOT_K) * share;
   }
+}
 
 #endif

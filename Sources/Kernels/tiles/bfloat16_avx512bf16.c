@@ -32,7 +32,7 @@ void mxlk_arrange_dot_chains__avx512bf16(const mxl_kernel_row *row, const void *
 
 void mxlk_linear_bf16_bf16_14x32__avx512bf16(const mxl_kernel_row *row, const mxl_tile *tile) {
   (void)row;
-  MXLK_DOTS_BY_ROWS()
+  run(tile);
 }
 
 #pragma clang attribute pop
