@@ -26,6 +26,8 @@
 #define PREFETCH_AHEAD 8192
 /* From so many bytes of packed weights, or of y, in a call on they are taken to come from memory: a model has many such matrices. */
 #define MEMORY_BYTES (4 << 20)
+/* Of more packed x than this some is not in the second level cache when its next superblock is wanted. */
+#define HALF_CACHE_BYTES (512 << 10)
 
 /* What one thread works in. */
 typedef struct thread_scratch {
@@ -230,6 +232,17 @@ static void prefetch_y(const mxlk_plan *p, const mxlk_matrix *m, int64_t block, 
   }
 }
 
+/* Asks for a share of the next superblock of a block's x, `part` of so many. */
+static void prefetch_x(const mxlk_plan *p, const mxlk_x_form *x, int64_t block, int64_t superblock, int64_t part,
+                       int64_t parts) {
+  if (superblock + 1 >= p->superblocks) return;
+  int64_t first = block_tile(x, block), rows = tile_row(x, block_tile(x, block + 1)) - tile_row(x, first);
+  int64_t bytes = rows * mxlk_activation_bytes(x->task->row, mxlk_superblock_k(p->in_dim, superblock + 1));
+  const char *from = packed_x_at(p, x, block, first, superblock + 1);
+  for (int64_t at = bytes * part / parts; at < bytes * (part + 1) / parts; at += MXLK_ALIGNMENT)
+    __builtin_prefetch(from + at, 0, 2);
+}
+
 /* A block of rows times a group of panels of one matrix or of its gate, into accumulators. */
 static void run_panels(const mxlk_plan *p, const mxlk_matrix *m, const mxlk_linear_weights *weights, int64_t block,
                        int64_t first_panel, int64_t end_panel, const thread_scratch *scratch, float *accumulators) {
@@ -238,6 +251,7 @@ static void run_panels(const mxlk_plan *p, const mxlk_matrix *m, const mxlk_line
   int64_t each = (tile_row(task->x, end_tile) - tile_row(task->x, first_tile)) * task->panel_columns;
   int64_t y_bytes = p->chunk_rows * m->out_dim * mxlk_element_bytes(task->job->y_dtype);
   int asks_y = y_bytes >= MEMORY_BYTES && weights == m->weights;
+  int asks_x = p->chunk_rows * task->x->row_bytes > HALF_CACHE_BYTES;
   memset(accumulators, 0, (size_t)(each * (end_panel - first_panel)) * 4);
   if (task->x->tile_by_tile) {
     run_whole_panels(p, task, weights, block, first_panel, end_panel - first_panel, each, accumulators);
@@ -255,6 +269,7 @@ static void run_panels(const mxlk_plan *p, const mxlk_matrix *m, const mxlk_line
         if (next != NULL)
           next += (size_t)next_panel * task->panel_bytes +
                   (size_t)(superblock + (next_panel == first_panel)) * task->superblock_bytes;
+        if (asks_x) prefetch_x(p, task->x, block, superblock, panel - first_panel, end_panel - first_panel);
         if (asks_y) prefetch_y(p, m, block, panel, superblock);
         run_panel_superblock(p, task, weights, block, panel, superblock, next, scratch,
                              accumulators + (panel - first_panel) * each);
