@@ -23,6 +23,9 @@ static _Atomic int32_t paces[PLACES][SIZES];
 #define ROUND_CALLS 4096
 #define TOGETHER_CALLS 64
 #define ALONE_CALLS 8
+/* Of a round of those that may take panels side by side, long ones all, the first so many do and do not in an order without a period, as a
+ * model's layers have one. */
+#define SIDE_CALLS 64
 /* Calls of so many nanoseconds need no workers that stay awake, and as many of them as of short ones would be seconds: a quarter of all this. */
 #define LONG_CALL 100000
 #define LONG_SHIFT 2
@@ -68,7 +71,18 @@ int32_t mxlk_pace_threads(uint64_t kernels, int64_t rows, int64_t products, int3
   return expected(kernels, rows, products, threads) < alone ? threads : 1;
 }
 
-void mxlk_pace_learn(uint64_t kernels, int64_t rows, int64_t products, int32_t threads, int64_t nanoseconds) {
+/* Calls side by side and others have paces of their own, beside that of all. */
+static uint64_t kernels_of(uint64_t kernels, int side) { return kernels + 1 + (uint64_t)side; }
+
+int mxlk_pace_takes_side(uint64_t kernels, int64_t rows, int64_t products, int32_t threads) {
+  static _Thread_local uint32_t calls;
+  uint32_t call = calls++ % (ROUND_CALLS >> LONG_SHIFT);
+  if (call < SIDE_CALLS) return (__builtin_popcount(call) & 1) == 0;
+  return expected(kernels_of(kernels, 1), rows, products, threads) <=
+         expected(kernels_of(kernels, 0), rows, products, threads);
+}
+
+static void learn(uint64_t kernels, int64_t rows, int64_t products, int32_t threads, int64_t nanoseconds) {
   int64_t pace, before = expected(kernels, rows, products, threads);
   if (products < 1) return;
   if (nanoseconds > SLOWEST * before) nanoseconds = SLOWEST * before;
@@ -77,4 +91,9 @@ void mxlk_pace_learn(uint64_t kernels, int64_t rows, int64_t products, int32_t t
   /* Scalar code takes a nanosecond or two a product. */
   pace = pace < 1 ? 1 : pace > 100000000 ? 100000000 : pace;
   atomic_store_explicit(place_of(kernels, rows, products, threads), (int32_t)pace, memory_order_relaxed);
+}
+
+void mxlk_pace_learn(uint64_t kernels, int64_t rows, int64_t products, int32_t threads, int side, int64_t nanoseconds) {
+  learn(kernels, rows, products, threads, nanoseconds);
+  if (side >= 0) learn(kernels_of(kernels, side), rows, products, threads, nanoseconds);
 }

@@ -62,6 +62,7 @@ typedef struct mxlk_plan {
   size_t thread_bytes;                                    /* of it */
   char *scratch;                                          /* the threads' */
   int32_t threads, task_count, form_count, matrix_count;  /* threads: the most to use */
+  int takes_side;                                         /* panels side by side where they may be */
   mxlk_task tasks[MXLK_MOST_JOBS];
   mxlk_x_form forms[MXLK_MOST_JOBS];
   mxlk_matrix matrices[MXLK_MOST_MATRICES];

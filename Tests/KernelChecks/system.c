@@ -1,6 +1,7 @@
-/* What the kernels know of the machine: limits, memory. */
+/* What the kernels know of the machine: limits, memory, which of two ways has been faster. */
 #include "contract.h"
 #include "limits.h"
+#include "pace.h"
 
 #include "kernel_checks.h"
 
@@ -48,4 +49,17 @@ int check_release_pages(const char *path) {
   good &= sum_of(data, bytes) == before;
   munmap(data, bytes);
   return good;
+}
+
+int check_pace_of_side(int faster) {
+  enum { rows = 1, products = 1 << 26, threads = 2, calls = 4096 };
+  const uint64_t kernels = UINT64_C(0x5dee1) + (uint64_t)faster; /* no row's address */
+  int chosen = 0;
+  for (int call = 0; call < 2 * calls; call++) {
+    int side = mxlk_pace_takes_side(kernels, rows, products, threads);
+    mxlk_pace_learn(kernels, rows, products, threads, side, side == faster ? 1000000 : 1100000);
+    chosen += call >= calls && side == faster;
+  }
+  /* The other way is tried now and then. */
+  return chosen > calls * 9 / 10 && chosen < calls;
 }

@@ -245,4 +245,10 @@ extension KernelTests {
       #expect(mxlk_resident_bytes(nil, 0) == 0)
     }
   }
+
+  @Suite("Pace")
+  struct Pace {
+    @Test("learns whether panels are read faster side by side", arguments: [0, 1] as [Int32])
+    func side(faster: Int32) { #expect(check_pace_of_side(faster) != 0) }
+  }
 }
