@@ -24,8 +24,6 @@
 
 /* How far ahead of the weights in use single-tile calls prefetch, bytes. */
 #define PREFETCH_AHEAD 8192
-/* From so many bytes of packed weights, or of y, in a call on they are taken to come from memory: a model has many such matrices. */
-#define MEMORY_BYTES (4 << 20)
 /* Of more packed x than this some is not in the second level cache when its next superblock is wanted. */
 #define HALF_CACHE_BYTES (512 << 10)
 
@@ -179,16 +177,9 @@ static void run_panel(const mxlk_plan *p, const mxlk_task *task, const mxlk_line
 /* How many panels a call may take side by side, where they come from memory: those that lie in a cache are read as fast one by one, and a tile
  * that takes several computes slower. */
 static int64_t side_panels(const mxlk_plan *p, const mxlk_task *task, int64_t first_tile, int64_t end_tile) {
-  if (end_tile - first_tile > 1 || p->weight_bytes < MEMORY_BYTES) return 1;
+  if (end_tile - first_tile > 1 || p->weight_bytes < MXLK_MEMORY_BYTES) return 1;
   int64_t rows = tile_row(task->x, end_tile) - tile_row(task->x, first_tile), panels = task->row->side_rows / rows;
   return panels < 1 ? 1 : mxlk_least(panels, MXL_MOST_SIDE_PANELS);
-}
-
-/* Whether some of the plan's panels may be taken side by side. */
-static int may_take_side(const mxlk_plan *p) {
-  for (int32_t i = 0; i < p->task_count; i++)
-    if (p->weight_bytes >= MEMORY_BYTES && p->tasks[i].row->side_rows >= 2 * p->row_count) return 1;
-  return 0;
 }
 
 /* A group of panels, each met by the tiles of a block before the next. Panels that are taken side by side are the first of equal parts of the
@@ -196,7 +187,7 @@ static int may_take_side(const mxlk_plan *p) {
 static void run_whole_panels(const mxlk_plan *p, const mxlk_task *task, const mxlk_linear_weights *weights,
                              int64_t block, int64_t first_panel, int64_t count, int64_t each, float *accumulators) {
   int64_t first_tile = block_tile(task->x, block), end_tile = block_tile(task->x, block + 1);
-  int64_t side = p->takes_side ? side_panels(p, task, first_tile, end_tile) : 1, apart = count / side,
+  int64_t side = p->way == 1 ? side_panels(p, task, first_tile, end_tile) : 1, apart = count / side,
           first = tile_row(task->x, first_tile);
   for (int64_t panel = 0; panel < count; panel++) {
     if (panel >= apart && panel < apart * side) continue; /* taken beside the first part's */
@@ -257,7 +248,7 @@ static void run_panels(const mxlk_plan *p, const mxlk_matrix *m, const mxlk_line
   int64_t first_tile = block_tile(task->x, block), end_tile = block_tile(task->x, block + 1);
   int64_t each = (tile_row(task->x, end_tile) - tile_row(task->x, first_tile)) * task->panel_columns;
   int64_t y_bytes = p->chunk_rows * m->out_dim * mxlk_element_bytes(task->job->y_dtype);
-  int asks_y = y_bytes >= MEMORY_BYTES && weights == m->weights;
+  int asks_y = y_bytes >= MXLK_MEMORY_BYTES && weights == m->weights;
   int asks_x = p->chunk_rows * task->x->row_bytes > HALF_CACHE_BYTES;
   memset(accumulators, 0, (size_t)(each * (end_panel - first_panel)) * 4);
   if (task->x->tile_by_tile) {
@@ -352,17 +343,14 @@ static void trace_plan(const mxlk_plan *p, int64_t nanoseconds) {
 
 static void run_plan(mxlk_plan *p, char *scratch) {
   mxlk_plan_place(p, scratch);
-  int side = -1;
-  /* Which is faster depends on the processor: on Zen 3 and an Emerald Rapids Xeon several panels, on Zen 4 one. */
-  if (may_take_side(p)) side = mxlk_pace_takes_side(p->kernels, p->row_count, p->products, p->threads);
-  p->takes_side = side == 1;
+  mxlk_plan_choose(p);
   int64_t start = mxlk_nanoseconds();
   for (int64_t chunk = 0; chunk < p->chunks; chunk++) {
     mxlk_plan_chunk(p, chunk);
     mxlk_parallel(p->threads, run_thread, p);
   }
   int64_t nanoseconds = mxlk_nanoseconds() - start;
-  mxlk_pace_learn(p->kernels, p->row_count, p->products, p->threads, side, nanoseconds);
+  mxlk_pace_learn(p->kernels, p->row_count, p->products, p->threads, p->way, nanoseconds);
   if (mxlk_traces()) trace_plan(p, nanoseconds);
 }
 

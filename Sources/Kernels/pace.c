@@ -23,9 +23,11 @@ static _Atomic int32_t paces[PLACES][SIZES];
 #define ROUND_CALLS 4096
 #define TOGETHER_CALLS 64
 #define ALONE_CALLS 8
-/* Of a round of those that may take panels side by side, long ones all, the first so many do and do not in an order without a period, as a
- * model's layers have one. */
-#define SIDE_CALLS 64
+/* Of a round of those that have two ways, as that of long ones, the first so many take both in an order without a period, as a model's layers
+ * have one. */
+#define WAY_CALLS 64
+/* Two ways differ by less than a disturbed call does from others: what they take when undisturbed is compared. */
+#define WAY_SLOWER 64
 /* Calls of so many nanoseconds need no workers that stay awake, and as many of them as of short ones would be seconds: a quarter of all this. */
 #define LONG_CALL 100000
 #define LONG_SHIFT 2
@@ -71,29 +73,43 @@ int32_t mxlk_pace_threads(uint64_t kernels, int64_t rows, int64_t products, int3
   return expected(kernels, rows, products, threads) < alone ? threads : 1;
 }
 
-/* Calls side by side and others have paces of their own, beside that of all. */
-static uint64_t kernels_of(uint64_t kernels, int side) { return kernels + 1 + (uint64_t)side; }
+/* Each way has a pace of its own, beside that of all. */
+static uint64_t kernels_of(uint64_t kernels, int way) { return kernels + 1 + (uint64_t)way; }
 
-int mxlk_pace_takes_side(uint64_t kernels, int64_t rows, int64_t products, int32_t threads) {
+static int is_measured(uint64_t kernels, int64_t rows, int64_t products, int32_t threads) {
+  return atomic_load_explicit(place_of(kernels, rows, products, threads), memory_order_relaxed) != 0;
+}
+
+int mxlk_pace_way(uint64_t kernels, int64_t rows, int64_t products, int32_t threads) {
   static _Thread_local uint32_t calls;
   uint32_t call = calls++ % (ROUND_CALLS >> LONG_SHIFT);
-  if (call < SIDE_CALLS) return (__builtin_popcount(call) & 1) == 0;
+  for (int way = 0; way < 2; way++)
+    if (!is_measured(kernels_of(kernels, way), rows, products, threads)) return way;
+  if (call < WAY_CALLS) return (__builtin_popcount(call) & 1) == 0;
   return expected(kernels_of(kernels, 1), rows, products, threads) <=
          expected(kernels_of(kernels, 0), rows, products, threads);
 }
 
-static void learn(uint64_t kernels, int64_t rows, int64_t products, int32_t threads, int64_t nanoseconds) {
+/* faster, slower: what a call weighs that took less time than expected, or more: one part in so many. */
+static void learn(uint64_t kernels, int64_t rows, int64_t products, int32_t threads, int faster, int slower,
+                  int64_t nanoseconds) {
   int64_t pace, before = expected(kernels, rows, products, threads);
   if (products < 1) return;
   if (nanoseconds > SLOWEST * before) nanoseconds = SLOWEST * before;
-  if (__builtin_mul_overflow(before + (nanoseconds - before) / WEIGHT, 1000000, &pace)) return;
+  const int weight = nanoseconds > before ? slower : faster;
+  if (__builtin_mul_overflow(before + (nanoseconds - before) / weight, 1000000, &pace)) return;
   pace /= products;
   /* Scalar code takes a nanosecond or two a product. */
   pace = pace < 1 ? 1 : pace > 100000000 ? 100000000 : pace;
   atomic_store_explicit(place_of(kernels, rows, products, threads), (int32_t)pace, memory_order_relaxed);
 }
 
-void mxlk_pace_learn(uint64_t kernels, int64_t rows, int64_t products, int32_t threads, int side, int64_t nanoseconds) {
-  learn(kernels, rows, products, threads, nanoseconds);
-  if (side >= 0) learn(kernels_of(kernels, side), rows, products, threads, nanoseconds);
+void mxlk_pace_learn(uint64_t kernels, int64_t rows, int64_t products, int32_t threads, int way, int64_t nanoseconds) {
+  learn(kernels, rows, products, threads, WEIGHT, WEIGHT, nanoseconds);
+  if (way < 0) return;
+  uint64_t own = kernels_of(kernels, way);
+  if (is_measured(own, rows, products, threads))
+    learn(own, rows, products, threads, WEIGHT, WAY_SLOWER, nanoseconds);
+  else
+    learn(own, rows, products, threads, 1, 1, nanoseconds);
 }

@@ -9,10 +9,10 @@
  * then either, to learn whether that is still so. Integers only: the caller's floating point environment may trap. */
 int32_t mxlk_pace_threads(uint64_t kernels, int64_t rows, int64_t products, int32_t threads);
 
-/* Whether such a call, which may take panels side by side, does: what has been faster, as above; before anything was measured, it does. */
-int mxlk_pace_takes_side(uint64_t kernels, int64_t rows, int64_t products, int32_t threads);
+/* Which of two ways, 0 or 1, such a call takes where there are two: what has been faster, as above; each is tried at first. */
+int mxlk_pace_way(uint64_t kernels, int64_t rows, int64_t products, int32_t threads);
 
-/* What a call on so many threads has taken. side: -1, or whether panels were taken side by side where either was possible. */
-void mxlk_pace_learn(uint64_t kernels, int64_t rows, int64_t products, int32_t threads, int side, int64_t nanoseconds);
+/* What a call on so many threads has taken. way: -1, or which it took where there were two. */
+void mxlk_pace_learn(uint64_t kernels, int64_t rows, int64_t products, int32_t threads, int way, int64_t nanoseconds);
 
 #endif

@@ -10,8 +10,10 @@
  * 512 KiB. */
 #define BLOCK_ROWS 128
 #define UNIT_COLUMNS 256
-/* Up to so many tiles pass over packed weights one after the other, taking them apart anew; more share expanded ones. */
+/* Up to so many tiles pass over packed weights one after the other, taking them apart anew; more than the second number share expanded ones,
+ * and between is what is faster: that depends on what taking apart and expanding cost on a processor. */
 #define PACKED_TILES 2
+#define MOST_PACKED_TILES 6
 /* x is packed in pieces of at most so many bytes, so that scratch is bounded whatever the number of rows. */
 #define CHUNK_BYTES ((int64_t)32 << 20)
 /* Units per thread that the split aims at, so that threads end together. */
@@ -35,8 +37,8 @@ static mxlk_even_parts parts_of(int64_t whole, int64_t parts) {
 }
 
 /* A panel of dense weights may be larger than the second level cache, from which it would come again. */
-static int64_t most_panel_tiles(const mxl_kernel_row *row) {
-  return mxlk_panel_run(row) == NULL ? 0 : row->expand == NULL ? 1 : PACKED_TILES;
+static int64_t most_panel_tiles(const mxl_kernel_row *row, int way) {
+  return mxlk_panel_run(row) == NULL ? 0 : row->expand == NULL ? 1 : way == 1 ? MOST_PACKED_TILES : PACKED_TILES;
 }
 
 static const mxl_kernel_row *row_for(const mxlk_linear_job *job, int64_t row_count) {
@@ -62,7 +64,7 @@ static int read_alike(const mxlk_task *left, const mxlk_task *right, int64_t in_
   const mxl_kernel_row *row = left->row, *other = right->row;
   return row->compute == other->compute && row->tile_rows == other->tile_rows && left->packs == right->packs &&
          row->arrange == other->arrange && (row->arrange == NULL || row->context == other->context) &&
-         most_panel_tiles(row) == most_panel_tiles(other) &&
+         most_panel_tiles(row, 0) == most_panel_tiles(other, 0) &&
          same_columns(left->job->weights->columns, right->job->weights->columns, in_dim);
 }
 
@@ -171,6 +173,22 @@ void mxlk_plan_pace(mxlk_plan *plan) {
   plan->threads = mxlk_pace_threads(plan->kernels, plan->row_count, plan->products, (int32_t)most_threads);
 }
 
+/* Whether way 1 is another than way 0 for a task. */
+static int has_ways(const mxlk_plan *plan, const mxlk_task *task) {
+  const mxl_kernel_row *row = task->row;
+  int64_t tiles = mxlk_divide_up(plan->row_count, row->tile_rows);
+  if (task->packs) return 0;
+  if (row->side_rows >= 2 * plan->row_count) return plan->weight_bytes >= MXLK_MEMORY_BYTES;
+  return tiles > most_panel_tiles(row, 0) && tiles <= most_panel_tiles(row, 1);
+}
+
+void mxlk_plan_choose(mxlk_plan *plan) {
+  plan->way = -1;
+  for (int32_t i = 0; i < plan->task_count && plan->way < 0; i++)
+    if (has_ways(plan, &plan->tasks[i]))
+      plan->way = mxlk_pace_way(plan->kernels, plan->row_count, plan->products, plan->threads);
+}
+
 size_t mxlk_plan_scratch(const mxlk_plan *plan) {
   size_t bytes = plan->thread_bytes * (size_t)plan->threads;
   for (int32_t i = 0; i < plan->form_count; i++) bytes += plan->forms[i].packed_bytes;
@@ -220,6 +238,7 @@ void mxlk_plan_chunk(mxlk_plan *plan, int64_t chunk) {
     mxlk_x_form *form = &plan->forms[i];
     int64_t tiles = form->tiles.count, blocks = form->blocks.count;
     form->blocks = parts_of(tiles, blocks);
-    form->tile_by_tile = !form->task->packs && mxlk_divide_up(tiles, blocks) <= most_panel_tiles(form->task->row);
+    form->tile_by_tile =
+        !form->task->packs && mxlk_divide_up(tiles, blocks) <= most_panel_tiles(form->task->row, plan->way);
   }
 }

@@ -50,6 +50,9 @@ typedef struct mxlk_matrix {
   _Atomic int64_t next_unit;
 } mxlk_matrix;
 
+/* From so many bytes of packed weights, or of y, in a call on they are taken to come from memory: a model has many such matrices. */
+#define MXLK_MEMORY_BYTES (4 << 20)
+
 typedef struct mxlk_plan {
   int64_t in_dim, superblocks;
   int64_t out_dim;                                        /* of all matrices */
@@ -62,7 +65,7 @@ typedef struct mxlk_plan {
   size_t thread_bytes;                                    /* of it */
   char *scratch;                                          /* the threads' */
   int32_t threads, task_count, form_count, matrix_count;  /* threads: the most to use */
-  int takes_side;                                         /* panels side by side where they may be */
+  int way;                                                /* which of two, mxlk_plan_choose; -1 where there is one */
   mxlk_task tasks[MXLK_MOST_JOBS];
   mxlk_x_form forms[MXLK_MOST_JOBS];
   mxlk_matrix matrices[MXLK_MOST_MATRICES];
@@ -72,6 +75,9 @@ typedef struct mxlk_plan {
 void mxlk_plan_make(mxlk_plan *plan, const mxlk_linear_job *jobs, int32_t count);
 /* Lowers plan->threads to what its work pays for now. */
 void mxlk_plan_pace(mxlk_plan *plan);
+/* Sets plan->way to what has been faster for such calls. Way 1 takes panels side by side, or takes packed weights apart anew for each of more tiles
+ * than two; way 0 reads panels one by one, and expands. */
+void mxlk_plan_choose(mxlk_plan *plan);
 /* Bytes of scratch, and the plan's places in it once it is there. */
 size_t mxlk_plan_scratch(const mxlk_plan *plan);
 void mxlk_plan_place(mxlk_plan *plan, char *scratch);

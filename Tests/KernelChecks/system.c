@@ -51,14 +51,14 @@ int check_release_pages(const char *path) {
   return good;
 }
 
-int check_pace_of_side(int faster) {
+int check_pace_of_ways(int faster) {
   enum { rows = 1, products = 1 << 26, threads = 2, calls = 4096 };
   const uint64_t kernels = UINT64_C(0x5dee1) + (uint64_t)faster; /* no row's address */
   int chosen = 0;
   for (int call = 0; call < 2 * calls; call++) {
-    int side = mxlk_pace_takes_side(kernels, rows, products, threads);
-    mxlk_pace_learn(kernels, rows, products, threads, side, side == faster ? 1000000 : 1100000);
-    chosen += call >= calls && side == faster;
+    int way = mxlk_pace_way(kernels, rows, products, threads);
+    mxlk_pace_learn(kernels, rows, products, threads, way, way == faster ? 1000000 : 1100000);
+    chosen += call >= calls && way == faster;
   }
   /* The other way is tried now and then. */
   return chosen > calls * 9 / 10 && chosen < calls;

@@ -248,7 +248,7 @@ extension KernelTests {
 
   @Suite("Pace")
   struct Pace {
-    @Test("learns whether panels are read faster side by side", arguments: [0, 1] as [Int32])
-    func side(faster: Int32) { #expect(check_pace_of_side(faster) != 0) }
+    @Test("learns which of two ways is faster", arguments: [0, 1] as [Int32])
+    func ways(faster: Int32) { #expect(check_pace_of_ways(faster) != 0) }
   }
 }

@@ -93,8 +93,7 @@ int check_allocate(size_t bytes, size_t alignment);
 /* Maps a file privately, reads it, gives its pages back, reads it again: true when the bytes are the same and
  * residency was seen to rise after each reading. */
 int check_release_pages(const char *path);
-/* Calls whose panels may be taken side by side, where that (1) or the other way (0) takes a tenth less time: true when it is what nine of ten calls
- * come to do, and not all. */
-int check_pace_of_side(int faster);
+/* Calls that have two ways, of which one takes a tenth less time: true when it is what nine of ten calls come to take, and not all. */
+int check_pace_of_ways(int faster);
 
 #endif
