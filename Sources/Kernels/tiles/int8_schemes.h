@@ -224,6 +224,12 @@ MXLK_INLINE int64_t columns_from(const mxl_tile *tile, int64_t k) {
   return tile->k - k < MXL_SUPERBLOCK ? tile->k - k : MXL_SUPERBLOCK;
 }
 
+/* Not inlined: once or twice a tile of many superblocks, where an expanded tile, of one superblock, would pay for the call. */
+static __attribute__((noinline)) weights packed_weights_of(const mxl_kernel_row *row, const mxl_tile *tile,
+                                                           int64_t offset, int64_t k) {
+  return weights_of(row, 1, tile, offset, k);
+}
+
 /* All superblocks of a tile: an expanded one is alone. All but the last two arguments are constants. */
 MXLK_INLINE void run_superblocks(const mxlk_scheme scheme, const int code_bits, const int packed, const int rows,
                                  const int panels, const mxl_kernel_row *row, const mxl_tile *tile) {

@@ -108,12 +108,6 @@ MXLK_INLINE weights weights_of(const mxl_kernel_row *row, const int packed, cons
   return w;
 }
 
-/* Not inlined: once or twice a tile of many superblocks, where an expanded tile, of one superblock, would pay for the call. */
-static __attribute__((noinline)) weights packed_weights_of(const mxl_kernel_row *row, const mxl_tile *tile,
-                                                           int64_t offset, int64_t k) {
-  return weights_of(row, 1, tile, offset, k);
-}
-
 /* On to the next superblock. */
 MXLK_INLINE void move(weights *w, int64_t bytes) {
   w->codes += bytes, w->high += bytes, w->scales += bytes, w->minima += bytes, w->d += bytes, w->next += bytes;
