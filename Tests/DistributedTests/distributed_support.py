@@ -70,6 +70,12 @@ MPI = """
 maxlinear.load_plugin(plugin)
 def connect():
     return Communicator("mpi")
+
+def wait_for(*files):
+    import time
+    end = time.monotonic() + 30
+    while time.monotonic() < end and not all(os.path.exists(file) for file in files):
+        time.sleep(0.05)
 """
 
 
@@ -136,10 +142,7 @@ MPIRUN = ["mpirun", "--allow-run-as-root", "--oversubscribe", "--bind-to", "none
 
 #: Where ranks have failed, mpirun ends the job with the first that leaves: they wait for one another's words.
 LINGER = """
-import time
-end = time.monotonic() + 10
-while time.monotonic() < end and not all(os.path.exists(f"{folder}/told-{other}") for other in LIVING):
-    time.sleep(0.05)
+wait_for(*(f"{folder}/told-{other}" for other in LIVING))
 """
 
 

@@ -185,9 +185,11 @@ def test_mpi_rank_that_does_not_come(tmp_path, mpi_plugin, checkpoint, end, text
     communicator = connect()
     mlp = DistributedMLP.from_weights(load_weights("{checkpoint}"), communicator=communicator)
     mlp(x_of(1))
+    open(f"{{folder}}/came-{{rank}}", "w").close()
     if rank == 1:
+        wait_for(*(f"{{folder}}/came-{{other}}" for other in (0, 2)))  # else its end meets their first call
         {end}
-        import time; time.sleep(5)
+        wait_for(*(f"{{folder}}/told-{{other}}" for other in (0, 2)))
         os._exit(0)
     os.environ["MAXLINEAR_MPI_TIMEOUT"] = "2"
     for key in ("second", "third"):
