@@ -23,9 +23,9 @@ DEFAULT_ENCODINGS = ("f32", "bf16", "Q4_0", "Q4_K", "Q5_K", "Q6_K", "Q8_0", *GPT
 BITS = {"f32": 32, "bf16": 16, **{name: 8 * size / elements for name, (_, elements, size) in BLOCKS.items()}}
 BITS |= {"GPTQ-sym": 4 + 16 / 128, "GPTQ-act-order": 4 + 16 / 128, "GPTQ-asym": 4 + 20 / 128}
 BITS |= {name: bits + 16 / 128 for name, bits in OTHER_GPTQ.items()}
-#: More than a last-level cache holds, in up to so many copies of a layer.
-ROTATED_BYTES = 256 << 20
-MOST_COPIES = 8
+#: Up to so many copies of a layer have more together than the last-level cache.
+MOST_COPIES = 16
+LEAST_ROTATED_MIB = 256
 
 SCRIPTS = Path(__file__).resolve().parent / "peers"
 START_SECONDS = 600
@@ -34,6 +34,13 @@ ANSWER_SECONDS = 120
 
 def matrices(layer):
     return 1 if layer == "linear" else 3
+
+
+def rotated_mib():
+    """Half as much again as the last-level cache, where Linux knows it."""
+    sizes = [path.read_text().strip() for path in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size")]
+    kib = [int(size[:-1]) for size in sizes if size.endswith("K")]
+    return max(LEAST_ROTATED_MIB, max(kib, default=0) * 3 // 2 >> 10)
 
 
 def weight_bytes(layer, encoding, in_dim, out_dim):
@@ -149,11 +156,11 @@ def start_reading(settings):
 def start(settings, layer, encoding):
     """All that can run this layer, maxlinear first, once they are ready; and what could not be started."""
     size = weight_bytes(layer, encoding, settings.in_dim, settings.out_dim)
-    copies = int(max(1, min(MOST_COPIES, -(-ROTATED_BYTES // size))))
+    copies = int(max(1, min(MOST_COPIES, -(-(rotated_mib() << 20) // size))))
     shape = {"K": settings.in_dim, "N": settings.out_dim}
     case = {"layer": layer, "encoding": encoding, "threads": settings.threads, "copies": copies, **shape}
     own = ["bench", "--requests", "--json", "--layer", layer, "--encoding", encoding, "--threads", settings.threads]
-    own += ["--k", settings.in_dim, "--n", settings.out_dim, "--copies", MOST_COPIES]
+    own += ["--k", settings.in_dim, "--n", settings.out_dim, "--rotate", rotated_mib(), "--copies", MOST_COPIES]
     command = [str(settings.command), *map(str, own)]
     runners = [Runner("maxlinear", command, {}, takes_json=False)]
     for name, (command, variables) in settings.peers.items():

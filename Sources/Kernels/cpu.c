@@ -16,19 +16,21 @@
 #define MXLK_X86 1
 #endif
 
+#define AVX512 (MXL_CPU_AVX2 | MXL_CPU_AVX_VNNI | MXL_CPU_AVX512)
+#define AVX512_VNNI (AVX512 | MXL_CPU_AVX512_VNNI)
+
 static const mxlk_isa isas[] = {
     {"scalar", 0},
     {"avx2", MXL_CPU_AVX2},
     {"avxvnni", MXL_CPU_AVX2 | MXL_CPU_AVX_VNNI},
-    {"avx512", MXL_CPU_AVX2 | MXL_CPU_AVX_VNNI | MXL_CPU_AVX512},
-    {"avx512vnni", MXL_CPU_AVX2 | MXL_CPU_AVX_VNNI | MXL_CPU_AVX512 | MXL_CPU_AVX512_VNNI},
-    {"avx512bf16", MXL_CPU_AVX2 | MXL_CPU_AVX_VNNI | MXL_CPU_AVX512 | MXL_CPU_AVX512_VNNI | MXL_CPU_AVX512_BF16},
-    {"amx", MXL_CPU_AVX2 | MXL_CPU_AVX_VNNI | MXL_CPU_AVX512 | MXL_CPU_AVX512_VNNI | MXL_CPU_AVX512_BF16 |
-                MXL_CPU_AMX_INT8 | MXL_CPU_AMX_BF16},
+    {"avx512", AVX512},
+    {"avx512vnni", AVX512_VNNI},
+    {"avx512bf16", AVX512_VNNI | MXL_CPU_AVX512_BF16},
+    {"amx", AVX512_VNNI | MXL_CPU_AVX512_BF16 | MXL_CPU_AMX_INT8 | MXL_CPU_AMX_BF16},
 };
 
-static const char *const feature_names[] = {"avx2",       "avx512",   "avxvnni", "avx512vnni",
-                                            "avx512bf16", "amx-int8", "amx-bf16"};
+static const char *const feature_names[] = {"avx2",       "avx512",   "avxvnni",  "avx512vnni",
+                                            "avx512bf16", "amx-int8", "amx-bf16", "shared-ports"};
 
 #ifdef MXLK_X86
 /* XCR0: which register files the operating system saves. */
@@ -50,6 +52,11 @@ static int may_use_tiles(void) {
 #endif
 }
 
+static int made_by_intel(void) {
+  uint32_t highest, name[3];
+  return __get_cpuid(0, &highest, &name[0], &name[2], &name[1]) && memcmp(name, "GenuineIntel", sizeof name) == 0;
+}
+
 static uint64_t detect(void) {
   uint32_t a, b, c, d;
   if (!__get_cpuid(1, &a, &b, &c, &d)) return 0;
@@ -69,6 +76,7 @@ static uint64_t detect(void) {
   if (bit(a71, 4)) features |= MXL_CPU_AVX_VNNI;
   if (!(zmm && bit(b7, 16) && bit(b7, 17) && bit(b7, 30) && bit(b7, 31))) return features;
   features |= MXL_CPU_AVX512;
+  if (made_by_intel()) features |= MXL_CPU_AVX512_SHARED_PORTS;
   if (bit(c7, 11)) features |= MXL_CPU_AVX512_VNNI;
   if (bit(a71, 5)) features |= MXL_CPU_AVX512_BF16;
   if (!(tiles && bit(d7, 24) && may_use_tiles())) return features;
@@ -138,7 +146,9 @@ int mxlk_allowed_features(uint64_t *features) {
   if (wanted == NULL || *wanted == 0) return 1;
   for (size_t i = 0; i < mxlk_isa_count(); i++) {
     if (strcmp(wanted, isas[i].name) == 0) {
-      *features &= isas[i].features;
+      /* How a CPU runs AVX-512 is no choice. */
+      uint64_t trait = isas[i].features & MXL_CPU_AVX512 ? MXL_CPU_AVX512_SHARED_PORTS : 0;
+      *features &= isas[i].features | trait;
       return 1;
     }
   }

@@ -24,8 +24,6 @@
 
 /* How far ahead of the weights in use single-tile calls prefetch, bytes. */
 #define PREFETCH_AHEAD 8192
-/* Of more packed x than this some is not in the second level cache when its next superblock is wanted. */
-#define HALF_CACHE_BYTES (512 << 10)
 
 /* What one thread works in. */
 typedef struct thread_scratch {
@@ -249,7 +247,7 @@ static void run_panels(const mxlk_plan *p, const mxlk_matrix *m, const mxlk_line
   int64_t each = (tile_row(task->x, end_tile) - tile_row(task->x, first_tile)) * task->panel_columns;
   int64_t y_bytes = p->chunk_rows * m->out_dim * mxlk_element_bytes(task->job->y_dtype);
   int asks_y = y_bytes >= MXLK_MEMORY_BYTES && weights == m->weights;
-  int asks_x = p->chunk_rows * task->x->row_bytes > HALF_CACHE_BYTES;
+  int asks_x = p->way == 1 && mxlk_x_is_far(task->x, p->chunk_rows);
   memset(accumulators, 0, (size_t)(each * (end_panel - first_panel)) * 4);
   if (task->x->tile_by_tile) {
     run_whole_panels(p, task, weights, block, first_panel, end_panel - first_panel, each, accumulators);

@@ -23,10 +23,10 @@ static _Atomic int32_t paces[PLACES][SIZES];
 #define ROUND_CALLS 4096
 #define TOGETHER_CALLS 64
 #define ALONE_CALLS 8
-/* Of a round of those that have two ways, as that of long ones, the first so many take both in an order without a period, as a model's layers
- * have one. */
-#define WAY_CALLS 64
+/* Of those that have two ways one in so many takes the slower, without a period, as a model's layers have one. */
+#define WAY_CALLS 16
 /* Two ways differ by less than a disturbed call does from others: what they take when undisturbed is compared. */
+#define WAY_FASTER 2
 #define WAY_SLOWER 64
 /* Calls of so many nanoseconds need no workers that stay awake, and as many of them as of short ones would be seconds: a quarter of all this. */
 #define LONG_CALL 100000
@@ -82,12 +82,13 @@ static int is_measured(uint64_t kernels, int64_t rows, int64_t products, int32_t
 
 int mxlk_pace_way(uint64_t kernels, int64_t rows, int64_t products, int32_t threads) {
   static _Thread_local uint32_t calls;
-  uint32_t call = calls++ % (ROUND_CALLS >> LONG_SHIFT);
+  if (!is_measured(kernels, rows, products, threads)) return -1; /* the first call meets cold caches */
   for (int way = 0; way < 2; way++)
     if (!is_measured(kernels_of(kernels, way), rows, products, threads)) return way;
-  if (call < WAY_CALLS) return (__builtin_popcount(call) & 1) == 0;
-  return expected(kernels_of(kernels, 1), rows, products, threads) <=
-         expected(kernels_of(kernels, 0), rows, products, threads);
+  int faster = expected(kernels_of(kernels, 1), rows, products, threads) <=
+               expected(kernels_of(kernels, 0), rows, products, threads);
+  uint32_t scattered = ++calls * UINT32_C(0x9e3779b1);
+  return (scattered ^ scattered >> 15) % WAY_CALLS == 0 ? !faster : faster;
 }
 
 /* faster, slower: what a call weighs that took less time than expected, or more: one part in so many. */
@@ -109,7 +110,7 @@ void mxlk_pace_learn(uint64_t kernels, int64_t rows, int64_t products, int32_t t
   if (way < 0) return;
   uint64_t own = kernels_of(kernels, way);
   if (is_measured(own, rows, products, threads))
-    learn(own, rows, products, threads, WEIGHT, WAY_SLOWER, nanoseconds);
+    learn(own, rows, products, threads, WAY_FASTER, WAY_SLOWER, nanoseconds);
   else
     learn(own, rows, products, threads, 1, 1, nanoseconds);
 }

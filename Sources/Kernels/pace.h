@@ -9,7 +9,8 @@
  * then either, to learn whether that is still so. Integers only: the caller's floating point environment may trap. */
 int32_t mxlk_pace_threads(uint64_t kernels, int64_t rows, int64_t products, int32_t threads);
 
-/* Which of two ways, 0 or 1, such a call takes where there are two: what has been faster, as above; each is tried at first. */
+/* Which of two ways, 0 or 1, such a call takes where there are two: what has been faster, as above; each is tried at first, and now and then. -1, which
+ * is as 0 and not compared, for the first such call. */
 int mxlk_pace_way(uint64_t kernels, int64_t rows, int64_t products, int32_t threads);
 
 /* What a call on so many threads has taken. way: -1, or which it took where there were two. */

@@ -179,7 +179,8 @@ static int has_ways(const mxlk_plan *plan, const mxlk_task *task) {
   int64_t tiles = mxlk_divide_up(plan->row_count, row->tile_rows);
   if (task->packs) return 0;
   if (row->side_rows >= 2 * plan->row_count) return plan->weight_bytes >= MXLK_MEMORY_BYTES;
-  return tiles > most_panel_tiles(row, 0) && tiles <= most_panel_tiles(row, 1);
+  if (tiles <= most_panel_tiles(row, 0)) return 0;
+  return tiles <= most_panel_tiles(row, 1) || mxlk_x_is_far(task->x, plan->row_count);
 }
 
 void mxlk_plan_choose(mxlk_plan *plan) {

@@ -76,13 +76,16 @@ void mxlk_plan_make(mxlk_plan *plan, const mxlk_linear_job *jobs, int32_t count)
 /* Lowers plan->threads to what its work pays for now. */
 void mxlk_plan_pace(mxlk_plan *plan);
 /* Sets plan->way to what has been faster for such calls. Way 1 takes panels side by side, or takes packed weights apart anew for each of more tiles
- * than two; way 0 reads panels one by one, and expands. */
+ * than two, or asks for a block's next superblock of x ahead; way 0 reads panels one by one, expands, and leaves x to the processor. */
 void mxlk_plan_choose(mxlk_plan *plan);
 /* Bytes of scratch, and the plan's places in it once it is there. */
 size_t mxlk_plan_scratch(const mxlk_plan *plan);
 void mxlk_plan_place(mxlk_plan *plan, char *scratch);
 /* Begins chunk number `chunk` of rows: its tiles, blocks and groups. */
 void mxlk_plan_chunk(mxlk_plan *plan, int64_t chunk);
+
+/* Whether of so many rows of x, packed, some are not in the second level cache when their next superblock is wanted. */
+static inline int mxlk_x_is_far(const mxlk_x_form *x, int64_t rows) { return rows > (512 << 10) / x->row_bytes; }
 
 static inline int64_t mxlk_least(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t mxlk_divide_up(int64_t a, int64_t b) { return a / b + (a % b != 0); }

@@ -163,6 +163,7 @@ EMULATED void emulated_mask_storeu_ps(void *to, __mmask16 mask, __m512 values) {
 
 /* A vector of 512 bits fits no register here. */
 #define MXLK_SETTLE(vector) __asm__ volatile("" : "+m"(vector))
+#define MXLK_PAIR_DOTS(j, a, b) ((j) = (ints)emulated_dpwssd((__m512i)(j), (__m512i)(a), (__m512i)(b)))
 
 /* The kernels' target attributes, lowered to what is there. Behind all headers, which have attributes of their own. */
 #define target(features) __target__("avx2,fma,f16c")

@@ -9,7 +9,8 @@
 #include <time.h>
 
 static const uint64_t emulated = MXL_CPU_AVX2 | MXL_CPU_AVX_VNNI | MXL_CPU_AVX512 | MXL_CPU_AVX512_VNNI |
-                                 MXL_CPU_AVX512_BF16 | MXL_CPU_AMX_INT8 | MXL_CPU_AMX_BF16;
+                                 MXL_CPU_AVX512_SHARED_PORTS | MXL_CPU_AVX512_BF16 | MXL_CPU_AMX_INT8 |
+                                 MXL_CPU_AMX_BF16;
 
 /* The linker puts these in the place of the functions without __wrap_ (see the Makefile). */
 uint64_t __wrap_mxlk_cpu_features(void);

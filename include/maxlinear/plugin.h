@@ -56,6 +56,8 @@
 #define MXL_CPU_AVX512_BF16 (1ull << 4) /* AVX-512 BF16 */
 #define MXL_CPU_AMX_INT8 (1ull << 5)    /* AMX-TILE and AMX-INT8 */
 #define MXL_CPU_AMX_BF16 (1ull << 6)    /* AMX-TILE and AMX-BF16 */
+/* No extension but how the CPU runs AVX-512: shifts, additions, conversions and products share two ports, vpmulld takes two operations (Intel). */
+#define MXL_CPU_AVX512_SHARED_PORTS (1ull << 7)
 
 /* Columns of x that one superblock spans. Float accumulation restarts at each: a partial sum over the superblock
  * is added to the output's accumulator, superblocks ascending. */

@@ -172,19 +172,26 @@ MXLK_INLINE void mxlk_expand_scales(const mxlk_block_format *format, const mxlk_
   }
 }
 
+/* The codes of k columns; the table's where there is one. */
+MXLK_INLINE void mxlk_expand_all_codes(const mxlk_block_format *format, const mxlk_panel_layout *layout,
+                                       const uint8_t *restrict packed, int columns, int64_t k,
+                                       uint8_t *restrict expanded) {
+  switch (format->code_bits) {
+    case 2: mxlk_expand_narrow_codes(packed, packed + layout->high, 2, columns, k, expanded); break;
+    case 3: mxlk_expand_narrow_codes(packed, packed + layout->high, 3, columns, k, expanded); break;
+    case 4: mxlk_expand_codes(packed, packed + layout->high, 4, columns, k, expanded); break;
+    case 5: mxlk_expand_codes(packed, packed + layout->high, 5, columns, k, expanded); break;
+    case 6: mxlk_expand_codes(packed, packed + layout->high, 6, columns, k, expanded); break;
+    default: memcpy(expanded, packed, (size_t)(k * columns)); break;
+  }
+  if (format->table != NULL) mxlk_look_up(format->table, k * columns, expanded);
+}
+
 /* The whole of it: codes, then scales. */
 MXLK_INLINE void mxlk_expand(const mxlk_block_format *format, const uint8_t *restrict packed, int columns, int64_t k,
                              uint8_t *restrict expanded) {
   mxlk_panel_layout layout = mxlk_panel_layout_of(format, columns, k);
-  switch (format->code_bits) {
-    case 2: mxlk_expand_narrow_codes(packed, packed + layout.high, 2, columns, k, expanded); break;
-    case 3: mxlk_expand_narrow_codes(packed, packed + layout.high, 3, columns, k, expanded); break;
-    case 4: mxlk_expand_codes(packed, packed + layout.high, 4, columns, k, expanded); break;
-    case 5: mxlk_expand_codes(packed, packed + layout.high, 5, columns, k, expanded); break;
-    case 6: mxlk_expand_codes(packed, packed + layout.high, 6, columns, k, expanded); break;
-    default: memcpy(expanded, packed, (size_t)(k * columns)); break;
-  }
-  if (format->table != NULL) mxlk_look_up(format->table, k * columns, expanded);
+  mxlk_expand_all_codes(format, &layout, packed, columns, k, expanded);
   mxlk_expand_scales(format, &layout, packed, columns, k, expanded + MXL_SUPERBLOCK * columns);
 }
 

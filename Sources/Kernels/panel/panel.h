@@ -26,6 +26,10 @@
  *            SUPER16_MIN: int32 sc[16][output], int16 m[8][output][2], float d[output], float dmin[output]
  *            SUPER32_SIX: int32 sc[8][output], float d[output]
  *            GROUP: float scale[8][output], int32 zero[8][output], as many of the 8 as there are groups
+ *
+ * For kernels that want scales for each shift (tiles/int8_pairs.h) d[b] of BLOCK32 and BLOCK32_MIN, and sc[b] of the schemes that have one but
+ * SUPER32_SIX, are four lines [b][s][output]: d 2^s, or sc 2^s as an int16 below a 0; and behind those of SUPER32 stand
+ * int16 z sc[4][output][2], z = 8 or 16 what its codes are centred at.
  */
 #ifndef MXLK_PANEL_PANEL_H
 #define MXLK_PANEL_PANEL_H
@@ -53,7 +57,40 @@ void mxlk_panel_unpack__avx2(const mxlk_block_format *format, int64_t columns, c
                              int64_t k_begin, int64_t k, const mxl_source *destination);
 #endif
 
+/* Byte offsets in an expanded superblock, with `copies` lines of each scale: 1, or 4. */
+typedef struct mxlk_expanded_layout {
+  int64_t scales, corrections, minima, d;
+} mxlk_expanded_layout;
+
+/* Whether a scheme's scales may come in several copies. */
+static inline int mxlk_scales_copied(mxlk_scheme scheme) {
+  return scheme != MXLK_SCHEME_SUPER32_SIX && scheme != MXLK_SCHEME_BLOCK32_POWER && scheme != MXLK_SCHEME_GROUP;
+}
+
+static inline mxlk_expanded_layout mxlk_expanded_layout_of(mxlk_scheme scheme, int64_t columns, int64_t copies) {
+  mxlk_expanded_layout layout = {.scales = MXL_SUPERBLOCK * columns};
+  int64_t line = 4 * columns, lines = mxlk_scales_copied(scheme) ? 8 * copies : 8;
+  if (scheme == MXLK_SCHEME_SUPER16 || scheme == MXLK_SCHEME_SUPER16_MIN) lines *= 2;
+  layout.corrections = layout.minima = layout.d = layout.scales + lines * line;
+  switch (scheme) {
+    case MXLK_SCHEME_BLOCK32:
+    case MXLK_SCHEME_BLOCK32_POWER:
+    case MXLK_SCHEME_BLOCK32_MIN:
+    case MXLK_SCHEME_GROUP: layout.d = layout.scales; break;
+    case MXLK_SCHEME_SUPER32:
+      layout.minima += copies > 1 ? 4 * line : 0;
+      layout.d = layout.minima + 4 * line;
+      break;
+    case MXLK_SCHEME_SUPER16_MIN: layout.d = layout.minima + 8 * line; break;
+    case MXLK_SCHEME_SUPER16:
+    case MXLK_SCHEME_SUPER32_SIX: break;
+  }
+  return layout;
+}
+
 /* Bytes of an expanded superblock of any scheme: codes, and at most 104 bytes of scales an output. */
 #define MXLK_EXPANDED_BYTES(columns) ((MXL_SUPERBLOCK + 104) * (columns))
+/* The same with four lines of each scale. */
+#define MXLK_EXPANDED_SHIFTS_BYTES(columns) ((MXL_SUPERBLOCK + 296) * (columns))
 
 #endif

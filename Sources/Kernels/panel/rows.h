@@ -8,6 +8,7 @@
 #include "tiles/expanded_row.h"
 #include "tiles/int8.h"
 #include "tiles/int8_amx.h"
+#include "tiles/int8_pairs.h"
 #include "tiles/tiles.h"
 
 size_t mxlk_block_packed_size(const mxl_kernel_row *row, int64_t k);
@@ -18,8 +19,9 @@ void mxlk_block_unpack(const mxl_kernel_row *row, const void *packed, int64_t pa
 
 /* Rows of a block encoding: int8 and float32 for each CPU variant. */
 #ifdef __x86_64__
-#define MXLK_BLOCK_ROWS 8
-#define MXLK_BLOCK_ROWS_OF(rows) &rows[0], &rows[1], &rows[2], &rows[3], &rows[4], &rows[5], &rows[6], &rows[7]
+#define MXLK_BLOCK_ROWS 9
+#define MXLK_BLOCK_ROWS_OF(rows) \
+  &rows[0], &rows[1], &rows[2], &rows[3], &rows[4], &rows[5], &rows[6], &rows[7], &rows[8]
 #else
 #define MXLK_BLOCK_ROWS 2
 #define MXLK_BLOCK_ROWS_OF(rows) &rows[0], &rows[1]
@@ -58,6 +60,16 @@ extern const mxl_kernel_row mxlk_rows_gptq8[MXLK_GPTQ_FORMATS][MXLK_BLOCK_ROWS];
                  32, mxlk_expand_int8_32__avx512vnni, MXLK_EXPANDED_BYTES(32),                                         \
                  mxlk_linear_expanded_int8_6x32__avx512vnni, mxlk_linear_packed_int8_6x32__avx512vnni, side_rows)
 
+/* On what the row above packs, where its shifts and multiplications share the ports of its dots. */
+#define MXLK_PAIRS_FIELDS .arrange = mxlk_arrange_int8_pairs__avx512vnni, .arranged_size = sizeof(mxlk_arranged_pairs),
+#define MXLK_INT8_PAIRS(name, encoding, format, side_rows)                                                        \
+  MXLK_EXPANDED_ROW_AND(MXLK_PAIRS_FIELDS, name, encoding, format, MXL_COMPUTE_INT8, 32,                          \
+                        MXL_CPU_AVX2 | MXL_CPU_AVX512 | MXL_CPU_AVX512_VNNI | MXL_CPU_AVX512_SHARED_PORTS, 6, 32, \
+                        mxlk_block_packed_size, mxlk_block_pack, mxlk_block_unpack,                               \
+                        mxlk_expand_int8_pairs_32__avx512vnni, MXLK_EXPANDED_SHIFTS_BYTES(32),                    \
+                        mxlk_linear_expanded_int8_pairs_6x32__avx512vnni,                                         \
+                        mxlk_linear_packed_int8_pairs_6x32__avx512vnni, side_rows)
+
 /* Beside the row for AVX-512 VNNI, on what that packs, from so many rows of x on. */
 #define MXLK_AMX_FIELDS(many_rows)                                                                    \
   .least_rows = many_rows, .arrange = mxlk_arrange_int8__amx, .arranged_size = sizeof(mxlk_arranged), \
@@ -84,15 +96,16 @@ extern const mxl_kernel_row mxlk_rows_gptq8[MXLK_GPTQ_FORMATS][MXLK_BLOCK_ROWS];
   MXLK_INT8_SCALAR("mxlk_linear_" stem "_int8_4x16__scalar", encoding, format), \
       MXLK_FLOAT32_SCALAR("mxlk_linear_" stem "_f32_4x16__scalar", encoding, format)
 #ifdef __x86_64__
-#define MXLK_BLOCK_ENCODING_ROWS(stem, encoding, format, side_rows, many_rows)                         \
-  {                                                                                                    \
-      MXLK_SCALAR_ROWS(stem, encoding, format),                                                        \
-      MXLK_INT8_AVX2("mxlk_linear_" stem "_int8_4x16__avx2", encoding, format, side_rows),             \
-      MXLK_FLOAT32_AVX2("mxlk_linear_" stem "_f32_6x16__avx2", encoding, format),                      \
-      MXLK_INT8_AVXVNNI("mxlk_linear_" stem "_int8_6x16__avxvnni", encoding, format, side_rows),       \
-      MXLK_INT8_AVX512VNNI("mxlk_linear_" stem "_int8_6x32__avx512vnni", encoding, format, side_rows), \
-      MXLK_FLOAT32_AVX512("mxlk_linear_" stem "_f32_14x32__avx512", encoding, format),                 \
-      MXLK_INT8_AMX("mxlk_linear_" stem "_int8_64x32__amx", encoding, format, many_rows),              \
+#define MXLK_BLOCK_ENCODING_ROWS(stem, encoding, format, side_rows, many_rows)                          \
+  {                                                                                                     \
+      MXLK_SCALAR_ROWS(stem, encoding, format),                                                         \
+      MXLK_INT8_AVX2("mxlk_linear_" stem "_int8_4x16__avx2", encoding, format, side_rows),              \
+      MXLK_FLOAT32_AVX2("mxlk_linear_" stem "_f32_6x16__avx2", encoding, format),                       \
+      MXLK_INT8_AVXVNNI("mxlk_linear_" stem "_int8_6x16__avxvnni", encoding, format, side_rows),        \
+      MXLK_INT8_AVX512VNNI("mxlk_linear_" stem "_int8_6x32__avx512vnni", encoding, format, side_rows),  \
+      MXLK_INT8_PAIRS("mxlk_linear_" stem "_int8_pairs_6x32__avx512vnni", encoding, format, side_rows), \
+      MXLK_FLOAT32_AVX512("mxlk_linear_" stem "_f32_14x32__avx512", encoding, format),                  \
+      MXLK_INT8_AMX("mxlk_linear_" stem "_int8_64x32__amx", encoding, format, many_rows),               \
   }
 #else
 #define MXLK_BLOCK_ENCODING_ROWS(stem, encoding, format, side_rows, many_rows) \

@@ -21,9 +21,9 @@
 #define MXLK_CONVERTS_HALVES
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 
-enum { lanes = 8, vectors = 2, tile_rows = 4, most_panels = 4 };
+enum { lanes = 8, vectors = 2, tile_rows = 4, most_panels = 4, scale_copies = 1 };
 
-#include "tiles/int8_schemes.h"
+#include "tiles/int8_records.h"
 
 void mxlk_expand_int8_16__avx2(const mxl_kernel_row *row, const void *packed, int64_t k, void *expanded) {
   mxlk_expand(row->context, packed, columns, k, expanded);
@@ -33,8 +33,8 @@ void mxlk_activate_int8__avx2(const float *x, int64_t k, mxlk_activation *out) {
 
 /* starts: of 32 columns, -zero (S_b << s_b), added to the shifted dots; of 16 columns and for codes of 6 bits, -zero S for the halves that a
  * vector of pairs has, where the pairs begin. factors: s_b where there are scales to be shifted, else 2^s_b in both halves. */
-MXLK_INLINE void words_of(const int scaled, const int blocks, const int code_bits, const mxlk_activation *x, int zero,
-                          row_words *words) {
+MXLK_INLINE void fill_words(const int scaled, const int blocks, const int code_bits, const x_row *x, int zero,
+                            row_words *words) {
   int16_t starts[32];
   if (blocks == 8 && code_bits == 6) {
     for (int i = 0; i < 16; i++)
@@ -59,7 +59,7 @@ MXLK_INLINE ints add_pair_products(ints j, ints a, ints b) {
   return j + (ints)_mm256_madd_epi16((__m256i)a, (__m256i)b);
 }
 
-MXLK_INLINE __m256i activations_at(const mxlk_activation *x, int64_t group) {
+MXLK_INLINE __m256i activations_at(const x_row *x, int64_t group) {
   int32_t four;
   memcpy(&four, x->codes + group * 4, 4);
   return _mm256_set1_epi32(four);
@@ -68,8 +68,8 @@ MXLK_INLINE __m256i activations_at(const mxlk_activation *x, int64_t group) {
 /* What the products of a group of 4 k do to the pairs. */
 enum { add, begin, begin_centred };
 
-MXLK_INLINE void add_group(const int rows, const int does, const weights *w, int64_t p, const mxlk_activation *x,
-                           int64_t group, const row_words *words, int64_t b, __m256i pairs[][vectors]) {
+MXLK_INLINE void add_group(const int rows, const int does, const weights *w, int64_t p, const x_row *x, int64_t group,
+                           const row_words *words, int64_t b, __m256i pairs[][vectors]) {
   __m256i codes[vectors];
   for (int v = 0; v < vectors; v++) {
     codes[v] = (__m256i)codes_at(w, p, group, v);
@@ -100,7 +100,7 @@ MXLK_INLINE int groups_together(const int code_bits, const int groups) {
   return code_bits == 8 ? 1 : code_bits == 5 ? 4 : groups;
 }
 
-MXLK_INLINE void add_groups(const int rows, const int begins, const weights *w, int64_t p, const mxlk_activation *x,
+MXLK_INLINE void add_groups(const int rows, const int begins, const weights *w, int64_t p, const x_row *x,
                             int64_t first, const int count, const row_words *words, int64_t b,
                             __m256i pairs[][vectors]) {
   add_group(rows, begins, w, p, x, first, words, b, pairs);
@@ -108,7 +108,7 @@ MXLK_INLINE void add_groups(const int rows, const int begins, const weights *w, 
   for (int g = 1; g < count; g++) add_group(rows, add, w, p, x, first + g, words, b, pairs);
 }
 
-MXLK_INLINE void block_dots(const int rows, const int centred, const weights *w, int64_t p, const mxlk_activation *x,
+MXLK_INLINE void block_dots(const int rows, const int centred, const weights *w, int64_t p, const x_row *x,
                             const row_words *words, int64_t b, ints dots[][vectors]) {
   const int together = groups_together(w->code_bits, 8);
 #pragma clang loop unroll(full)
@@ -127,8 +127,8 @@ MXLK_INLINE void block_dots(const int rows, const int centred, const weights *w,
   }
 }
 
-MXLK_INLINE void add_scaled_dots(const int rows, const mxlk_scheme scheme, const weights *w, int64_t p,
-                                 const mxlk_activation *x, const row_words *words, int64_t b, ints sums[][vectors]) {
+MXLK_INLINE void add_scaled_dots(const int rows, const mxlk_scheme scheme, const weights *w, int64_t p, const x_row *x,
+                                 const row_words *words, int64_t b, ints sums[][vectors]) {
   const int blocks = blocks_of(scheme), groups = 64 / blocks, together = groups_together(w->code_bits, groups);
   ints scale[vectors];
   for (int v = 0; v < vectors; v++) scale[v] = scale_at(scheme, w, p, b, v);

@@ -2,6 +2,8 @@
  *
  *   enum { lanes, vectors, tile_rows }     outputs a vector, vectors a panel, the most rows of a tile
  *   enum { most_panels }                   of a tile of one row; not above tile_rows
+ *   enum { scale_copies }                  1, or 4: expanded scales come ready for each shift
+ *   x_row, row_words                       a superblock of a row of x, and what a tile makes of it: int8_records.h, or arranged beforehand
  *
  * and behind it the functions declared here without a body: what its instructions make of a block's dots.
  *
@@ -13,37 +15,50 @@
 
 #include "tiles/int8_weights.h"
 
-/* What a superblock of one row of x brings to its dots, ready to be broadcast. What the words are is the variant's own. */
-typedef struct row_words {
-  int32_t starts[16];
-  int32_t factors[8];
-  int32_t pairs[8]; /* SUPER16_MIN: S << s of the sub-blocks 2 p and 2 p + 1 as a pair of int16 */
-} row_words;
+/* Whether the sums of these rows are too large for what the variant does otherwise. weights.wide says so to the functions below. */
+static int is_wide(const mxlk_scheme scheme, const int code_bits, const int rows, const x_row *x);
 
-/* The words of the superblock's sub-blocks: 8 of 32 columns or 16 of 16 (`blocks`), for codes of so many bits whose 0 is `zero`. scaled: for
- * add_scaled_dots, else for block_dots. */
-static void words_of(const int scaled, const int blocks, const int code_bits, const mxlk_activation *x, int zero,
-                     row_words *words);
+/* The words of codes of so many bits whose 0 is `zero`. */
+static void words_of(const mxlk_scheme scheme, const int code_bits, const x_row *x, int zero, row_words *words);
 
 /* Of panel p: dots[r][v] = (sum of (code - zero) q) << s_b over sub-block b of 32; not centred:
- * (sum of code q) << s_b. */
-static void block_dots(const int rows, const int centred, const weights *w, int64_t p, const mxlk_activation *x,
+ * (sum of code q) << s_b. Not shifted where the weights' scales are. */
+static void block_dots(const int rows, const int centred, const weights *w, int64_t p, const x_row *x,
                        const row_words *words, int64_t b, ints dots[][vectors]);
 
 /* Likewise: sums[r][v] += scale_at(b, v) ((sum of (code - zero) q) << s_b) over sub-block b of the scheme's; not centred:
  * (sum of code q) << s_b. */
-static void add_scaled_dots(const int rows, const mxlk_scheme scheme, const weights *w, int64_t p,
-                            const mxlk_activation *x, const row_words *words, int64_t b, ints sums[][vectors]);
+static void add_scaled_dots(const int rows, const mxlk_scheme scheme, const weights *w, int64_t p, const x_row *x,
+                            const row_words *words, int64_t b, ints sums[][vectors]);
+
+/* GROUP: sums[r][v] += block_dots. */
+static void add_block_dots(const int rows, const int centred, const weights *w, int64_t p, const x_row *x,
+                           const row_words *words, int64_t b, ints sums[][vectors]);
+
+/* Ends a SUPER32's or SUPER16_MIN's sums of vector v of panel p, which add_scaled_dots made of codes around another zero. pairs: of each row. */
+static void complete_sums(const int rows, const int blocks, const weights *w, int64_t p, int v, const x_row *x,
+                          const row_words *words, ints sums[][vectors]);
 
 /* j += the two products of each pair of int16. */
 static ints add_pair_products(ints j, ints a, ints b);
 
-MXLK_INLINE void block32(const int rows, const int panels, const weights *w, const mxlk_activation *x,
-                         const row_words *words, int64_t k, const float *y, floats t[][vectors]) {
+/* What of d, a line of sub-block b, meets block_dots of this row. */
+static floats d_of_row(const weights *w, int64_t b, int v, const x_row *x, floats d);
+
+/* f(S << s) of sub-block b, S << s of two sub-blocks as a pair of int16, and the sum of S << s over group g. */
+static float sum_of_row(const x_row *x, int64_t b);
+static int32_t pair_of_row(const int blocks, const x_row *x, const row_words *words, int i);
+static int32_t group_sum_of_row(const weights *w, const x_row *x, int64_t g);
+
+/* What codes of a GROUP are centred at in block_dots, which its zeros then are, too. */
+static int group_center(const int code_bits);
+
+MXLK_INLINE void block32(const int rows, const int panels, const weights *w, const x_row *x, const row_words *words,
+                         int64_t k, const float *y, floats t[][vectors]) {
   for (int i = 0; i < rows * panels; i++)
     for (int v = 0; v < vectors; v++) t[i][v] = (floats){};
   for (int64_t b = 0; b < k / 32; b++) {
-    prefetch_tile(rows, 8, w, x, y, b);
+    prefetch_tile(rows, 8, w, x, sizeof *x, y, b);
 #pragma clang loop unroll(full)
     for (int p = 0; p < panels; p++) {
       ints dots[tile_rows][vectors];
@@ -54,18 +69,18 @@ MXLK_INLINE void block32(const int rows, const int panels, const weights *w, con
 #pragma clang loop unroll(full)
       for (int i = 0; i < rows * vectors; i++) {
         int r = w->code_bits == 5 ? i % rows : i / vectors, v = w->code_bits == 5 ? i / rows : i % vectors;
-        t[p * rows + r][v] = fused(rounded(dots[r][v]), d[v], t[p * rows + r][v]);
+        t[p * rows + r][v] = fused(rounded(dots[r][v]), d_of_row(w, b, v, x + r, d[v]), t[p * rows + r][v]);
       }
     }
   }
 }
 
-MXLK_INLINE void block32_min(const int rows, const int panels, const weights *w, const mxlk_activation *x,
-                             const row_words *words, int64_t k, const float *y, floats t[][vectors]) {
+MXLK_INLINE void block32_min(const int rows, const int panels, const weights *w, const x_row *x, const row_words *words,
+                             int64_t k, const float *y, floats t[][vectors]) {
   for (int i = 0; i < rows * panels; i++)
     for (int v = 0; v < vectors; v++) t[i][v] = (floats){};
   for (int64_t b = 0; b < k / 32; b++) {
-    prefetch_tile(rows, 8, w, x, y, b);
+    prefetch_tile(rows, 8, w, x, sizeof *x, y, b);
 #pragma clang loop unroll(full)
     for (int p = 0; p < panels; p++) {
       ints dots[tile_rows][vectors];
@@ -73,8 +88,8 @@ MXLK_INLINE void block32_min(const int rows, const int panels, const weights *w,
       for (int v = 0; v < vectors; v++) {
         floats d = d_at(w, p, b, v), m = line_at(w, w->minima, p, b, v);
         for (int r = 0; r < rows; r++) {
-          floats sum = fused(rounded(dots[r][v]), d, t[p * rows + r][v]);
-          t[p * rows + r][v] = fused(every_float(x[r].sums32[b]), m, sum);
+          floats sum = fused(rounded(dots[r][v]), d_of_row(w, b, v, x + r, d), t[p * rows + r][v]);
+          t[p * rows + r][v] = fused(every_float(sum_of_row(x + r, b)), m, sum);
         }
       }
     }
@@ -82,8 +97,8 @@ MXLK_INLINE void block32_min(const int rows, const int panels, const weights *w,
 }
 
 /* I = sum of sc_b (i_b << s_b) over the superblock's sub-blocks. */
-MXLK_INLINE void super(const int rows, const int panels, const mxlk_scheme scheme, const weights *w,
-                       const mxlk_activation *x, const row_words *words, const float *y, ints sums[][vectors]) {
+MXLK_INLINE void super(const int rows, const int panels, const mxlk_scheme scheme, const weights *w, const x_row *x,
+                       const row_words *words, const float *y, ints sums[][vectors]) {
   for (int i = 0; i < rows * panels; i++)
     for (int v = 0; v < vectors; v++) sums[i][v] = (ints){};
   /* Two at a time where their high bits are in one byte: positions are then constants. */
@@ -91,29 +106,15 @@ MXLK_INLINE void super(const int rows, const int panels, const mxlk_scheme schem
   for (int64_t b = 0; b < blocks_of(scheme); b += together)
 #pragma clang loop unroll(full)
     for (int i = 0; i < together; i++) {
-      prefetch_tile(rows, blocks_of(scheme), w, x, y, b + i);
+      prefetch_tile(rows, blocks_of(scheme), w, x, sizeof *x, y, b + i);
 #pragma clang loop unroll(full)
       for (int p = 0; p < panels; p++) add_scaled_dots(rows, scheme, w, p, x, words, b + i, sums + p * rows);
     }
 }
 
-/* The pairs of a row's words. */
-MXLK_INLINE void pairs_of(const mxlk_activation *x, row_words *words) {
-  typedef int16_t shorts16 __attribute__((vector_size(32)));
-  typedef int32_t ints8 __attribute__((vector_size(32)));
-  typedef uint8_t bytes8 __attribute__((vector_size(8)));
-  bytes8 shifts;
-  shorts16 sums;
-  memcpy(&shifts, x->shifts, sizeof shifts);
-  memcpy(&sums, x->sums16, sizeof sums);
-  ints8 factors = (0x10001 - (ints8){}) << __builtin_convertvector(shifts, ints8);
-  sums *= (shorts16)factors;
-  memcpy(words->pairs, &sums, sizeof sums);
-}
-
 /* `blocks` is 8 for SUPER32 and 16 for SUPER16_MIN. */
-MXLK_INLINE void super_min(const int rows, const int panels, const int blocks, const weights *w,
-                           const mxlk_activation *x, const row_words *words, const float *y, floats t[][vectors]) {
+MXLK_INLINE void super_min(const int rows, const int panels, const int blocks, const weights *w, const x_row *x,
+                           const row_words *words, const float *y, floats t[][vectors]) {
   ints sums[tile_rows][vectors];
   super(rows, panels, blocks == 16 ? MXLK_SCHEME_SUPER16_MIN : MXLK_SCHEME_SUPER32, w, x, words, y, sums);
   /* Unrolled, else the sums, whose numbers must be constants to be in registers, are stored sub-block by sub-block. */
@@ -124,13 +125,12 @@ MXLK_INLINE void super_min(const int rows, const int panels, const int blocks, c
       ints minima[8];
       for (int i = 0; i < blocks / 2; i++) minima[i] = minima_at(blocks, w, p, i, v);
       floats d = d_at(w, p, 0, v), dmin = d_at(w, p, 1, v);
+      complete_sums(rows, blocks, w, p, v, x, words, sums + p * rows);
 #pragma clang loop unroll(full)
       for (int r = 0; r < rows; r++) {
         ints j = {};
         for (int i = 0; i < blocks / 2; i++) {
-          int32_t pair = words[r].pairs[i];
-          if (blocks == 8) memcpy(&pair, x[r].sums32 + 2 * i, 4);
-          j = add_pair_products(j, minima[i], every(pair));
+          j = add_pair_products(j, minima[i], every(pair_of_row(blocks, x + r, words + r, i)));
         }
         t[p * rows + r][v] = fused(-rounded(j), dmin, rounded(sums[p * rows + r][v]) * d);
       }
@@ -139,43 +139,33 @@ MXLK_INLINE void super_min(const int rows, const int panels, const int blocks, c
 
 /* SUPER16 and SUPER32_SIX. */
 MXLK_INLINE void super_centred(const int rows, const int panels, const mxlk_scheme scheme, const weights *w,
-                               const mxlk_activation *x, const row_words *words, const float *y, floats t[][vectors]) {
+                               const x_row *x, const row_words *words, const float *y, floats t[][vectors]) {
   ints sums[tile_rows][vectors];
   super(rows, panels, scheme, w, x, words, y, sums);
   for (int i = 0; i < rows * panels; i++)
     for (int v = 0; v < vectors; v++) t[i][v] = rounded(sums[i][v]) * d_at(w, i / rows, 0, v);
 }
 
-/* I begins at -zero S, S = sum of S_b << s_b over the group. Codes of 8 bits come centred, as AVX2 has them, and their zeros are moved too. */
-MXLK_INLINE void group(const int rows, const int panels, const weights *w, const mxlk_activation *x,
-                       const row_words *words, int64_t k, const float *y, floats t[][vectors]) {
+/* I begins at -zero S, S = sum of S_b << s_b over the group. */
+MXLK_INLINE void group(const int rows, const int panels, const weights *w, const x_row *x, const row_words *words,
+                       int64_t k, const float *y, floats t[][vectors]) {
   for (int i = 0; i < rows * panels; i++)
     for (int v = 0; v < vectors; v++) t[i][v] = (floats){};
   const int64_t blocks = w->group / 32;
-  const int centred = w->code_bits == 8;
+  const int center = group_center(w->code_bits);
   for (int64_t g = 0; g < k / w->group; g++) {
     ints sums[tile_rows][vectors];
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows * panels; i++) {
-      int32_t sum = 0;
-#pragma clang loop vectorize(disable)
-      for (int64_t b = g * blocks; b < (g + 1) * blocks; b++) sum += x[i % rows].sums32[b];
-      for (int v = 0; v < vectors; v++) {
-        ints zeros = zeros_at(w, i / rows, g, v);
-        sums[i][v] = (centred ? zeros - 128 : zeros) * -sum;
-      }
+      int32_t sum = group_sum_of_row(w, x + i % rows, g);
+      for (int v = 0; v < vectors; v++) sums[i][v] = (zeros_at(w, i / rows, g, v) - center) * -sum;
     }
     for (int64_t b = g * blocks; b < (g + 1) * blocks; b++) {
       __builtin_assume(b >= 0 &&
                        b < 8); /* else halves of signed numbers are among the addresses, and vectors of them */
-      prefetch_tile(rows, 8, w, x, y, b);
+      prefetch_tile(rows, 8, w, x, sizeof *x, y, b);
 #pragma clang loop unroll(full)
-      for (int p = 0; p < panels; p++) {
-        ints dots[tile_rows][vectors];
-        block_dots(rows, centred, w, p, x, words, b, dots);
-        for (int r = 0; r < rows; r++)
-          for (int v = 0; v < vectors; v++) sums[p * rows + r][v] += dots[r][v];
-      }
+      for (int p = 0; p < panels; p++) add_block_dots(rows, center != 0, w, p, x, words, b, sums + p * rows);
     }
     for (int i = 0; i < rows * panels; i++)
       for (int v = 0; v < vectors; v++)
@@ -183,16 +173,29 @@ MXLK_INLINE void group(const int rows, const int panels, const weights *w, const
   }
 }
 
+MXLK_INLINE void scheme_sums(const mxlk_scheme scheme, const int rows, const int panels, const weights *w,
+                             const x_row *x, const row_words *words, int64_t k, const float *y, floats t[][vectors]) {
+  switch (scheme) {
+    case MXLK_SCHEME_BLOCK32:
+    case MXLK_SCHEME_BLOCK32_POWER: block32(rows, panels, w, x, words, k, y, t); break;
+    case MXLK_SCHEME_BLOCK32_MIN: block32_min(rows, panels, w, x, words, k, y, t); break;
+    case MXLK_SCHEME_SUPER32: super_min(rows, panels, 8, w, x, words, y, t); break;
+    case MXLK_SCHEME_SUPER16_MIN: super_min(rows, panels, 16, w, x, words, y, t); break;
+    case MXLK_SCHEME_SUPER16:
+    case MXLK_SCHEME_SUPER32_SIX: super_centred(rows, panels, scheme, w, x, words, y, t); break;
+    case MXLK_SCHEME_GROUP: group(rows, panels, w, x, words, k, y, t); break;
+  }
+}
+
 /* The sums t of a superblock of k columns of each panel. All but pointers and k are constants. */
 MXLK_INLINE void superblock_sums(const mxlk_scheme scheme, const int code_bits, const int packed, const int rows,
-                                 const int panels, int zero, const weights *at, const mxlk_activation *x, int64_t k,
+                                 const int panels, int zero, const weights *at, const x_row *x, int64_t k,
                                  const float *y, floats t[][vectors]) {
-  const int blocks = blocks_of(scheme);
-  const int scaled = scheme == MXLK_SCHEME_SUPER32 || scheme == MXLK_SCHEME_SUPER32_SIX || blocks == 16;
   _Alignas(64) uint8_t whole[most_panels][16 * columns]; /* scales of 6 bits, as bytes */
   weights w = *at;
   w.packed = packed, w.code_bits = code_bits; /* constants to the compiler */
   w.powers = packed && scheme == MXLK_SCHEME_BLOCK32_POWER;
+  w.copied = !packed && scale_copies > 1 && mxlk_scales_copied(scheme);
   w.scales_apart = w.apart;
   if (packed && scheme == MXLK_SCHEME_SUPER16 && code_bits == 3) {
     for (int p = 0; p < panels; p++) mxlk_expand_narrow_scales(w.scales + p * w.apart, columns, whole[p]);
@@ -203,19 +206,13 @@ MXLK_INLINE void superblock_sums(const mxlk_scheme scheme, const int code_bits, 
     w.scales = *whole, w.scales_apart = sizeof *whole;
   }
   row_words words[tile_rows];
-  for (int r = 0; r < rows; r++) {
-    words_of(scaled, blocks, code_bits, x + r, zero, &words[r]);
-    if (scheme == MXLK_SCHEME_SUPER16_MIN) pairs_of(x + r, &words[r]);
-  }
-  switch (scheme) {
-    case MXLK_SCHEME_BLOCK32:
-    case MXLK_SCHEME_BLOCK32_POWER: block32(rows, panels, &w, x, words, k, y, t); break;
-    case MXLK_SCHEME_BLOCK32_MIN: block32_min(rows, panels, &w, x, words, k, y, t); break;
-    case MXLK_SCHEME_SUPER32: super_min(rows, panels, 8, &w, x, words, y, t); break;
-    case MXLK_SCHEME_SUPER16_MIN: super_min(rows, panels, 16, &w, x, words, y, t); break;
-    case MXLK_SCHEME_SUPER16:
-    case MXLK_SCHEME_SUPER32_SIX: super_centred(rows, panels, scheme, &w, x, words, y, t); break;
-    case MXLK_SCHEME_GROUP: group(rows, panels, &w, x, words, k, y, t); break;
+  for (int r = 0; r < rows; r++) words_of(scheme, code_bits, x + r, zero, &words[r]);
+  w.wide = is_wide(scheme, code_bits, rows, x);
+  if (w.wide) {
+    w.wide = 1; /* a constant from here on */
+    scheme_sums(scheme, rows, panels, &w, x, words, k, y, t);
+  } else {
+    scheme_sums(scheme, rows, panels, &w, x, words, k, y, t);
   }
 }
 
@@ -233,7 +230,7 @@ static __attribute__((noinline)) weights packed_weights_of(const mxl_kernel_row 
 /* All superblocks of a tile: an expanded one is alone. All but the last two arguments are constants. */
 MXLK_INLINE void run_superblocks(const mxlk_scheme scheme, const int code_bits, const int packed, const int rows,
                                  const int panels, const mxl_kernel_row *row, const mxl_tile *tile) {
-  const mxlk_activation *x = tile->x;
+  const x_row *x = tile->x;
   const int zero = scheme == MXLK_SCHEME_SUPER16_MIN ? 0 : ((const mxlk_block_format *)row->context)->zero;
   const int64_t bytes = packed ? (int64_t)row->packed_size(row, MXL_SUPERBLOCK) : 0;
   int64_t first = columns_from(tile, 0);

@@ -23,10 +23,13 @@ typedef _Float16 halves __attribute__((vector_size(2 * lanes)));
 typedef struct weights {
   int packed, code_bits; /* `packed` may be packed_table: nibbles that stand for codes of code_bits */
   int powers;            /* packed d are bytes, mxlk_power's, not halves */
+  int copied;            /* expanded scales come for each shift */
+  int wide;              /* is_wide of the rows that meet them */
   const uint8_t *table;
   const uint8_t *codes, *high; /* codes; packed: low nibbles (or bytes) and high bits */
   /* Expanded: int32, pairs of int16, float; packed: bytes, bytes, halves. BLOCK32_MIN's minima are as d. */
   const uint8_t *scales, *minima, *d;
+  const uint8_t *corrections; /* expanded, SUPER32 with scales for each shift: pairs of int16 */
   const char *next;
   int64_t apart, scales_apart; /* from one panel's to the next's: bytes of all these, of scales */
   int64_t step;                /* packed: bytes to prefetch a group of 4 k; expanded: lines to prefetch a superblock */
@@ -96,14 +99,12 @@ MXLK_INLINE weights weights_of(const mxl_kernel_row *row, const int packed, cons
     w.minima = at + layout.minima;
     w.d = at + layout.d;
   } else {
-    w.scales = at + MXL_SUPERBLOCK * columns;
-    w.minima = w.scales + (format->scheme == MXLK_SCHEME_SUPER16_MIN ? 64 : 32) * columns;
-    w.d = w.scales + (format->scheme == MXLK_SCHEME_SUPER32       ? 48
-                      : format->scheme == MXLK_SCHEME_SUPER16     ? 64
-                      : format->scheme == MXLK_SCHEME_SUPER16_MIN ? 96
-                      : format->scheme == MXLK_SCHEME_SUPER32_SIX ? 32
-                                                                  : 0) *
-                         columns;
+    mxlk_expanded_layout layout = mxlk_expanded_layout_of(format->scheme, columns, scale_copies);
+    w.scales = at + layout.scales;
+    w.corrections = at + layout.corrections;
+    w.corrections = at + layout.corrections;
+    w.minima = at + layout.minima;
+    w.d = at + layout.d;
   }
   return w;
 }
@@ -155,11 +156,12 @@ MXLK_INLINE void prefetch_at(const weights *w, int64_t p, int64_t g) {
 
 /* Expanded weights meet tile after tile, whose x and y lie one behind the other in the second level cache: in sub-block b of so many, asks for
  * a share of the next tile's, and of the weights that will be expanded next. */
-MXLK_INLINE void prefetch_tile(const int rows, const int blocks, const weights *w, const mxlk_activation *x,
+MXLK_INLINE void prefetch_tile(const int rows, const int blocks, const weights *w, const void *x, const int x_bytes,
                                const float *y, int64_t b) {
   if (w->packed) return;
-  const int lines = (rows * (int)sizeof *x / 64 + blocks - 1) / blocks;
-  for (int line = 0; line < lines; line++) __builtin_prefetch((const char *)(x + rows) + (b * lines + line) * 64, 0, 3);
+  const int lines = (rows * x_bytes / 64 + blocks - 1) / blocks;
+  for (int line = 0; line < lines; line++)
+    __builtin_prefetch((const char *)x + rows * x_bytes + (b * lines + line) * 64, 0, 3);
   __builtin_prefetch(y + rows * columns + b * rows * columns / blocks, 1, 3);
   for (int64_t line = b; line < w->step; line += blocks) __builtin_prefetch(w->next + line * 64, 0, 3);
 }

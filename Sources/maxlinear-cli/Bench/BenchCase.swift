@@ -99,7 +99,7 @@ final class BenchCase {
   /// One or two calls to warm up, then calls until the time is over: at least 7, 3 where each takes longer than the time, or 1 where it takes
   /// four times as long.
   func time(rows: Int, seconds: Double) throws -> BenchResult {
-    let x = try random.floats(shape: [rows, inDim], dtype: encoding.inputDType, exponent: -1)
+    let x = try random.bellShaped(shape: [rows, inDim], dtype: encoding.inputDType)
     let y = try Tensor.zeros(shape: [rows, layer == .mlp ? inDim : outDim], dtype: encoding.inputDType)
     func call() throws -> Double {
       turn += 1

@@ -150,6 +150,24 @@ struct RandomBits: RandomNumberGenerator {
     return tensor
   }
 
+  /// Near a normal distribution, as a model's activations are: four numbers between -1 and 1 added up.
+  mutating func bellShaped(shape: [Int], dtype: DType) throws -> Tensor {
+    let tensor = try Tensor.zeros(shape: shape, dtype: dtype)
+    guard let start = tensor.pointer else { return tensor }
+    let size = dtype == .bfloat16 ? 2 : 4
+    for offset in stride(from: 0, to: tensor.byteCount, by: size) {
+      let bits = next()
+      let sum = (0..<4).reduce(into: Int32(0)) { $0 += Int32(Int16(truncatingIfNeeded: bits >> (16 * $1))) }
+      let value = (Float(sum) / 32768).bitPattern
+      if size == 2 {
+        start.storeBytes(of: UInt16(value >> 16), toByteOffset: offset, as: UInt16.self)
+      } else {
+        start.storeBytes(of: value, toByteOffset: offset, as: UInt32.self)
+      }
+    }
+    return tensor
+  }
+
   /// Of either sign, their magnitudes between 2^exponent and twice that.
   mutating func floats(shape: [Int], dtype: DType, exponent: Int) throws -> Tensor {
     // Sign and fraction are random, the exponent is not.
