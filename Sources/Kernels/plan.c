@@ -12,7 +12,7 @@
 #define UNIT_COLUMNS 256
 /* Up to so many tiles pass over packed weights one after the other, taking them apart anew; more than the second number share expanded ones,
  * and between is what is faster: that depends on what taking apart and expanding cost on a processor. */
-#define PACKED_TILES 2
+#define PACKED_TILES 1
 #define MOST_PACKED_TILES 6
 /* x is packed in pieces of at most so many bytes, so that scratch is bounded whatever the number of rows. */
 #define CHUNK_BYTES ((int64_t)32 << 20)

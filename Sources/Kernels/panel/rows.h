@@ -64,11 +64,11 @@ extern const mxl_kernel_row mxlk_rows_gptq8[MXLK_GPTQ_FORMATS][MXLK_BLOCK_ROWS];
 #define MXLK_PAIRS_FIELDS .arrange = mxlk_arrange_int8_pairs__avx512vnni, .arranged_size = sizeof(mxlk_arranged_pairs),
 #define MXLK_INT8_PAIRS(name, encoding, format, side_rows)                                                        \
   MXLK_EXPANDED_ROW_AND(MXLK_PAIRS_FIELDS, name, encoding, format, MXL_COMPUTE_INT8, 32,                          \
-                        MXL_CPU_AVX2 | MXL_CPU_AVX512 | MXL_CPU_AVX512_VNNI | MXL_CPU_AVX512_SHARED_PORTS, 6, 32, \
+                        MXL_CPU_AVX2 | MXL_CPU_AVX512 | MXL_CPU_AVX512_VNNI | MXL_CPU_AVX512_SHARED_PORTS, 8, 32, \
                         mxlk_block_packed_size, mxlk_block_pack, mxlk_block_unpack,                               \
                         mxlk_expand_int8_pairs_32__avx512vnni, MXLK_EXPANDED_SHIFTS_BYTES(32),                    \
-                        mxlk_linear_expanded_int8_pairs_6x32__avx512vnni,                                         \
-                        mxlk_linear_packed_int8_pairs_6x32__avx512vnni, side_rows)
+                        mxlk_linear_expanded_int8_pairs_8x32__avx512vnni,                                         \
+                        mxlk_linear_packed_int8_pairs_8x32__avx512vnni, side_rows)
 
 /* Beside the row for AVX-512 VNNI, on what that packs, from so many rows of x on. */
 #define MXLK_AMX_FIELDS(many_rows)                                                                    \
@@ -103,7 +103,7 @@ extern const mxl_kernel_row mxlk_rows_gptq8[MXLK_GPTQ_FORMATS][MXLK_BLOCK_ROWS];
       MXLK_FLOAT32_AVX2("mxlk_linear_" stem "_f32_6x16__avx2", encoding, format),                       \
       MXLK_INT8_AVXVNNI("mxlk_linear_" stem "_int8_6x16__avxvnni", encoding, format, side_rows),        \
       MXLK_INT8_AVX512VNNI("mxlk_linear_" stem "_int8_6x32__avx512vnni", encoding, format, side_rows),  \
-      MXLK_INT8_PAIRS("mxlk_linear_" stem "_int8_pairs_6x32__avx512vnni", encoding, format, side_rows), \
+      MXLK_INT8_PAIRS("mxlk_linear_" stem "_int8_pairs_8x32__avx512vnni", encoding, format, side_rows), \
       MXLK_FLOAT32_AVX512("mxlk_linear_" stem "_f32_14x32__avx512", encoding, format),                  \
       MXLK_INT8_AMX("mxlk_linear_" stem "_int8_64x32__amx", encoding, format, many_rows),               \
   }

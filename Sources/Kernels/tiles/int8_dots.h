@@ -8,8 +8,8 @@
 static ints add_four_products(ints dots, bytes codes, ints q);
 
 /* dots[r][v] += sum of code q over `groups` groups of 4 k from `first` on. */
-MXLK_INLINE void add_dots(const int rows, const weights *w, int64_t p, const x_row *x, int64_t first,
-                          const int groups, ints dots[][vectors]) {
+MXLK_INLINE void add_dots(const int rows, const weights *w, int64_t p, const x_row *x, int64_t first, const int groups,
+                          ints dots[][vectors]) {
 #pragma clang loop unroll(full)
   for (int g = 0; g < groups; g++) {
     bytes codes[vectors];

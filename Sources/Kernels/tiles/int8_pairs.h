@@ -35,7 +35,7 @@ _Static_assert(sizeof(mxlk_arranged_pairs) == 576, "rows of x begin at cache lin
 void mxlk_arrange_int8_pairs__avx512vnni(const mxl_kernel_row *row, const void *record, int64_t k, int64_t index,
                                          void *arranged);
 void mxlk_expand_int8_pairs_32__avx512vnni(const mxl_kernel_row *row, const void *packed, int64_t k, void *expanded);
-void mxlk_linear_expanded_int8_pairs_6x32__avx512vnni(const mxl_kernel_row *row, const mxl_tile *tile);
-void mxlk_linear_packed_int8_pairs_6x32__avx512vnni(const mxl_kernel_row *row, const mxl_tile *tile);
+void mxlk_linear_expanded_int8_pairs_8x32__avx512vnni(const mxl_kernel_row *row, const mxl_tile *tile);
+void mxlk_linear_packed_int8_pairs_8x32__avx512vnni(const mxl_kernel_row *row, const mxl_tile *tile);
 
 #endif

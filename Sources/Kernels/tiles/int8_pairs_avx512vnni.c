@@ -14,10 +14,11 @@
 #include <immintrin.h>
 
 #define MXLK_CONVERTS_HALVES
-#pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,tune=sapphirerapids"))), \
-                             apply_to = function)
+#pragma clang attribute push(                                                                                   \
+    __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,tune=sapphirerapids"))), \
+    apply_to = function)
 
-enum { lanes = 16, vectors = 2, tile_rows = 6, most_panels = 4, scale_copies = 4 };
+enum { lanes = 16, vectors = 2, tile_rows = 8, most_panels = 4, scale_copies = 4 };
 
 typedef mxlk_arranged_pairs x_row;
 typedef struct row_words {
@@ -215,8 +216,7 @@ MXLK_INLINE void words_of(const mxlk_scheme scheme, const int code_bits, const x
 MXLK_INLINE void begin_dots(const int rows, const int centred, const int halves, const x_row *x, int64_t b,
                             ints dots[][vectors]) {
   for (int r = 0; r < rows; r++)
-    for (int v = 0; v < vectors; v++)
-      dots[r][v] = centred ? every(halves ? x[r].halves[b] : x[r].starts[b]) : (ints){};
+    for (int v = 0; v < vectors; v++) dots[r][v] = centred ? every(halves ? x[r].halves[b] : x[r].starts[b]) : (ints){};
 }
 
 MXLK_INLINE void block_dots(const int rows, const int centred, const weights *w, int64_t p, const x_row *x,
@@ -239,8 +239,8 @@ MXLK_INLINE floats d_of_row(const weights *w, int64_t b, int v, const x_row *x, 
 }
 
 /* sums += what sums within 16 bits and scales, whose upper halves are 0, make. */
-MXLK_INLINE void add_scaled_dots(const int rows, const mxlk_scheme scheme, const weights *w, int64_t p,
-                                 const x_row *x, const row_words *words, int64_t b, ints sums[][vectors]) {
+MXLK_INLINE void add_scaled_dots(const int rows, const mxlk_scheme scheme, const weights *w, int64_t p, const x_row *x,
+                                 const row_words *words, int64_t b, ints sums[][vectors]) {
   const int blocks = blocks_of(scheme), each = 1 + w->wide, groups = 64 / blocks / each;
   const int center = scheme != MXLK_SCHEME_SUPER16_MIN;
   ints scale[vectors], dots[tile_rows][vectors];
@@ -259,8 +259,7 @@ MXLK_INLINE void add_scaled_dots(const int rows, const mxlk_scheme scheme, const
         else if (w->copied)
           sums[r][v] = add_pair_products(sums[r][v], dots[r][v], shifted_line_at(w->scales, b, v, x + r, of_x));
         else
-          sums[r][v] = add_pair_products(sums[r][v], dots[r][v],
-                                         shifted_halves(scale[v], x[r].shifts[of_x]));
+          sums[r][v] = add_pair_products(sums[r][v], dots[r][v], shifted_halves(scale[v], x[r].shifts[of_x]));
       }
   }
 }
@@ -277,8 +276,7 @@ MXLK_INLINE void add_block_dots(const int rows, const int centred, const weights
   begin_dots(rows, centred, 0, x, b, dots);
   add_dots(rows, w, p, x, 8 * b, 8, dots);
   for (int r = 0; r < rows; r++)
-    for (int v = 0; v < vectors; v++)
-      sums[r][v] = add_pair_products(sums[r][v], dots[r][v], every(x[r].shifts[b]));
+    for (int v = 0; v < vectors; v++) sums[r][v] = add_pair_products(sums[r][v], dots[r][v], every(x[r].shifts[b]));
 }
 
 MXLK_INLINE void complete_sums(const int rows, const int blocks, const weights *w, int64_t p, int v, const x_row *x,
@@ -287,8 +285,8 @@ MXLK_INLINE void complete_sums(const int rows, const int blocks, const weights *
   if (blocks == 16) return;
 #pragma clang loop unroll(full)
   for (int i = 0; i < 4; i++) {
-    ints correction = w->copied ? ints_at(w->corrections + 4 * (i * columns + lanes * v))
-                                : packed_corrections_at(w, p, i, v);
+    ints correction =
+        w->copied ? ints_at(w->corrections + 4 * (i * columns + lanes * v)) : packed_corrections_at(w, p, i, v);
     for (int r = 0; r < rows; r++) sums[r][v] = add_pair_products(sums[r][v], correction, every(x[r].pairs[i]));
   }
 }
@@ -308,11 +306,11 @@ MXLK_INLINE int32_t group_sum_of_row(const weights *w, const x_row *x, int64_t g
 /* 4 bits: 32 * 8 * 127 = 32512. */
 MXLK_INLINE int group_center(const int code_bits) { return code_bits == 8 ? 128 : code_bits == 4 ? 8 : 0; }
 
-void mxlk_linear_expanded_int8_pairs_6x32__avx512vnni(const mxl_kernel_row *row, const mxl_tile *tile) {
+void mxlk_linear_expanded_int8_pairs_8x32__avx512vnni(const mxl_kernel_row *row, const mxl_tile *tile) {
   run_format(0, row, tile);
 }
 
-void mxlk_linear_packed_int8_pairs_6x32__avx512vnni(const mxl_kernel_row *row, const mxl_tile *tile) {
+void mxlk_linear_packed_int8_pairs_8x32__avx512vnni(const mxl_kernel_row *row, const mxl_tile *tile) {
   run_packed_panels(row, tile);
 }
 

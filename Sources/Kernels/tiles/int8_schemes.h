@@ -281,6 +281,12 @@ MXLK_INLINE void run_rows(const mxlk_scheme scheme, const int code_bits, const i
     case 6:
       if (tile_rows >= 6) run_panels(scheme, code_bits, packed, 6, row, tile);
       break;
+    case 7:
+      if (tile_rows >= 7) run_panels(scheme, code_bits, packed, 7, row, tile);
+      break;
+    case 8:
+      if (tile_rows >= 8) run_panels(scheme, code_bits, packed, 8, row, tile);
+      break;
   }
 }
 
