@@ -1,6 +1,7 @@
-/* int8 tiles on 512 bits for two ports (int8_pairs.h): 6 rows of x, 32 outputs as two vectors of 16.
+/* int8 tiles on 512 bits for two ports (int8_pairs.h): 8 rows of x, 32 outputs as two vectors of 16.
  *
- * Registers of a full tile: 12 integer accumulators, 12 float (or int32) sums, 2 vectors of codes, 1 broadcast of activations.
+ * Registers of a full tile: 16 integer accumulators, 2 vectors of codes, 1 broadcast of activations. The 16 sums are in memory, touched once a
+ * sub-block: loads and stores have ports of their own. The compiler orders instructions for a CPU of that kind.
  * Operations on the two ports per row and vector of outputs, in a superblock, of expanded weights; beside them, what int8_avx512vnni.c needs there:
  *   BLOCK32      64 dots + 8 conversions + 8 fma = 80                    88
  *   BLOCK32_MIN  64 + 8 + 16 = 88                                        96
@@ -53,13 +54,13 @@ MXLK_INLINE int center_of(const mxlk_block_format *format) {
 
 /* Where the halves of sub-blocks begin, and whether some sub-block is wide. */
 MXLK_INLINE void arrange_halves(const int blocks, const int center, mxlk_arranged_pairs *to) {
-  const int each = 16 / blocks; /* eights of columns */
+  const int columns_each = 128 / blocks;
   for (int i = 0; i < blocks; i++) {
     int magnitudes = 0;
     for (int half = 0; half < 2; half++) {
       int sum = 0;
-      for (int j = 0; j < 8 * each; j++) {
-        int q = to->codes[(2 * i + half) * 8 * each + j];
+      for (int j = 0; j < columns_each; j++) {
+        int q = to->codes[(2 * i + half) * columns_each + j];
         sum += q, magnitudes += q < 0 ? -q : q;
       }
       to->halves[2 * i + half] = -center * sum;
