@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -88,7 +89,7 @@ class RunnerFailed(Exception):
 
 
 class Runner:
-    """One process with one layer in it."""
+    """One process with one layer in it, which runs in its own turns alone: some peers' threads spin for seconds after a call."""
 
     def __init__(self, name, command, variables, takes_json):
         self.name = name
@@ -129,16 +130,20 @@ class Runner:
 
     def wait_until_ready(self):
         self.peer = self._answer(START_SECONDS)["peer"]
+        self.process.send_signal(signal.SIGSTOP)
 
     def time(self, rows, seconds):
         """What a turn gave: seconds of the median call, and whatever else the process says."""
         request = json.dumps({"M": rows, "seconds": seconds}) if self.takes_json else f"{rows} {seconds}"
+        self.process.send_signal(signal.SIGCONT)
         try:
             self.process.stdin.write(request + "\n")
             self.process.stdin.flush()
         except OSError:
             raise RunnerFailed(f"{self.name}: ended: {' | '.join(self.errors[-3:])}") from None
-        return self._answer(ANSWER_SECONDS)
+        found = self._answer(ANSWER_SECONDS)
+        self.process.send_signal(signal.SIGSTOP)
+        return found
 
     def stop(self):
         self.process.kill()

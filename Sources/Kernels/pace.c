@@ -14,9 +14,11 @@ static _Atomic int32_t paces[PLACES][SIZES];
 /* What a region costs beside its work until it has been measured, and the work that each of its threads must have, nanoseconds. */
 #define FIRST_OPENING 10000
 #define LEAST_WORK 3000
-/* A call weighs an eighth against those before it, and counts for no more than twice what was expected: it may have been disturbed, and
- * the first of a process meet pages that are not there. One such call does not turn a choice that is right by a third. */
-#define WEIGHT 8
+/* A call that took less than expected weighs an eighth against those before it, one that took longer a 64th, and counts for no more than twice what was
+ * expected: it may have been disturbed, as calls with many threads are more often, and by other runtimes' threads, which spin for milliseconds. Some
+ * thirty such calls do not turn a choice that is right by half. */
+#define FASTER 8
+#define SLOWER 64
 #define SLOWEST 2
 /* Of so many calls of a host thread the first few have all threads and a few in the middle one, whatever seems faster. Many threads need
  * more tries in a row than it takes for workers to stay awake (parallel.c). */
@@ -25,9 +27,8 @@ static _Atomic int32_t paces[PLACES][SIZES];
 #define ALONE_CALLS 8
 /* Of those that have two ways one in so many takes the slower, without a period, as a model's layers have one. */
 #define WAY_CALLS 16
-/* Two ways differ by less than a disturbed call does from others: what they take when undisturbed is compared. */
+/* Two ways differ by less than a disturbed call does from others. */
 #define WAY_FASTER 2
-#define WAY_SLOWER 64
 /* Calls of so many nanoseconds need no workers that stay awake, and as many of them as of short ones would be seconds: a quarter of all this. */
 #define LONG_CALL 100000
 #define LONG_SHIFT 2
@@ -106,11 +107,11 @@ static void learn(uint64_t kernels, int64_t rows, int64_t products, int32_t thre
 }
 
 void mxlk_pace_learn(uint64_t kernels, int64_t rows, int64_t products, int32_t threads, int way, int64_t nanoseconds) {
-  learn(kernels, rows, products, threads, WEIGHT, WEIGHT, nanoseconds);
+  learn(kernels, rows, products, threads, FASTER, SLOWER, nanoseconds);
   if (way < 0) return;
   uint64_t own = kernels_of(kernels, way);
   if (is_measured(own, rows, products, threads))
-    learn(own, rows, products, threads, WAY_FASTER, WAY_SLOWER, nanoseconds);
+    learn(own, rows, products, threads, WAY_FASTER, SLOWER, nanoseconds);
   else
     learn(own, rows, products, threads, 1, 1, nanoseconds);
 }

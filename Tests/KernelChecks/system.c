@@ -51,6 +51,21 @@ int check_release_pages(const char *path) {
   return good;
 }
 
+int check_pace_of_threads(int faster) {
+  enum { rows = 16, products = 1 << 26, calls = 4096, disturbed = 20 };
+  const uint64_t kernels = UINT64_C(0x7ead5) + (uint64_t)faster; /* no row's address */
+  int chosen = 0;
+  for (int call = 0; call < 2 * calls; call++) {
+    int32_t threads = mxlk_pace_threads(kernels, rows, products, 2);
+    int64_t nanoseconds = threads == faster ? 1000000 : 1700000;
+    if (call >= calls && call < calls + disturbed) nanoseconds *= 5;
+    mxlk_pace_learn(kernels, rows, products, threads, -1, nanoseconds);
+    chosen += call >= calls && threads == faster;
+  }
+  /* The other number is tried now and then. */
+  return chosen > calls * 9 / 10 && chosen < calls;
+}
+
 int check_pace_of_ways(int faster) {
   enum { rows = 1, products = 1 << 26, threads = 2, calls = 4096 };
   const uint64_t kernels = UINT64_C(0x5dee1) + (uint64_t)faster; /* no row's address */
