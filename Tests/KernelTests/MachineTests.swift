@@ -250,7 +250,7 @@ extension KernelTests {
 
   @Suite("Pace")
   struct Pace {
-    @Test("learns whether one thread or two are faster, and is not turned by a disturbance", arguments: [1, 2] as [Int32])
+    @Test("learns whether one thread or two are faster, disturbed or not", arguments: [1, 2] as [Int32])
     func threads(faster: Int32) { #expect(check_pace_of_threads(faster) != 0) }
 
     @Test("learns which of two ways is faster", arguments: [0, 1] as [Int32])

@@ -4,8 +4,9 @@
  *   floats    f(i << s) d is f(i) (d 2^s): expanded panels have d 2^s for each s. (BLOCK32, BLOCK32_MIN. d was a half, so that nothing overflows.)
  *   integers  sc (i << s) is i (sc 2^s), by vpdpwssd, which adds to the sum at once. i has to fit into 16 bits then, so codes are centred. Of 5 and 6
  *             bits it does where the |q| of a sub-block add up to less than 2^15 / 2^(bits - 1), 63.9 on average, as those of most x do; a
- *             superblock that has others is wide, and its sub-blocks are summed in halves. Whose scheme has codes that are not centred (SUPER32) gets z sc (S << s) added
- *             at the end, two sub-blocks a vpdpwssd. Codes of 8 bits do not fit and are multiplied as elsewhere (SUPER32_SIX, GROUP).
+ *             superblock that has others is wide, and its sub-blocks are summed in halves. Where a scheme's codes are not centred (SUPER32),
+ *             z sc (S << s) is added at the end, two sub-blocks a vpdpwssd. Codes of 8 bits do not fit and are multiplied as elsewhere
+ *             (SUPER32_SIX, GROUP).
  *
  * x is arranged once for all panels: what a tile broadcasts lies ready. */
 #ifndef MXLK_TILES_INT8_PAIRS_H
