@@ -91,7 +91,20 @@ static void time_gptq(const mxl_kernel_row *row, int64_t k, int64_t n, int act_o
   }
   for (int64_t i = 0; i < k; i++) group_of[order[i]] = (int32_t)(i / 128);
   mxlk_gptq_tensors tensors = {
-      codes, zeros, scales, 4 * n, n / 8 * 4, 2 * n, MXL_FLOAT16, 1, group_of, act_order ? order : NULL, k, n};
+      .qweight = codes,
+      .qzeros = zeros,
+      .scales = scales,
+      .qweight_stride = 4 * n,
+      .qzeros_stride = n / 8 * 4,
+      .scales_stride = 2 * n,
+      .scales_dtype = MXL_FLOAT16,
+      .bits = 4,
+      .zero_offset = 1,
+      .group_of = group_of,
+      .order = act_order ? order : NULL,
+      .in_dim = k,
+      .out_dim = n,
+  };
   double pack[RUNS], unpack[RUNS];
   void *to = packed;
   for (int i = 0; i < RUNS; i++) {

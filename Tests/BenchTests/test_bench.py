@@ -249,3 +249,9 @@ def test_readme_keeps_what_is_around(tmp_path):
     assert table.filled(table.filled(text, "a\n"), "b\n") == table.filled(text, "b\n")
     with pytest.raises(SystemExit):
         table.filled("# Title\n", "new\n")
+
+
+def test_the_loading_benchmark_compiles():
+    include = ["-I" + str(ROOT / folder) for folder in ("include", "Sources/Kernels", "Sources/Kernels/include")]
+    command = ["gcc", "-std=c11", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", *include]
+    subprocess.run([*command, str(ROOT / "Benchmarks" / "loading.c")], check=True)
