@@ -12,14 +12,9 @@
 enum { lanes = 16, vectors = 2, scale_copies = 1 };
 
 #include "tiles/int8_weights.h"
+#include "tiles/int8_avx512.h"
 
 enum { plane_bytes = MXL_SUPERBLOCK * columns };
-
-MXLK_INLINE bytes looked_up(const uint8_t *table, bytes codes) {
-  __m128i entries;
-  memcpy(&entries, table, sizeof entries);
-  return (bytes)_mm512_shuffle_epi8(_mm512_broadcast_i32x4(entries), (__m512i)codes);
-}
 
 /* The lower bytes of the int16 of even and of odd bytes, and the upper ones. */
 MXLK_INLINE __m512i lower_bytes(__m512i even, __m512i odd) {

@@ -18,6 +18,7 @@
 enum { lanes = 16, vectors = 2, tile_rows = 6, most_panels = 4, scale_copies = 1 };
 
 #include "tiles/int8_vnni.h"
+#include "tiles/int8_avx512.h"
 
 void mxlk_expand_int8_32__avx512vnni(const mxl_kernel_row *row, const void *packed, int64_t k, void *expanded) {
   mxlk_expand(row->context, packed, columns, k, expanded);
@@ -29,12 +30,6 @@ void mxlk_activate_int8__avx512vnni(const float *x, int64_t k, mxlk_activation *
 
 MXLK_INLINE ints add_four_products(ints dots, bytes codes, ints q) {
   return (ints)_mm512_dpbusd_epi32((__m512i)dots, (__m512i)codes, (__m512i)q);
-}
-
-MXLK_INLINE bytes looked_up(const uint8_t *table, bytes codes) {
-  __m128i entries;
-  memcpy(&entries, table, sizeof entries);
-  return (bytes)_mm512_shuffle_epi8(_mm512_broadcast_i32x4(entries), (__m512i)codes);
 }
 
 MXLK_INLINE ints add_pair_products(ints j, ints a, ints b) {

@@ -27,6 +27,7 @@ typedef struct row_words {
 } row_words;
 
 #include "tiles/int8_schemes.h"
+#include "tiles/int8_avx512.h"
 #include "tiles/settle.h"
 
 /* Whether sums are scaled by pair dots: codes of 8 bits make sums that do not fit. */
@@ -186,12 +187,6 @@ MXLK_INLINE ints add_four_products(ints dots, bytes codes, ints q) {
 #ifndef MXLK_PAIR_DOTS
 #define MXLK_PAIR_DOTS(j, a, b) __asm__("vpdpwssd %2, %1, %0" : "+v"(j) : "v"(a), "v"(b))
 #endif
-
-MXLK_INLINE bytes looked_up(const uint8_t *table, bytes codes) {
-  __m128i entries;
-  memcpy(&entries, table, sizeof entries);
-  return (bytes)_mm512_shuffle_epi8(_mm512_broadcast_i32x4(entries), (__m512i)codes);
-}
 
 MXLK_INLINE ints add_pair_products(ints j, ints a, ints b) {
   MXLK_PAIR_DOTS(j, a, b);
