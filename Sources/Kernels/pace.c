@@ -3,10 +3,12 @@
 #include <stdatomic.h>
 
 /* Femtoseconds a product, one number for each kernel row or mixture of them, number of threads, power of two of x's rows, and power of four
- * of the weights, which lie in a nearer or farther memory. Those that meet in one place spoil each other's and nothing else. */
-#define PLACES 512
+ * of the weights, which lie in a nearer or farther memory. A model has some hundreds. Each lies in one of the few places after its first, under 32 bits
+ * of its own, so that none is taken for another's; where all of these are others', it takes the first. */
+#define PLACE_BITS 12
+#define PROBES 8
 #define SIZES 8
-static _Atomic int32_t paces[PLACES][SIZES];
+static _Atomic uint64_t places[1 << PLACE_BITS];
 
 /* Before the first call: 8 products a nanosecond and thread with one row of x, which reads the weights, up to 32 with many. */
 #define FIRST_FEW 125000
@@ -39,11 +41,26 @@ static int size_of(int64_t rows) {
   return size;
 }
 
-static _Atomic int32_t *place_of(uint64_t kernels, int64_t rows, int64_t products, int32_t threads) {
+typedef struct mxlk_paced {
+  _Atomic uint64_t *place; /* its own, or the one to take */
+  int32_t pace;            /* 0: not measured */
+  uint32_t tag;
+} mxlk_paced;
+
+static mxlk_paced find(uint64_t kernels, int64_t rows, int64_t products, int32_t threads) {
   uint64_t weights = (uint64_t)products / (uint64_t)(rows > 1 ? rows : 1);
   uint64_t magnitude = (uint64_t)(64 - __builtin_clzll(weights | 1)) / 2;
-  uint64_t key = kernels + (magnitude << 48) + ((uint64_t)threads << 54);
-  return &paces[key * UINT64_C(0x9e3779b97f4a7c15) >> 55][size_of(rows)];
+  uint64_t key = kernels + ((uint64_t)size_of(rows) << 45) + (magnitude << 48) + ((uint64_t)threads << 54);
+  key *= UINT64_C(0x9e3779b97f4a7c15);
+  key = (key ^ key >> 32) * UINT64_C(0x9e3779b97f4a7c15);
+  const uint32_t tag = (uint32_t)key, home = (uint32_t)(key >> (64 - PLACE_BITS));
+  for (uint32_t probe = 0; probe < PROBES; probe++) {
+    _Atomic uint64_t *place = &places[(home + probe) % (1 << PLACE_BITS)];
+    uint64_t entry = atomic_load_explicit(place, memory_order_relaxed);
+    if (entry == 0) return (mxlk_paced){place, 0, tag};
+    if (entry >> 32 == tag) return (mxlk_paced){place, (int32_t)entry, tag};
+  }
+  return (mxlk_paced){&places[home], 0, tag};
 }
 
 static int64_t nanoseconds_of(int64_t pace, int64_t products) {
@@ -57,7 +74,7 @@ static int64_t first_alone(int64_t rows, int64_t products) {
 
 /* Of a call on so many threads. */
 static int64_t expected(uint64_t kernels, int64_t rows, int64_t products, int32_t threads) {
-  int64_t pace = atomic_load_explicit(place_of(kernels, rows, products, threads), memory_order_relaxed);
+  int64_t pace = find(kernels, rows, products, threads).pace;
   if (pace != 0) return nanoseconds_of(pace, products);
   return threads == 1 ? first_alone(rows, products) : expected(kernels, rows, products, 1) / threads + FIRST_OPENING;
 }
@@ -78,7 +95,7 @@ int32_t mxlk_pace_threads(uint64_t kernels, int64_t rows, int64_t products, int3
 static uint64_t kernels_of(uint64_t kernels, int way) { return kernels + 1 + (uint64_t)way; }
 
 static int is_measured(uint64_t kernels, int64_t rows, int64_t products, int32_t threads) {
-  return atomic_load_explicit(place_of(kernels, rows, products, threads), memory_order_relaxed) != 0;
+  return find(kernels, rows, products, threads).pace != 0;
 }
 
 int mxlk_pace_way(uint64_t kernels, int64_t rows, int64_t products, int32_t threads) {
@@ -103,7 +120,8 @@ static void learn(uint64_t kernels, int64_t rows, int64_t products, int32_t thre
   pace /= products;
   /* Scalar code takes a nanosecond or two a product. */
   pace = pace < 1 ? 1 : pace > 100000000 ? 100000000 : pace;
-  atomic_store_explicit(place_of(kernels, rows, products, threads), (int32_t)pace, memory_order_relaxed);
+  mxlk_paced found = find(kernels, rows, products, threads);
+  atomic_store_explicit(found.place, (uint64_t)found.tag << 32 | (uint64_t)pace, memory_order_relaxed);
 }
 
 void mxlk_pace_learn(uint64_t kernels, int64_t rows, int64_t products, int32_t threads, int way, int64_t nanoseconds) {
