@@ -3,7 +3,7 @@
  * Two phases, each split over the threads, with a barrier between:
  *  1. x is packed into tiles: blocks of rows, superblock by superblock, so that what one superblock needs of a
  *     block lies together and stays in the second level cache. One aligned row needs no packing.
- *  2. units of work, each a block of rows times a group of panels, taken from a counter. Per superblock the weights
+ *  2. units of work, each a block of rows times a group of panels, of which each thread has a share. Per superblock the weights
  *     of one panel meet all tiles of the block. The accumulators live in the thread's scratch until the unit ends
  *     and are then stored with the bias.
  * Neither the split nor the order of units touches the bits: a row of y is computed by the same operations
@@ -276,7 +276,8 @@ static void run_panels(const mxlk_plan *p, const mxlk_matrix *m, const mxlk_line
 static void run_unit(const mxlk_plan *p, const mxlk_matrix *m, int64_t unit, const thread_scratch *scratch) {
   const mxlk_task *task = m->task;
   const mxlk_x_form *x = task->x;
-  int64_t block = unit % x->blocks.count, group = unit / x->blocks.count;
+  int64_t block = x->block_by_block ? unit / m->groups.count : unit % x->blocks.count;
+  int64_t group = x->block_by_block ? unit % m->groups.count : unit / x->blocks.count;
   int64_t first_panel = group_panel(m, group), end_panel = group_panel(m, group + 1);
   int64_t first = tile_row(x, block_tile(x, block)), count = tile_row(x, block_tile(x, block + 1)) - first;
   run_panels(p, m, m->weights, block, first_panel, end_panel, scratch, scratch->accumulators);
@@ -286,14 +287,20 @@ static void run_unit(const mxlk_plan *p, const mxlk_matrix *m, int64_t unit, con
   store(p, m, &sums);
 }
 
-static void run_units(const mxlk_plan *p, mxlk_matrix *m, const thread_scratch *scratch) {
+/* Each thread has a share of its own, the same in every call of a shape, so that y, which the host reads and calls write again, stays in its cache;
+ * whoever has ended takes of the others'. */
+static void run_units(const mxlk_plan *p, const mxlk_matrix *m, const mxlk_team *team, const thread_scratch *scratch) {
   const mxl_kernel_row *row = m->task->row;
-  int64_t units = m->task->x->blocks.count * m->groups.count;
   if (row->enter != NULL) row->enter(row);
-  for (;;) {
-    int64_t unit = atomic_fetch_add_explicit(&m->next_unit, 1, memory_order_relaxed);
-    if (unit >= units) break;
-    run_unit(p, m, unit, scratch);
+  for (int32_t i = 0; i < team->count; i++) {
+    mxlk_team owner = {(team->thread + i) % team->count, team->count, NULL};
+    int64_t begin, end;
+    mxlk_share(&owner, m->task->x->blocks.count * m->groups.count, &begin, &end);
+    for (;;) {
+      int64_t taken = atomic_fetch_add_explicit(&m->taken[owner.thread].units, 1, memory_order_relaxed);
+      if (taken >= end - begin) break;
+      run_unit(p, m, begin + taken, scratch);
+    }
   }
   if (row->leave != NULL) row->leave(row);
 }
@@ -318,8 +325,8 @@ static void run_thread(void *context, const mxlk_team *team) {
   /* A thread takes the matrices one after the other, so that all of them together are one list of units. */
   mxlk_team part;
   for (int32_t i = 0; i < p->matrix_count; i++) {
-    mxlk_matrix *m = &p->matrices[i];
-    if (mxlk_serves(team, m->device, m->device_count, &part)) run_units(p, m, &scratch);
+    const mxlk_matrix *m = &p->matrices[i];
+    if (mxlk_serves(team, m->device, m->device_count, &part)) run_units(p, m, &part, &scratch);
   }
 }
 

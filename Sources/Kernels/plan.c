@@ -190,8 +190,10 @@ void mxlk_plan_choose(mxlk_plan *plan) {
       plan->way = mxlk_pace_way(plan->kernels, plan->row_count, plan->products, plan->threads);
 }
 
+static size_t taken_count(const mxlk_plan *plan) { return (size_t)plan->matrix_count * (size_t)plan->threads; }
+
 size_t mxlk_plan_scratch(const mxlk_plan *plan) {
-  size_t bytes = plan->thread_bytes * (size_t)plan->threads;
+  size_t bytes = plan->thread_bytes * (size_t)plan->threads + taken_count(plan) * sizeof(mxlk_taken);
   for (int32_t i = 0; i < plan->form_count; i++) bytes += plan->forms[i].packed_bytes;
   return bytes;
 }
@@ -201,7 +203,9 @@ void mxlk_plan_place(mxlk_plan *plan, char *scratch) {
     plan->forms[i].packed = scratch;
     scratch += plan->forms[i].packed_bytes;
   }
-  plan->scratch = scratch;
+  plan->taken = (mxlk_taken *)(void *)scratch;
+  for (int32_t i = 0; i < plan->matrix_count; i++) plan->matrices[i].taken = plan->taken + i * plan->threads;
+  plan->scratch = (char *)(plan->taken + taken_count(plan));
 }
 
 /* Units that a matrix should have: its part of all, by its outputs. */
@@ -219,6 +223,7 @@ void mxlk_plan_chunk(mxlk_plan *plan, int64_t chunk) {
     int64_t tiles = mxlk_divide_up(plan->chunk_rows, form->task->row->tile_rows);
     form->tiles = parts_of(plan->chunk_rows, tiles);
     form->blocks.count = mxlk_least(mxlk_divide_up(plan->chunk_rows, BLOCK_ROWS), tiles);
+    form->block_by_block = 0;
   }
   /* Where there are fewer blocks than units are wanted, groups become smaller, and only then blocks. */
   for (int32_t i = 0; i < plan->matrix_count; i++) {
@@ -227,13 +232,17 @@ void mxlk_plan_chunk(mxlk_plan *plan, int64_t chunk) {
     int64_t groups = mxlk_divide_up(m->panels, UNIT_COLUMNS / m->task->panel_columns);
     if (groups * blocks < wanted) groups = mxlk_least(mxlk_divide_up(wanted, blocks), m->panels);
     m->groups = parts_of(m->panels, groups);
-    atomic_store_explicit(&m->next_unit, 0, memory_order_relaxed);
+    for (int32_t thread = 0; thread < plan->threads; thread++)
+      atomic_store_explicit(&m->taken[thread].units, 0, memory_order_relaxed);
   }
   for (int32_t i = 0; i < plan->matrix_count; i++) {
     mxlk_matrix *m = &plan->matrices[i];
     mxlk_x_form *form = m->task->x;
     int64_t wanted = mxlk_divide_up(units_wanted(plan, m), m->groups.count);
-    form->blocks.count = mxlk_least(most(form->blocks.count, wanted), form->tiles.count);
+    if (wanted > form->blocks.count && form->tiles.count > form->blocks.count) {
+      form->blocks.count = mxlk_least(wanted, form->tiles.count);
+      form->block_by_block = 1;
+    }
   }
   for (int32_t i = 0; i < plan->form_count; i++) {
     mxlk_x_form *form = &plan->forms[i];

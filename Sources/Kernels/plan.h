@@ -6,6 +6,7 @@
 #define MXLK_PLAN_H
 
 #include "activation/activation.h"
+#include "contract.h"
 #include "linear.h"
 
 #include <stdatomic.h>
@@ -21,6 +22,7 @@ typedef struct mxlk_task mxlk_task;
 typedef struct mxlk_x_form {
   const mxlk_task *task;         /* the first of those jobs: its row packs for all */
   mxlk_even_parts tiles, blocks; /* of the rows of the chunk at hand, of tiles */
+  int block_by_block;            /* units go through all groups of a block first, else through all blocks of a group */
   int tile_by_tile;              /* blocks have so few tiles that each passes over whole packed panels by itself */
   int64_t row_bytes;             /* of packed x, one row, all superblocks */
   const float *direct;           /* one aligned float32 row, used in place; else NULL */
@@ -39,6 +41,11 @@ struct mxlk_task {
   int packs; /* some weights are packed on the way */
 };
 
+/* How many of a thread's share of units have been taken, by itself or by those that had ended theirs; alone in its cache line. */
+typedef struct mxlk_taken {
+  _Alignas(MXLK_ALIGNMENT) _Atomic int64_t units;
+} mxlk_taken;
+
 /* One device's matrices of one job, and their units of work. */
 typedef struct mxlk_matrix {
   const mxlk_task *task;
@@ -47,7 +54,7 @@ typedef struct mxlk_matrix {
   int64_t column;               /* of y, where its outputs begin */
   int64_t out_dim, panels;
   mxlk_even_parts groups; /* of panels */
-  _Atomic int64_t next_unit;
+  mxlk_taken *taken;      /* of each thread's share of the units */
 } mxlk_matrix;
 
 /* From so many bytes of packed weights, or of y, in a call on they are taken to come from memory: a model has many such matrices. */
@@ -63,6 +70,7 @@ typedef struct mxlk_plan {
   uint64_t kernels;                                       /* for pace.c: which rows run */
   size_t accumulator_bytes, packed_bytes, expanded_bytes; /* in a thread's scratch */
   size_t thread_bytes;                                    /* of it */
+  mxlk_taken *taken;                                      /* one for each matrix and thread */
   char *scratch;                                          /* the threads' */
   int32_t threads, task_count, form_count, matrix_count;  /* threads: the most to use */
   int way;                                                /* which of two, mxlk_plan_choose; -1 where there is one */
