@@ -22,6 +22,9 @@ static _Atomic uint64_t places[1 << PLACE_BITS];
 #define FASTER 8
 #define SLOWER 64
 #define SLOWEST 2
+/* What it took beyond that counts for the choice of threads, on average over so many calls: a worker that shares its CPU with another program's thread
+ * stands still for milliseconds, in few calls, and all others of the team with it. */
+#define STALLS 256
 /* Of so many calls of a host thread the first few have all threads and a few in the middle one, whatever seems faster. Many threads need
  * more tries in a row than it takes for workers to stay awake (parallel.c). */
 #define ROUND_CALLS 4096
@@ -79,6 +82,16 @@ static int64_t expected(uint64_t kernels, int64_t rows, int64_t products, int32_
   return threads == 1 ? first_alone(rows, products) : expected(kernels, rows, products, 1) / threads + FIRST_OPENING;
 }
 
+/* Each way has a pace of its own, beside that of all, and so has what calls were stalled. */
+static uint64_t kernels_of(uint64_t kernels, int way) { return kernels + 1 + (uint64_t)way; }
+static uint64_t stalls_of(uint64_t kernels) { return kernels + 3; }
+
+/* On average, the stalls too. */
+static int64_t average(uint64_t kernels, int64_t rows, int64_t products, int32_t threads) {
+  return expected(kernels, rows, products, threads) +
+         nanoseconds_of(find(stalls_of(kernels), rows, products, threads).pace, products);
+}
+
 int32_t mxlk_pace_threads(uint64_t kernels, int64_t rows, int64_t products, int32_t threads) {
   static _Thread_local uint32_t calls;
   int64_t alone = expected(kernels, rows, products, 1);
@@ -88,11 +101,8 @@ int32_t mxlk_pace_threads(uint64_t kernels, int64_t rows, int64_t products, int3
   uint32_t round = ROUND_CALLS >> shift, call = calls++ % round;
   if (call < TOGETHER_CALLS >> shift) return threads;
   if (call - round / 2 < ALONE_CALLS >> shift) return 1;
-  return expected(kernels, rows, products, threads) < alone ? threads : 1;
+  return average(kernels, rows, products, threads) < average(kernels, rows, products, 1) ? threads : 1;
 }
-
-/* Each way has a pace of its own, beside that of all. */
-static uint64_t kernels_of(uint64_t kernels, int way) { return kernels + 1 + (uint64_t)way; }
 
 static int is_measured(uint64_t kernels, int64_t rows, int64_t products, int32_t threads) {
   return find(kernels, rows, products, threads).pace != 0;
@@ -109,14 +119,9 @@ int mxlk_pace_way(uint64_t kernels, int64_t rows, int64_t products, int32_t thre
   return (scattered ^ scattered >> 15) % WAY_CALLS == 0 ? !faster : faster;
 }
 
-/* faster, slower: what a call weighs that took less time than expected, or more: one part in so many. */
-static void learn(uint64_t kernels, int64_t rows, int64_t products, int32_t threads, int faster, int slower,
-                  int64_t nanoseconds) {
-  int64_t pace, before = expected(kernels, rows, products, threads);
-  if (products < 1) return;
-  if (nanoseconds > SLOWEST * before) nanoseconds = SLOWEST * before;
-  const int weight = nanoseconds > before ? slower : faster;
-  if (__builtin_mul_overflow(before + (nanoseconds - before) / weight, 1000000, &pace)) return;
+static void keep(uint64_t kernels, int64_t rows, int64_t products, int32_t threads, int64_t nanoseconds) {
+  int64_t pace;
+  if (products < 1 || __builtin_mul_overflow(nanoseconds, 1000000, &pace)) return;
   pace /= products;
   /* Scalar code takes a nanosecond or two a product. */
   pace = pace < 1 ? 1 : pace > 100000000 ? 100000000 : pace;
@@ -124,7 +129,25 @@ static void learn(uint64_t kernels, int64_t rows, int64_t products, int32_t thre
   atomic_store_explicit(found.place, (uint64_t)found.tag << 32 | (uint64_t)pace, memory_order_relaxed);
 }
 
+/* faster, slower: what a call weighs that took less time than expected, or more: one part in so many. */
+static void learn(uint64_t kernels, int64_t rows, int64_t products, int32_t threads, int faster, int slower,
+                  int64_t nanoseconds) {
+  int64_t before = expected(kernels, rows, products, threads);
+  if (nanoseconds > SLOWEST * before) nanoseconds = SLOWEST * before;
+  const int weight = nanoseconds > before ? slower : faster;
+  keep(kernels, rows, products, threads, before + (nanoseconds - before) / weight);
+}
+
+static void learn_stall(uint64_t kernels, int64_t rows, int64_t products, int32_t threads, int64_t nanoseconds) {
+  int64_t stall = nanoseconds - SLOWEST * expected(kernels, rows, products, threads);
+  int64_t before = nanoseconds_of(find(stalls_of(kernels), rows, products, threads).pace, products);
+  if (stall < 0) stall = 0;
+  if (stall == before) return;
+  keep(stalls_of(kernels), rows, products, threads, before + (stall - before) / STALLS);
+}
+
 void mxlk_pace_learn(uint64_t kernels, int64_t rows, int64_t products, int32_t threads, int way, int64_t nanoseconds) {
+  if (is_measured(kernels, rows, products, threads)) learn_stall(kernels, rows, products, threads, nanoseconds);
   learn(kernels, rows, products, threads, FASTER, SLOWER, nanoseconds);
   if (way < 0) return;
   uint64_t own = kernels_of(kernels, way);

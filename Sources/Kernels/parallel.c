@@ -4,6 +4,7 @@
 #include "parallel.h"
 
 #include "kernels.h"
+#include "seats.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -30,6 +31,7 @@ void kmp_set_blocktime(int milliseconds) __attribute__((weak));
 /* How long the threads of a region spin for each other before they sleep: when a CPU is missing, whoever we wait for
  * may need this one. */
 #define SPIN_NANOSECONDS 20000
+#define YIELD_NANOSECONDS 500000
 
 /* The floating point control word of the calling thread. */
 #if defined(__x86_64__) || defined(__SSE__)
@@ -134,17 +136,19 @@ struct mxlk_meeting {
   _Atomic int32_t arrived; /* threads at the next barrier */
   _Atomic int32_t late;    /* 1: a worker began late */
   int64_t begin;
+  mxlk_seats seats;
 };
 
 /* Returns when the counter's value is no longer `value`. */
 static void wait_while(counter *counter, int32_t value) {
-  int64_t end = mxlk_nanoseconds() + SPIN_NANOSECONDS;
-  do {
+  const int64_t begin = mxlk_nanoseconds();
+  for (int64_t waited = 0; waited < YIELD_NANOSECONDS; waited = mxlk_nanoseconds() - begin) {
+    if (waited >= SPIN_NANOSECONDS) sched_yield();
     for (int i = 0; i < 4; i++) {
       if (atomic_load_explicit(&counter->value, memory_order_acquire) != value) return;
       relax();
     }
-  } while (mxlk_nanoseconds() < end);
+  }
   atomic_fetch_add(&counter->sleepers, 1);
   while (atomic_load(&counter->value) == value) {
 #ifdef __linux__
@@ -189,6 +193,7 @@ static void run_member(mxlk_body body, void *context, const mxlk_team *team) {
   struct mxlk_meeting *meeting = team->meeting;
   if (team->thread != 0 && mxlk_nanoseconds() - meeting->begin >= SPIN_NANOSECONDS)
     atomic_store_explicit(&meeting->late, 1, memory_order_relaxed);
+  if (team->thread != 0) mxlk_take_seat(&meeting->seats);
   run_body(body, context, team);
   if (team->thread != 0) {
     atomic_fetch_add(&meeting->workers_done.value, 1);
@@ -206,8 +211,9 @@ static void run_team(int32_t threads, mxlk_body body, void *context) {
   static _Thread_local int64_t last_end;
   static _Thread_local int32_t close_calls;
   struct mxlk_meeting meeting = {.begin = mxlk_nanoseconds()};
+  mxlk_take_seat(&meeting.seats);
   if (meeting.begin - last_end >= CLOSE_NANOSECONDS) close_calls = 0;
-  int spin = close_calls >= CLOSE_CALLS;
+  const int spin = close_calls >= CLOSE_CALLS, spinning = close_calls > CLOSE_CALLS;
   /* The host may share the runtime with us: what it has set for its own regions comes back. */
   int before = kmp_get_blocktime != NULL ? kmp_get_blocktime() : 0;
   set_blocktime(spin);
@@ -218,7 +224,7 @@ static void run_team(int32_t threads, mxlk_body body, void *context) {
   }
   if (kmp_get_blocktime != NULL) set_blocktime(before);
   /* A worker that was spinning begins at once, unless somebody else, perhaps we, wanted its CPU: it had better sleep. */
-  if (!spin)
+  if (!spinning)
     close_calls++;
   else if (atomic_load_explicit(&meeting.late, memory_order_relaxed))
     close_calls = 0;

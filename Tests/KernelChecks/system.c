@@ -75,6 +75,22 @@ int check_pace_of_threads(int faster) {
   return chosen > calls * 9 / 10 && chosen < calls;
 }
 
+int check_pace_of_stalls(void) {
+  enum { rows = 16, products = 1 << 26, calls = 8192, period = 61 };
+  const uint64_t kernels = UINT64_C(0x57a11); /* no row's address */
+  int together = 0, alone = 0;
+  for (int call = 0; call < 4 * calls; call++) {
+    int32_t threads = mxlk_pace_threads(kernels, rows, products, 2);
+    int64_t nanoseconds = threads == 1 ? 1700000 : 1000000;
+    /* In the first half two threads take 1 ms and one call in 61 takes 61. */
+    if (call < 2 * calls && threads == 2 && call % period == 0) nanoseconds *= period;
+    mxlk_pace_learn(kernels, rows, products, threads, -1, nanoseconds);
+    alone += call >= calls && call < 2 * calls && threads == 1;
+    together += call >= 3 * calls && threads == 2;
+  }
+  return alone > calls / 2 && together > calls * 9 / 10;
+}
+
 int check_pace_of_ways(int faster) {
   enum { rows = 1, products = 1 << 26, threads = 2, calls = 4096 };
   const uint64_t kernels = UINT64_C(0x5dee1) + (uint64_t)faster; /* no row's address */

@@ -253,6 +253,8 @@ extension KernelTests {
     @Test("learns whether one thread or two are faster, disturbed or not", arguments: [1, 2] as [Int32])
     func threads(faster: Int32) { #expect(check_pace_of_threads(faster) != 0) }
 
+    @Test("counts calls that are stalled") func stalls() { #expect(check_pace_of_stalls() != 0) }
+
     @Test("learns which of two ways is faster", arguments: [0, 1] as [Int32])
     func ways(faster: Int32) { #expect(check_pace_of_ways(faster) != 0) }
   }

@@ -96,6 +96,9 @@ int check_release_pages(const char *path);
 /* Calls on one thread or two, of which `faster` takes 0.6 of the time; twenty in a row then take five times as long: true when nine of ten take
  * `faster` all the same, and not all. */
 int check_pace_of_threads(int faster);
+/* Two threads are faster in most calls, and slower on average as long as one call in 61 is stalled: true when one thread is taken while that is so,
+ * and two some time later. */
+int check_pace_of_stalls(void);
 /* Calls that have two ways, of which one takes a tenth less time: true when it is what nine of ten calls come to take, and not all. */
 int check_pace_of_ways(int faster);
 
