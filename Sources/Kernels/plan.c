@@ -242,6 +242,9 @@ void mxlk_plan_chunk(mxlk_plan *plan, int64_t chunk) {
     if (wanted > form->blocks.count && form->tiles.count > form->blocks.count) {
       form->blocks.count = mxlk_least(wanted, form->tiles.count);
       form->block_by_block = 1;
+      /* Blocks of as many tiles: 64 rows are 32 and 32, not 39 and 25. */
+      int64_t tiles = mxlk_divide_up(form->tiles.count, form->blocks.count) * form->blocks.count;
+      form->tiles = parts_of(plan->chunk_rows, mxlk_least(tiles, plan->chunk_rows));
     }
   }
   for (int32_t i = 0; i < plan->form_count; i++) {
