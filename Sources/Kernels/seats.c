@@ -1,10 +1,11 @@
-/* Linux wakes a thread where it last ran or beside who wakes it, and looks for an idle CPU only while the others are not busy: a call's threads then
- * share one CPU, one waiting for the other, until the load is balanced some 50 ms later (docs/PERFORMANCE.md, "In a host process"). */
+/* Linux may wake a worker on the CPU of whoever wakes it though another is idle, in virtual machines above all. A call's threads then share one CPU
+ * until the load is balanced tens of milliseconds later (docs/PERFORMANCE.md, "In a host process"). */
 #define _GNU_SOURCE
 #include "seats.h"
 
 #ifdef __linux__
 #include <sched.h>
+#include <string.h>
 
 /* Whether nobody had. */
 static int take(mxlk_seats *seats, int cpu) {
@@ -24,6 +25,17 @@ static cpu_set_t left_of(const cpu_set_t *allowed, mxlk_seats *seats) {
   return left;
 }
 
+/* A mask that a thread was given outlives changes of its cgroup's CPUs, where one that the cgroup gave follows them: so all CPUs, of which the
+ * kernel leaves what the cgroup has, unless that was more than there was before. */
+static void give_back(const cpu_set_t *allowed) {
+  cpu_set_t mask;
+  memset(&mask, 0xff, sizeof mask);
+  if (sched_setaffinity(0, sizeof mask, &mask) == 0 && sched_getaffinity(0, sizeof mask, &mask) == 0 &&
+      CPU_EQUAL(&mask, allowed))
+    return;
+  sched_setaffinity(0, sizeof *allowed, allowed);
+}
+
 void mxlk_take_seat(mxlk_seats *seats) {
   int cpu = sched_getcpu();
   if (!is_known(cpu) || take(seats, cpu)) return;
@@ -33,7 +45,7 @@ void mxlk_take_seat(mxlk_seats *seats) {
   if (CPU_COUNT(&left) == 0 || sched_setaffinity(0, sizeof left, &left) != 0) return;
   cpu = sched_getcpu();
   if (is_known(cpu)) take(seats, cpu);
-  sched_setaffinity(0, sizeof allowed, &allowed);
+  give_back(&allowed);
 }
 #else
 void mxlk_take_seat(mxlk_seats *seats) { (void)seats; }

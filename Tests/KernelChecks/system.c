@@ -1,11 +1,15 @@
-/* What the kernels know of the machine: limits, memory, which of two ways has been faster. */
+/* What the kernels know of the machine: limits, memory, CPUs of a team, which of two ways has been faster. */
+#define _GNU_SOURCE
 #include "contract.h"
 #include "limits.h"
 #include "pace.h"
+#include "seats.h"
 
 #include "kernel_checks.h"
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -49,6 +53,47 @@ int check_release_pages(const char *path) {
   good &= sum_of(data, bytes) == before;
   munmap(data, bytes);
   return good;
+}
+
+/* A worker that begins on the CPU of the caller. */
+typedef struct seated {
+  mxlk_seats *seats;
+  cpu_set_t allowed;
+  int cpu, good;
+} seated;
+
+static void *sit_down(void *context) {
+  seated *worker = context;
+  cpu_set_t one, after;
+  CPU_ZERO(&one);
+  CPU_SET((size_t)worker->cpu, &one);
+  /* Given one CPU and then more, a thread that does not sleep stays there. */
+  int began = sched_setaffinity(0, sizeof one, &one) == 0 &&
+              sched_setaffinity(0, sizeof worker->allowed, &worker->allowed) == 0;
+  mxlk_take_seat(worker->seats);
+  int cpu = sched_getcpu();
+  worker->good = began && sched_getaffinity(0, sizeof after, &after) == 0 && CPU_EQUAL(&after, &worker->allowed) &&
+                 CPU_ISSET((size_t)cpu, &worker->allowed) && (cpu == worker->cpu) == (CPU_COUNT(&worker->allowed) == 1);
+  return NULL;
+}
+
+int check_seats(int32_t cpus) {
+  cpu_set_t all, caller;
+  if (sched_getaffinity(0, sizeof all, &all) != 0 || CPU_COUNT(&all) < cpus) return -1;
+  seated worker = {.cpu = sched_getcpu()};
+  CPU_ZERO(&worker.allowed);
+  CPU_SET((size_t)worker.cpu, &worker.allowed);
+  caller = worker.allowed;
+  for (size_t cpu = 0; cpu < CPU_SETSIZE && CPU_COUNT(&worker.allowed) < cpus; cpu++)
+    if (CPU_ISSET(cpu, &all)) CPU_SET(cpu, &worker.allowed);
+  int good = sched_setaffinity(0, sizeof caller, &caller) == 0;
+  mxlk_seats seats = {0};
+  worker.seats = &seats;
+  mxlk_take_seat(&seats);
+  pthread_t thread;
+  good = good && sched_getcpu() == worker.cpu && pthread_create(&thread, NULL, sit_down, &worker) == 0 &&
+         pthread_join(thread, NULL) == 0 && worker.good;
+  return sched_setaffinity(0, sizeof all, &all) == 0 && good;
 }
 
 /* As many other kernels as there may ever be, slow ones. */

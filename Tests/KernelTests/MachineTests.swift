@@ -248,6 +248,12 @@ extension KernelTests {
     }
   }
 
+  @Suite("Seats")
+  struct Seats {
+    @Test("A worker on its caller's CPU moves to another, and no further than it may", arguments: [1, 2, 3] as [Int32])
+    func moved(cpus: Int32) { #expect(check_seats(cpus) != 0) }
+  }
+
   @Suite("Pace")
   struct Pace {
     @Test("learns whether one thread or two are faster, disturbed or not", arguments: [1, 2] as [Int32])

@@ -93,6 +93,9 @@ int check_allocate(size_t bytes, size_t alignment);
 /* Maps a file privately, reads it, gives its pages back, reads it again: true when the bytes are the same and
  * residency was seen to rise after each reading. */
 int check_release_pages(const char *path);
+/* A worker that begins on its caller's CPU and may use so many: true when it then runs on another of them, where there is one, and its affinity mask
+ * is what it was; -1 where this process has fewer CPUs. */
+int check_seats(int32_t cpus);
 /* Calls on one thread or two, of which `faster` takes 0.6 of the time; twenty in a row then take five times as long: true when nine of ten take
  * `faster` all the same, and not all. */
 int check_pace_of_threads(int faster);
