@@ -28,8 +28,8 @@ void kmp_set_blocktime(int milliseconds) __attribute__((weak));
  * this close together this many times in a row: the layers of a model, with nothing between them that has threads. */
 #define CLOSE_NANOSECONDS 30000
 #define CLOSE_CALLS 16
-/* How long the threads of a region spin for each other before they sleep: when a CPU is missing, whoever we wait for
- * may need this one. */
+/* How long the threads of a region spin for each other; whoever is waited for may need this CPU, so then they let others have it, and sleep in the
+ * end: who sleeps is woken late, and perhaps on the CPU of whoever wakes it. */
 #define SPIN_NANOSECONDS 20000
 #define YIELD_NANOSECONDS 500000
 
@@ -223,7 +223,7 @@ static void run_team(int32_t threads, mxlk_body body, void *context) {
     run_member(body, context, &team);
   }
   if (kmp_get_blocktime != NULL) set_blocktime(before);
-  /* A worker that was spinning begins at once, unless somebody else, perhaps we, wanted its CPU: it had better sleep. */
+  /* A worker that the call before left spinning begins at once, unless somebody else, perhaps we, wanted its CPU: it had better sleep. */
   if (!spinning)
     close_calls++;
   else if (atomic_load_explicit(&meeting.late, memory_order_relaxed))

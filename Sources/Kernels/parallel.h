@@ -23,7 +23,7 @@ void mxlk_parallel(int32_t threads, mxlk_body body, void *context);
 /* CLOCK_MONOTONIC. */
 int64_t mxlk_nanoseconds(void);
 
-/* Waits until all threads of the team have come here. Called by all of them or by none. Spins for a moment, then sleeps. */
+/* Waits until all threads of the team have come here. Called by all of them or by none. Spins for a moment, lets others run for a longer one, then sleeps. */
 void mxlk_barrier(const mxlk_team *team);
 
 /* Whether another OpenMP runtime of LLVM's family than the one bound here has begun in this process. Ours would then
