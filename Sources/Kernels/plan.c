@@ -203,9 +203,9 @@ void mxlk_plan_place(mxlk_plan *plan, char *scratch) {
     plan->forms[i].packed = scratch;
     scratch += plan->forms[i].packed_bytes;
   }
-  plan->taken = (mxlk_taken *)(void *)scratch;
-  for (int32_t i = 0; i < plan->matrix_count; i++) plan->matrices[i].taken = plan->taken + i * plan->threads;
-  plan->scratch = (char *)(plan->taken + taken_count(plan));
+  mxlk_taken *taken = (mxlk_taken *)(void *)scratch;
+  for (int32_t i = 0; i < plan->matrix_count; i++) plan->matrices[i].taken = taken + i * plan->threads;
+  plan->scratch = (char *)(taken + taken_count(plan));
 }
 
 /* Units that a matrix should have: its part of all, by its outputs. */

@@ -70,7 +70,6 @@ typedef struct mxlk_plan {
   uint64_t kernels;                                       /* for pace.c: which rows run */
   size_t accumulator_bytes, packed_bytes, expanded_bytes; /* in a thread's scratch */
   size_t thread_bytes;                                    /* of it */
-  mxlk_taken *taken;                                      /* one for each matrix and thread */
   char *scratch;                                          /* the threads' */
   int32_t threads, task_count, form_count, matrix_count;  /* threads: the most to use */
   int way;                                                /* which of two, mxlk_plan_choose; -1 where there is one */
