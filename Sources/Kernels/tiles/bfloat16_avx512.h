@@ -24,6 +24,8 @@ enum { even, odd, both };
 
 #ifdef MXLK_NATIVE_DOTS
 enum { steps = MXLK_DOT_LINES / 2, row_bytes = MXLK_DOT_CHAINS_BYTES, part_rows = 4 };
+/* Rows whose x is loaded once for both vectors: with more the loads take a port that the additions want, and each dot broadcasts its own. */
+enum { most_loaded_rows = 2 };
 typedef __m512i line_vector;
 MXLK_ALWAYS int64_t lines_of(int64_t k) { return mxlk_chains_lines(k); }
 #else
@@ -50,7 +52,7 @@ MXLK_ALWAYS __m512 add_step(__m512 sum, const char *x, line_vector w) {
 #ifdef MXLK_NATIVE_DOTS
   int32_t pair;
   memcpy(&pair, x, 4);
-  return _mm512_dpbf16_ps(sum, (__m512bh)_mm512_set1_epi32(pair), (__m512bh)w);
+  return _mm512_dpbf16_ps(sum, (__m512bh)w, (__m512bh)_mm512_set1_epi32(pair));
 #else
   float one;
   memcpy(&one, x, 4);
@@ -58,11 +60,13 @@ MXLK_ALWAYS __m512 add_step(__m512 sum, const char *x, line_vector w) {
 #endif
 }
 
-MXLK_ALWAYS void add_line(const int rows, const char *x, const line_vector w[vectors], __m512 sums[][vectors]) {
+/* x: where each vector of outputs reads it. */
+MXLK_ALWAYS void add_line(const int rows, const char *const x[vectors], int64_t at, const line_vector w[vectors],
+                          __m512 sums[][vectors]) {
 #pragma clang loop unroll(full)
   for (int r = 0; r < rows; r++)
 #pragma clang loop unroll(full)
-    for (int v = 0; v < vectors; v++) sums[r][v] = add_step(sums[r][v], x + r * row_bytes, w[v]);
+    for (int v = 0; v < vectors; v++) sums[r][v] = add_step(sums[r][v], x[v] + at + r * row_bytes, w[v]);
 }
 
 /* What will be read: each step of a block, of both chains, asks for `step` bytes. */
@@ -74,6 +78,10 @@ typedef struct reading {
 /* The sums of one chain of a block, or of both; x as it is arranged. near: what is asked for is read soon. */
 MXLK_ALWAYS void add_chains(const int rows, const int near, const int chains, const char *x, const char *w,
                             reading ahead, __m512 e[][vectors], __m512 o[][vectors]) {
+  const char *xs[vectors] = {x, x};
+#ifdef MXLK_NATIVE_DOTS
+  if (rows > most_loaded_rows) MXLK_FORGET(xs[1]);
+#endif
   /* Each chain asks for its half. */
   const int64_t ask = block_bytes / (chains == both ? 1 : 2) / steps;
   if (chains != both) ahead.step /= 2;
@@ -85,32 +93,69 @@ MXLK_ALWAYS void add_chains(const int rows, const int near, const int chains, co
       if (chains != odd) e[r][v] = _mm512_setzero_ps();
       if (chains != even) o[r][v] = _mm512_setzero_ps();
     }
+#ifdef MXLK_NATIVE_DOTS
+#pragma clang loop unroll(full)
+#endif
   for (int64_t i = 0; i < steps; i++) {
     line_vector line[vectors];
     for (int64_t at = 0; at < ask; at += 64) mxlk_prefetch(ahead.next + i * ahead.step + at, near);
     if (chains != odd) {
 #pragma clang loop unroll(full)
       for (int v = 0; v < vectors; v++) line[v] = take(even, w, i, v);
-      add_line(rows, x + 4 * i, line, e);
+      add_line(rows, xs, 4 * i, line, e);
     }
     if (chains != even) {
 #pragma clang loop unroll(full)
       for (int v = 0; v < vectors; v++) line[v] = take(odd, w, i, v);
-      add_line(rows, x + 4 * (steps + i), line, o);
+      add_line(rows, xs, 4 * (steps + i), line, o);
     }
   }
 }
 
-MXLK_ALWAYS void superblock(const int rows, const int near, const char *x, const char *w, int64_t k, reading ahead,
-                            float *y) {
+/* y = y + t by the usual rules, where denormals are flushed. That differs only where y or the sum is denormal: t is not. A sum of 2^-100 and more is
+ * the same, since beside it a denormal y is less than half a unit in the last place; others are made anew. */
+MXLK_ALWAYS void add_to_y(const int rows, uint32_t usual, __m512 t[][vectors], float *y) {
+  const __m512 least = _mm512_set1_ps(0x1p-100f);
+  __m512 sums[tile_rows][vectors];
+  __mmask16 small = 0;
+#pragma clang loop unroll(full)
+  for (int r = 0; r < rows; r++)
+#pragma clang loop unroll(full)
+    for (int v = 0; v < vectors; v++) {
+      sums[r][v] = _mm512_add_ps(_mm512_load_ps(y + r * columns + 16 * v), t[r][v]);
+      small |= _mm512_cmp_ps_mask(_mm512_abs_ps(sums[r][v]), least, _CMP_LT_OQ);
+      MXLK_SETTLE(sums[r][v]); /* computed before any change */
+    }
+  if (__builtin_expect(small == 0, 1)) {
+#pragma clang loop unroll(full)
+    for (int r = 0; r < rows; r++)
+#pragma clang loop unroll(full)
+      for (int v = 0; v < vectors; v++) _mm512_store_ps(y + r * columns + 16 * v, sums[r][v]);
+    return;
+  }
+  mxlk_flush_end(usual);
+#pragma clang loop unroll(full)
+  for (int r = 0; r < rows; r++)
+#pragma clang loop unroll(full)
+    for (int v = 0; v < vectors; v++) {
+      float *to = y + r * columns + 16 * v;
+      MXLK_SETTLE(t[r][v]); /* summed behind it */
+      _mm512_store_ps(to, _mm512_add_ps(_mm512_load_ps(to), t[r][v]));
+    }
+  MXLK_SETTLE_MEMORY();
+  mxlk_flush_begin();
+  MXLK_SETTLE_MEMORY();
+}
+
+/* Runs where denormals are flushed. usual: the control word otherwise. */
+MXLK_ALWAYS void superblock(const int rows, const int near, uint32_t usual, const char *x, const char *w, int64_t k,
+                            reading ahead, float *y) {
   __m512 t[tile_rows][vectors];
   _Alignas(64) char last[block_bytes];
 #pragma clang loop unroll(full)
   for (int r = 0; r < rows; r++)
 #pragma clang loop unroll(full)
     for (int v = 0; v < vectors; v++) t[r][v] = _mm512_setzero_ps();
-  uint32_t before = mxlk_flush_begin();
-  MXLK_SETTLE_MEMORY();
   for (; k > 0; k -= MXLK_DOT_K) {
     __m512 e[tile_rows][vectors], o[tile_rows][vectors];
     const char *at = w;
@@ -135,41 +180,34 @@ MXLK_ALWAYS void superblock(const int rows, const int near, const char *x, const
 #pragma clang loop unroll(full)
   for (int r = 0; r < rows; r++)
 #pragma clang loop unroll(full)
-    for (int v = 0; v < vectors; v++) MXLK_SETTLE(t[r][v]); /* computed before the change back */
-  mxlk_flush_end(before);
-#pragma clang loop unroll(full)
-  for (int r = 0; r < rows; r++)
-#pragma clang loop unroll(full)
-    for (int v = 0; v < vectors; v++) {
-      float *to = y + r * columns + 16 * v;
-      MXLK_SETTLE(t[r][v]); /* summed behind it */
-      _mm512_store_ps(to, _mm512_add_ps(_mm512_load_ps(to), t[r][v]));
-    }
+    for (int v = 0; v < vectors; v++) MXLK_SETTLE(t[r][v]); /* computed before a change back */
+  add_to_y(rows, usual, t, y);
 }
 
 /* `rows` rows of one superblock; near: these are all. */
-MXLK_ALWAYS void add_part(int64_t rows, int near, const char *x, const char *w, int64_t k, reading ahead, float *y) {
+MXLK_ALWAYS void add_part(int64_t rows, int near, uint32_t usual, const char *x, const char *w, int64_t k,
+                          reading ahead, float *y) {
   switch (rows) {
-    case 1: superblock(1, 1, x, w, k, ahead, y); break;
+    case 1: superblock(1, 1, usual, x, w, k, ahead, y); break;
     case 2:
       if (near)
-        superblock(2, 1, x, w, k, ahead, y);
+        superblock(2, 1, usual, x, w, k, ahead, y);
       else
-        superblock(2, 0, x, w, k, ahead, y);
+        superblock(2, 0, usual, x, w, k, ahead, y);
       break;
-    case 3: superblock(3, 0, x, w, k, ahead, y); break;
-    case 4: superblock(4, 0, x, w, k, ahead, y); break;
+    case 3: superblock(3, 0, usual, x, w, k, ahead, y); break;
+    case 4: superblock(4, 0, usual, x, w, k, ahead, y); break;
 #ifndef MXLK_NATIVE_DOTS
-    case 5: superblock(5, 0, x, w, k, ahead, y); break;
-    case 6: superblock(6, 0, x, w, k, ahead, y); break;
-    case 7: superblock(7, 0, x, w, k, ahead, y); break;
-    case 8: superblock(8, 0, x, w, k, ahead, y); break;
-    case 9: superblock(9, 0, x, w, k, ahead, y); break;
-    case 10: superblock(10, 0, x, w, k, ahead, y); break;
-    case 11: superblock(11, 0, x, w, k, ahead, y); break;
-    case 12: superblock(12, 0, x, w, k, ahead, y); break;
-    case 13: superblock(13, 0, x, w, k, ahead, y); break;
-    case 14: superblock(14, 0, x, w, k, ahead, y); break;
+    case 5: superblock(5, 0, usual, x, w, k, ahead, y); break;
+    case 6: superblock(6, 0, usual, x, w, k, ahead, y); break;
+    case 7: superblock(7, 0, usual, x, w, k, ahead, y); break;
+    case 8: superblock(8, 0, usual, x, w, k, ahead, y); break;
+    case 9: superblock(9, 0, usual, x, w, k, ahead, y); break;
+    case 10: superblock(10, 0, usual, x, w, k, ahead, y); break;
+    case 11: superblock(11, 0, usual, x, w, k, ahead, y); break;
+    case 12: superblock(12, 0, usual, x, w, k, ahead, y); break;
+    case 13: superblock(13, 0, usual, x, w, k, ahead, y); break;
+    case 14: superblock(14, 0, usual, x, w, k, ahead, y); break;
 #endif
     default: break;
   }
@@ -183,13 +221,15 @@ MXLK_ALWAYS void run(const mxl_tile *tile) {
   const int64_t superblock_bytes = MXL_SUPERBLOCK / MXLK_DOT_K * block_bytes;
   /* The first part reads a whole superblock before the second begins: what is asked for lies behind that. */
   if (parts > 1 && (uintptr_t)next - (uintptr_t)w < (uintptr_t)superblock_bytes) next = w + superblock_bytes;
+  const uint32_t usual = mxlk_flush_begin();
+  MXLK_SETTLE_MEMORY();
   for (int64_t begin = 0; begin < tile->k; begin += MXL_SUPERBLOCK, w += superblock_bytes) {
     int64_t k = tile->k - begin < MXL_SUPERBLOCK ? tile->k - begin : MXL_SUPERBLOCK;
     reading ahead = {.next = next, .step = divide_up(share, parts * steps)};
     float *y = tile->y;
     for (int64_t p = parts, left = tile->rows; p > 0; p--) {
       int64_t rows = divide_up(left, p);
-      add_part(rows, tile->rows <= mxlk_near_rows, x, w, k, ahead, y);
+      add_part(rows, tile->rows <= mxlk_near_rows, usual, x, w, k, ahead, y);
       x += rows * row_bytes;
       y += rows * columns;
       left -= rows;
@@ -197,6 +237,7 @@ MXLK_ALWAYS void run(const mxl_tile *tile) {
     }
     next += divide_up(k, MXLK_DOT_K) * share;
   }
+  mxlk_flush_end(usual);
 }
 
 #endif
