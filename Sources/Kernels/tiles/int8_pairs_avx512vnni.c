@@ -19,7 +19,7 @@
     __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,tune=sapphirerapids"))), \
     apply_to = function)
 
-enum { lanes = 16, vectors = 2, tile_rows = 8, most_panels = 4, scale_copies = 4 };
+enum { lanes = 16, vectors = 2, tile_rows = 8, most_panels = 4, scale_copies = 4, broadcasts_again = 0 };
 
 typedef mxlk_arranged_pairs x_row;
 typedef struct row_words {

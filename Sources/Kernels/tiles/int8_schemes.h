@@ -267,67 +267,91 @@ MXLK_INLINE void run_panels(const mxlk_scheme scheme, const int code_bits, const
   }
 }
 
-/* The number of rows as a constant. */
-MXLK_INLINE void run_rows(const mxlk_scheme scheme, const int code_bits, const int packed, const mxl_kernel_row *row,
-                          const mxl_tile *tile) {
-  switch (tile->rows) {
-    case 1: run_panels(scheme, code_bits, packed, 1, row, tile); break;
-    case 2: run_panels(scheme, code_bits, packed, 2, row, tile); break;
-    case 3: run_panels(scheme, code_bits, packed, 3, row, tile); break;
-    case 4: run_panels(scheme, code_bits, packed, 4, row, tile); break;
-    case 5:
-      if (tile_rows >= 5) run_panels(scheme, code_bits, packed, 5, row, tile);
-      break;
-    case 6:
-      if (tile_rows >= 6) run_panels(scheme, code_bits, packed, 6, row, tile);
-      break;
-    case 7:
-      if (tile_rows >= 7) run_panels(scheme, code_bits, packed, 7, row, tile);
-      break;
-    case 8:
-      if (tile_rows >= 8) run_panels(scheme, code_bits, packed, 8, row, tile);
-      break;
+/* A format's tiles by their number of rows, each a function of its own: of all of them in one the compiler makes worse code of some, as values that
+ * others have as well then stay in registers or are stored. */
+#define MXLK_TILE(name, scheme, code_bits, packed, rows)                                                 \
+  static __attribute__((noinline)) void name##_##rows(const mxl_kernel_row *row, const mxl_tile *tile) { \
+    if (rows <= tile_rows) run_panels(scheme, code_bits, packed, rows, row, tile);                       \
   }
-}
 
-/* The scheme and the code bits as constants. */
-MXLK_INLINE void run_format(const int packed, const mxl_kernel_row *row, const mxl_tile *tile) {
-  const mxlk_block_format *format = row->context;
+#define MXLK_TILES(name, scheme, code_bits, packed)                   \
+  MXLK_TILE(name, scheme, code_bits, packed, 1)                       \
+  MXLK_TILE(name, scheme, code_bits, packed, 2)                       \
+  MXLK_TILE(name, scheme, code_bits, packed, 3)                       \
+  MXLK_TILE(name, scheme, code_bits, packed, 4)                       \
+  MXLK_TILE(name, scheme, code_bits, packed, 5)                       \
+  MXLK_TILE(name, scheme, code_bits, packed, 6)                       \
+  MXLK_TILE(name, scheme, code_bits, packed, 7)                       \
+  MXLK_TILE(name, scheme, code_bits, packed, 8)                       \
+  static void name(const mxl_kernel_row *row, const mxl_tile *tile) { \
+    switch (tile->rows) {                                             \
+      case 1: name##_1(row, tile); break;                             \
+      case 2: name##_2(row, tile); break;                             \
+      case 3: name##_3(row, tile); break;                             \
+      case 4: name##_4(row, tile); break;                             \
+      case 5: name##_5(row, tile); break;                             \
+      case 6: name##_6(row, tile); break;                             \
+      case 7: name##_7(row, tile); break;                             \
+      case 8: name##_8(row, tile); break;                             \
+    }                                                                 \
+  }
+
+/* Of a format expanded and packed; table: packed codes are nibbles that stand for others. */
+#define MXLK_FORMAT(name, scheme, code_bits, table)              \
+  MXLK_TILES(name##_expanded, scheme, code_bits, expanded_codes) \
+  MXLK_TILES(name##_packed, scheme, code_bits, table ? packed_table : packed_codes)
+
+MXLK_FORMAT(block32_table, MXLK_SCHEME_BLOCK32, 8, 1)
+MXLK_FORMAT(block32_4, MXLK_SCHEME_BLOCK32, 4, 0)
+MXLK_FORMAT(block32_5, MXLK_SCHEME_BLOCK32, 5, 0)
+MXLK_FORMAT(block32_8, MXLK_SCHEME_BLOCK32, 8, 0)
+MXLK_FORMAT(block32_min_4, MXLK_SCHEME_BLOCK32_MIN, 4, 0)
+MXLK_FORMAT(block32_min_5, MXLK_SCHEME_BLOCK32_MIN, 5, 0)
+MXLK_FORMAT(super32_4, MXLK_SCHEME_SUPER32, 4, 0)
+MXLK_FORMAT(super32_5, MXLK_SCHEME_SUPER32, 5, 0)
+MXLK_FORMAT(super16_3, MXLK_SCHEME_SUPER16, 3, 0)
+MXLK_FORMAT(super16_6, MXLK_SCHEME_SUPER16, 6, 0)
+MXLK_FORMAT(super16_min_2, MXLK_SCHEME_SUPER16_MIN, 2, 0)
+MXLK_FORMAT(block32_power, MXLK_SCHEME_BLOCK32_POWER, 6, 1) /* the table's codes are 0 to 24 */
+MXLK_FORMAT(super32_six, MXLK_SCHEME_SUPER32_SIX, 8, 1)
+MXLK_FORMAT(group_2, MXLK_SCHEME_GROUP, 2, 0)
+MXLK_FORMAT(group_4, MXLK_SCHEME_GROUP, 4, 0)
+MXLK_FORMAT(group_8, MXLK_SCHEME_GROUP, 8, 0)
+
+/* What runs a format's tiles. */
+typedef void run_tile(const mxl_kernel_row *row, const mxl_tile *tile);
+
+static run_tile *tile_of(const mxlk_block_format *format, int packed) {
+#define MXLK_OF(name) return packed ? name##_packed : name##_expanded
   switch (format->scheme) {
     case MXLK_SCHEME_BLOCK32:
-      if (format->table != NULL) {
-        run_rows(MXLK_SCHEME_BLOCK32, 8, packed ? packed_table : expanded_codes, row, tile);
-        break;
-      }
-      if (format->code_bits == 4) run_rows(MXLK_SCHEME_BLOCK32, 4, packed, row, tile);
-      if (format->code_bits == 5) run_rows(MXLK_SCHEME_BLOCK32, 5, packed, row, tile);
-      if (format->code_bits == 8) run_rows(MXLK_SCHEME_BLOCK32, 8, packed, row, tile);
-      break;
+      if (format->table != NULL) MXLK_OF(block32_table);
+      if (format->code_bits == 4) MXLK_OF(block32_4);
+      if (format->code_bits == 5) MXLK_OF(block32_5);
+      MXLK_OF(block32_8);
     case MXLK_SCHEME_BLOCK32_MIN:
-      if (format->code_bits == 4) run_rows(MXLK_SCHEME_BLOCK32_MIN, 4, packed, row, tile);
-      if (format->code_bits == 5) run_rows(MXLK_SCHEME_BLOCK32_MIN, 5, packed, row, tile);
-      break;
+      if (format->code_bits == 4) MXLK_OF(block32_min_4);
+      MXLK_OF(block32_min_5);
     case MXLK_SCHEME_SUPER32:
-      if (format->code_bits == 4) run_rows(MXLK_SCHEME_SUPER32, 4, packed, row, tile);
-      if (format->code_bits == 5) run_rows(MXLK_SCHEME_SUPER32, 5, packed, row, tile);
-      break;
+      if (format->code_bits == 4) MXLK_OF(super32_4);
+      MXLK_OF(super32_5);
     case MXLK_SCHEME_SUPER16:
-      if (format->code_bits == 3) run_rows(MXLK_SCHEME_SUPER16, 3, packed, row, tile);
-      if (format->code_bits == 6) run_rows(MXLK_SCHEME_SUPER16, 6, packed, row, tile);
-      break;
-    case MXLK_SCHEME_SUPER16_MIN: run_rows(MXLK_SCHEME_SUPER16_MIN, 2, packed, row, tile); break;
-    case MXLK_SCHEME_BLOCK32_POWER: /* the table's codes are 0 to 24 */
-      run_rows(MXLK_SCHEME_BLOCK32_POWER, 6, packed ? packed_table : expanded_codes, row, tile);
-      break;
-    case MXLK_SCHEME_SUPER32_SIX:
-      run_rows(MXLK_SCHEME_SUPER32_SIX, 8, packed ? packed_table : expanded_codes, row, tile);
-      break;
+      if (format->code_bits == 3) MXLK_OF(super16_3);
+      MXLK_OF(super16_6);
+    case MXLK_SCHEME_SUPER16_MIN: MXLK_OF(super16_min_2);
+    case MXLK_SCHEME_BLOCK32_POWER: MXLK_OF(block32_power);
+    case MXLK_SCHEME_SUPER32_SIX: MXLK_OF(super32_six);
     case MXLK_SCHEME_GROUP:
-      if (format->code_bits == 2) run_rows(MXLK_SCHEME_GROUP, 2, packed, row, tile);
-      if (format->code_bits == 4) run_rows(MXLK_SCHEME_GROUP, 4, packed, row, tile);
-      if (format->code_bits == 8) run_rows(MXLK_SCHEME_GROUP, 8, packed, row, tile);
-      break;
+      if (format->code_bits == 2) MXLK_OF(group_2);
+      if (format->code_bits == 4) MXLK_OF(group_4);
+      MXLK_OF(group_8);
   }
+  return group_8_packed;
+#undef MXLK_OF
+}
+
+MXLK_INLINE void run_format(const int packed, const mxl_kernel_row *row, const mxl_tile *tile) {
+  tile_of(row->context, packed)(row, tile);
 }
 
 static __attribute__((noinline)) void run_packed(const mxl_kernel_row *row, const mxl_tile *tile) {
