@@ -31,6 +31,17 @@ static int is_slow(const candidate *c) {
   return row->cpu_features == 0 && has_faster_row(row->encoding, row->compute);
 }
 
+/* Rows of compute bfloat16 take no other x. */
+static int takes(const candidate *c, int32_t x_dtype) {
+  return x_dtype == MXL_BFLOAT16 || c->matrices[0].weights.row->compute != MXL_COMPUTE_BFLOAT16;
+}
+
+static int any_takes(const together *t, int32_t x_dtype) {
+  for (int64_t i = 0; i < t->count; i++)
+    if (takes(&t->candidates[i], x_dtype)) return 1;
+  return 0;
+}
+
 static int64_t element_bytes(int32_t dtype) { return dtype == MXL_FLOAT32 ? 4 : 2; }
 
 static void make_orders(together *t) {
@@ -54,9 +65,7 @@ static mxlk_linear_job random_job(together *t, int64_t wanted, int32_t x_dtype, 
   const candidate *c = &t->candidates[wanted >= 0 ? wanted : below(random, t->count)];
   /* Slow rows come with few rows of x. */
   while (wanted < 0 && rows > FEW_ROWS && is_slow(c)) c = &t->candidates[below(random, t->count)];
-  /* Rows of compute bfloat16 take no other x. */
-  while (c->matrices[0].weights.row->compute == MXL_COMPUTE_BFLOAT16 && x_dtype != MXL_BFLOAT16)
-    c = &t->candidates[below(random, t->count)];
+  while (!takes(c, x_dtype)) c = &t->candidates[below(random, t->count)];
   *weights = c->matrices[0].weights;
   if (below(random, 2) == 0) weights->bias = NULL;
   int pairs = weights->row->compute == MXL_COMPUTE_BFLOAT16 || weights->bfloat16_row != NULL;
@@ -86,6 +95,7 @@ static void check_group(together *t, int64_t first, int64_t rows) {
   mxlk_linear_weights weights[MOST_TOGETHER], gates[MOST_TOGETHER];
   mxlk_linear_job jobs[MOST_TOGETHER];
   int32_t x_dtype = x_dtypes[below(&t->random, 4)];
+  if (!any_takes(t, x_dtype)) x_dtype = MXL_BFLOAT16;
   int32_t count = 1 + (int32_t)below(&t->random, MOST_TOGETHER);
   size_t each = (size_t)Y_ELEMENTS * 4, bytes = each * (size_t)count;
   for (int64_t i = 0; i < X_ELEMENTS; i++) {

@@ -18,9 +18,8 @@ static inline __attribute__((always_inline)) void prefetch(const char *line, con
   }
 }
 
-/* `rows` is a constant at every call, so that t lives in registers: 2 * 14 accumulators, 2 vectors of weights, and
- * x broadcast from memory by the FMA itself. Per k: 28 FMAs, 2 loads. Two chains a row hide the FMA's latency from
- * 4 rows on. */
+/* `rows` is a constant at every call, so that t lives in registers: 2 * 14 accumulators, 2 vectors of weights, 1 broadcast of x.
+ * Per k: 28 FMAs, 2 loads, 14 broadcasts. Two chains a row hide the FMA's latency from 4 rows on. */
 static inline __attribute__((always_inline)) void run_rows(const mxl_tile *tile, const int rows) {
   const float *x = tile->x;
   const float *weights = tile->weights;
