@@ -1,4 +1,4 @@
-/* Flushing denormals around a superblock of bf16 dots, and back to the contract's rules. */
+/* Flushing denormals around bf16 dots, and back to the contract's rules. */
 #ifndef MXLK_TILES_FLUSH_H
 #define MXLK_TILES_FLUSH_H
 

@@ -267,8 +267,8 @@ MXLK_INLINE void run_panels(const mxlk_scheme scheme, const int code_bits, const
   }
 }
 
-/* A format's tiles by their number of rows, each a function of its own: of all of them in one the compiler makes worse code of some, as values that
- * others have as well then stay in registers or are stored. */
+/* A format's tiles by their number of rows, each a function of its own. With all of them in one the compiler shares what they have in common, addresses
+ * above all, and makes bad code of some. */
 #define MXLK_TILE(name, scheme, code_bits, packed, rows)                                                 \
   static __attribute__((noinline)) void name##_##rows(const mxl_kernel_row *row, const mxl_tile *tile) { \
     if (rows <= tile_rows) run_panels(scheme, code_bits, packed, rows, row, tile);                       \
@@ -344,9 +344,9 @@ static run_tile *tile_of(const mxlk_block_format *format, int packed) {
     case MXLK_SCHEME_GROUP:
       if (format->code_bits == 2) MXLK_OF(group_2);
       if (format->code_bits == 4) MXLK_OF(group_4);
-      MXLK_OF(group_8);
+      break;
   }
-  return group_8_packed;
+  MXLK_OF(group_8);
 #undef MXLK_OF
 }
 
