@@ -29,7 +29,9 @@ let package = Package(
       name: "Kernels", dependencies: ["CMaxLinear"],
       cSettings: [
         .headerSearchPath("."),
-        .unsafeFlags(["-O3", "-std=c11", "-fopenmp", "-ffp-contract=off", "-fno-math-errno", "-Wall", "-Wextra"]),
+        .unsafeFlags([
+          "-O3", "-std=c11", "-fopenmp", "-ffp-contract=off", "-fno-math-errno", "-falign-loops=32", "-Wall", "-Wextra",
+        ]),
       ],
       linkerSettings: [.linkedLibrary(openMP), .linkedLibrary("m", .when(platforms: [.linux]))]),
     .target(name: "MaxLinear", dependencies: ["CMaxLinear", "Kernels"]),

@@ -30,6 +30,8 @@ static inline __attribute__((always_inline)) void superblock_sums(const int rows
                                                                   __m256 t[][vectors]) {
   for (int i = 0; i < rows * streams; i++)
     for (int v = 0; v < vectors; v++) t[i][v] = _mm256_setzero_ps();
+  /* A line of a whole tile has 12 FMAs and 14 other operations, unrolled fourfold 10. */
+#pragma clang loop unroll_count(4)
   for (int64_t j = 0; j < k; j++) {
     if (streams > 1 && j == k - ahead) next += jump;
     for (int s = 0; s < streams; s++) {

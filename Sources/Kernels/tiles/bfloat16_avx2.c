@@ -44,7 +44,7 @@ MXLK_ALWAYS __m256i upper_halves(void) {
   return mask;
 }
 
-enum { even, odd, both };
+enum { even, odd };
 
 /* Line i of a chain. */
 MXLK_ALWAYS void take(const int chain, const char *w, int64_t i, __m256i upper, __m256 line[vectors]) {
@@ -55,43 +55,57 @@ MXLK_ALWAYS void take(const int chain, const char *w, int64_t i, __m256i upper, 
   }
 }
 
-MXLK_ALWAYS void add_line(const int rows, const float *x, const __m256 w[vectors], __m256 sums[][vectors]) {
+/* A chain begins with the product itself, which is fma(x, w, +0) but for a zero's sign. */
+MXLK_ALWAYS void add_line(const int first, const int rows, const float *x, const __m256 w[vectors],
+                          __m256 sums[][vectors]) {
 #pragma clang loop unroll(full)
   for (int r = 0; r < rows; r++) {
     __m256 one = _mm256_broadcast_ss(x + r * row_floats);
 #pragma clang loop unroll(full)
-    for (int v = 0; v < vectors; v++) sums[r][v] = _mm256_fmadd_ps(one, w[v], sums[r][v]);
+    for (int v = 0; v < vectors; v++)
+      sums[r][v] = first ? _mm256_mul_ps(one, w[v]) : _mm256_fmadd_ps(one, w[v], sums[r][v]);
   }
 }
 
-/* The sums of one chain of a block, or of both. next: where as many lines will be read. */
-MXLK_ALWAYS void add_chains(const int rows, const int chains, const float *x, const char *w, uintptr_t next,
-                            __m256 e[][vectors], __m256 o[][vectors]) {
-  __m256i upper = upper_halves();
-  /* Each chain asks for its half. */
-  const int64_t ask = block_bytes / (chains == both ? 1 : 2) / MXLK_DOT_LINES;
-  if (chains == odd) next += block_bytes / 2;
-#pragma clang loop unroll(full)
-  for (int r = 0; r < rows; r++)
-#pragma clang loop unroll(full)
-    for (int v = 0; v < vectors; v++) {
-      if (chains != odd) e[r][v] = _mm256_setzero_ps();
-      if (chains != even) o[r][v] = _mm256_setzero_ps();
-    }
-  for (int64_t i = 0; i < MXLK_DOT_LINES; i++) {
-    __m256 line[vectors];
-    _mm_prefetch((const char *)(next + (uintptr_t)(i * ask)), _MM_HINT_T0);
-    if (chains != odd) {
-      take(even, w, i, upper, line);
-      add_line(rows, x + i, line, e);
-    }
-    if (chains == both)
-      __asm__ volatile("" ::: "memory"); /* kept from one half to the other, pairs would take registers */
-    if (chains != even) {
-      take(odd, w, i, upper, line);
-      add_line(rows, x + MXLK_DOT_LINES + i, line, o);
-    }
+/* Line i of both chains, asking for a line. */
+MXLK_ALWAYS void add_both(const int rows, const float *x, const char *w, int64_t i, uintptr_t next, __m256i upper,
+                          __m256 e[][vectors], __m256 o[][vectors]) {
+  __m256 line[vectors];
+  _mm_prefetch((const char *)(next + (uintptr_t)(i * line_bytes)), _MM_HINT_T0);
+  take(even, w, i, upper, line);
+  add_line(i == 0, rows, x + i, line, e);
+  __asm__ volatile("" ::: "memory"); /* kept from one half to the other, pairs would take registers */
+  take(odd, w, i, upper, line);
+  add_line(i == 0, rows, x + MXLK_DOT_LINES + i, line, o);
+}
+
+/* Line i of one chain, asking for half a line. */
+MXLK_ALWAYS void add_one(const int chain, const int rows, const float *x, const char *w, int64_t i, uintptr_t next,
+                         __m256i upper, __m256 sums[][vectors]) {
+  __m256 line[vectors];
+  _mm_prefetch((const char *)(next + (uintptr_t)(i * line_bytes / 2)), _MM_HINT_T0);
+  take(chain, w, i, upper, line);
+  add_line(i == 0, rows, x + i, line, sums);
+}
+
+/* The sums of a block. next: where as many lines will be read. */
+MXLK_ALWAYS void add_block(const int rows, const float *x, const char *w, uintptr_t next, __m256 e[][vectors],
+                           __m256 o[][vectors]) {
+  const __m256i upper = upper_halves();
+  if (rows <= few_rows) {
+    add_both(rows, x, w, 0, next, upper, e, o);
+    for (int64_t i = 1; i < MXLK_DOT_LINES; i++) add_both(rows, x, w, i, next, upper, e, o);
+    return;
   }
+  /* Unrolled threefold, a line has 24 operations for 12 FMAs, not 26; wholly, it would not fit where decoded operations are kept. */
+  add_one(even, rows, x, w, 0, next, upper, e);
+#pragma clang loop unroll_count(3)
+  for (int64_t i = 1; i < MXLK_DOT_LINES; i++) add_one(even, rows, x, w, i, next, upper, e);
+  x += MXLK_DOT_LINES;
+  next += block_bytes / 2;
+  add_one(odd, rows, x, w, 0, next, upper, o);
+#pragma clang loop unroll_count(3)
+  for (int64_t i = 1; i < MXLK_DOT_LINES; i++) add_one(odd, rows, x, w, i, next, upper, o);
 }
 
 MXLK_ALWAYS void superblock(const int rows, const float *x, const char *w, int64_t k, uintptr_t next, float *y) {
@@ -110,12 +124,7 @@ MXLK_ALWAYS void superblock(const int rows, const float *x, const char *w, int64
       memset(last, 0, sizeof last);
       at = memcpy(last, w, (size_t)((k + 1) / 2 * line_bytes));
     }
-    if (rows <= few_rows) {
-      add_chains(rows, both, x, at, next, e, o);
-    } else {
-      add_chains(rows, even, x, at, next, e, o);
-      add_chains(rows, odd, x, at, next, e, o);
-    }
+    add_block(rows, x, at, next, e, o);
 #pragma clang loop unroll(full)
     for (int r = 0; r < rows; r++)
 #pragma clang loop unroll(full)

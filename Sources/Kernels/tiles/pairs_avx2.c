@@ -146,17 +146,31 @@ MXLK_ALWAYS void add_values(const int kind, const int rows, const int in_registe
   add_line(rows, x + rows, line, t);
 }
 
+/* One line of pairs of each superblock. */
+MXLK_ALWAYS void add_sides(const int kind, const int rows, const int in_registers, const int side, const float *x,
+                           const char *w, uintptr_t ahead, __m256i upper, float *lines, __m256 t[][vectors]) {
+  for (int s = 0; s < side; s++) {
+    const char *at = w + s * superblock_bytes;
+    prefetch((const char *)((uintptr_t)at + ahead), rows);
+    add_values(kind, rows, in_registers, 1, x + s * MXL_SUPERBLOCK * rows, at, upper, lines, t + s * rows);
+  }
+}
+
 MXLK_ALWAYS void run_values(const int kind, const int rows, const int side, const float *x, const char *w, int64_t k,
                             uintptr_t ahead, __m256 t[][vectors]) {
   _Alignas(32) float lines[2 * columns];
   __m256i upper = upper_halves();
   const int in_registers = rows * side <= 4; /* with more there are none for what comes of two halves at once */
-  for (int64_t p = 0; p < k / 2; p++, x += 2 * rows, w += line_bytes)
-    for (int s = 0; s < side; s++) {
-      const char *at = w + s * superblock_bytes;
-      prefetch((const char *)((uintptr_t)at + ahead), rows);
-      add_values(kind, rows, in_registers, 1, x + s * MXL_SUPERBLOCK * rows, at, upper, lines, t + s * rows);
-    }
+  int64_t p = 0;
+  /* A whole tile waits for registers when it is unrolled, lines through memory for what was just written. */
+  if (kind == bf16_f32 ? rows < tile_rows : in_registers) {
+#pragma clang loop unroll_count(2)
+    for (; p < k / 2; p++, x += 2 * rows, w += line_bytes)
+      add_sides(kind, rows, in_registers, side, x, w, ahead, upper, lines, t);
+  } else {
+    for (; p < k / 2; p++, x += 2 * rows, w += line_bytes)
+      add_sides(kind, rows, in_registers, side, x, w, ahead, upper, lines, t);
+  }
   if (side == 1 && k % 2 != 0) add_values(kind, rows, in_registers, 0, x, w, upper, lines, t);
 }
 
