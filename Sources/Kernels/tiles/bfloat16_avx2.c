@@ -97,7 +97,7 @@ MXLK_ALWAYS void add_block(const int rows, const float *x, const char *w, uintpt
     for (int64_t i = 1; i < MXLK_DOT_LINES; i++) add_both(rows, x, w, i, next, upper, e, o);
     return;
   }
-  /* Unrolled threefold, a line has 24 operations for 12 FMAs, not 26; wholly, it would not fit where decoded operations are kept. */
+  /* Unrolled threefold, a line has 24 operations for 12 FMAs, not 26; wholly unrolled it is slower. */
   add_one(even, rows, x, w, 0, next, upper, e);
 #pragma clang loop unroll_count(3)
   for (int64_t i = 1; i < MXLK_DOT_LINES; i++) add_one(even, rows, x, w, i, next, upper, e);
