@@ -166,16 +166,17 @@ const mxl_encoding mxlk_encoding_bf16 = {
 };
 
 /* form: pairs or chains. */
-#define MXLK_PAIRS_ROW(form, name, encoding, context, rank, features, rows, columns, expand, run, run_packed) \
+#define MXLK_PAIRS_ROW(form, name, encoding, context, rank, features, rows, columns, expand, run, run_packed, \
+                       side_rows)                                                                             \
   MXLK_EXPANDED_ROW(name, encoding, context, MXL_COMPUTE_FLOAT32, rank, features, rows, columns,              \
                     mxlk_##form##_packed_size, mxlk_##form##_pack, mxlk_##form##_unpack, expand,              \
-                    columns * MXL_SUPERBLOCK * 4, run, run_packed, 0)
+                    columns * MXL_SUPERBLOCK * 4, run, run_packed, side_rows)
 
 /* A row of compute bfloat16; x: its form, of tiles/bfloat16.h. */
-#define MXLK_DOTS_ROW(form, x, name, rank, features, rows, columns, run)                                             \
+#define MXLK_DOTS_ROW(form, x, name, rank, features, rows, columns, run, side_rows)                                  \
   MXLK_EXPANDED_ROW_AND(MXLK_DOT_##x, name, "BF16", &mxlk_encoding_bf16, MXL_COMPUTE_BFLOAT16, rank, features, rows, \
                         columns, mxlk_##form##_packed_size, mxlk_##form##_pack, mxlk_##form##_unpack, NULL, 0, run,  \
-                        NULL, 0)
+                        NULL, side_rows)
 #define MXLK_DOT_PAIRS
 #define MXLK_DOT_FLOATS .arrange = mxlk_arrange_dot_floats__avx2, .arranged_size = MXLK_DOT_FLOATS_BYTES,
 #define MXLK_DOT_CHAINS .arrange = mxlk_arrange_dot_chains__avx512bf16, .arranged_size = MXLK_DOT_CHAINS_BYTES,
@@ -189,37 +190,43 @@ const mxl_encoding mxlk_encoding_bf16 = {
 
 const mxl_kernel_row mxlk_rows_f16[MXLK_F16_ROWS] = {
     MXLK_PAIRS_ROW(pairs, "mxlk_linear_f16_f32_4x16__scalar", "F16", &mxlk_encoding_f16, 0, 0, 4, 16,
-                   mxlk_pairs_expand_f16, mxlk_linear_f32_f32_4x16__scalar, NULL),
+                   mxlk_pairs_expand_f16, mxlk_linear_f32_f32_4x16__scalar, NULL, 0),
 #ifdef __x86_64__
     MXLK_PAIRS_ROW(pairs, "mxlk_linear_f16_f32_6x16__avx2", "F16", &mxlk_encoding_f16, 10, MXL_CPU_AVX2, 6, 16,
-                   mxlk_pairs_expand_f16__avx2, mxlk_linear_f32_f32_6x16__avx2, mxlk_linear_f16_f32_6x16__avx2),
+                   mxlk_pairs_expand_f16__avx2, mxlk_linear_f32_f32_6x16__avx2, mxlk_linear_f16_f32_6x16__avx2,
+                   MXLK_PAIRS_SIDE_ROWS),
     MXLK_PAIRS_ROW(pairs, "mxlk_linear_f16_f32_14x32__avx512", "F16", &mxlk_encoding_f16, 20, MXLK_AVX512, 14, 32,
-                   mxlk_pairs_expand_f16__avx2, mxlk_linear_f32_f32_14x32__avx512, mxlk_linear_f16_f32_14x32__avx512),
+                   mxlk_pairs_expand_f16__avx2, mxlk_linear_f32_f32_14x32__avx512, mxlk_linear_f16_f32_14x32__avx512,
+                   0),
 #endif
 };
 
 /* The float32 row of a CPU's highest rank decides what is packed: chains for vdpbf16ps, pairs for everything else. */
 const mxl_kernel_row mxlk_rows_bf16[MXLK_BF16_ROWS] = {
     MXLK_PAIRS_ROW(pairs, "mxlk_linear_bf16_f32_4x16__scalar", "BF16", &mxlk_encoding_bf16, 0, 0, 4, 16,
-                   mxlk_pairs_expand_bf16, mxlk_linear_f32_f32_4x16__scalar, NULL),
-    MXLK_DOTS_ROW(pairs, PAIRS, "mxlk_linear_bf16_bf16_4x16__scalar", 0, 0, 4, 16, mxlk_linear_bf16_bf16_4x16__scalar),
+                   mxlk_pairs_expand_bf16, mxlk_linear_f32_f32_4x16__scalar, NULL, 0),
+    MXLK_DOTS_ROW(pairs, PAIRS, "mxlk_linear_bf16_bf16_4x16__scalar", 0, 0, 4, 16, mxlk_linear_bf16_bf16_4x16__scalar,
+                  0),
 #ifdef __x86_64__
     MXLK_PAIRS_ROW(pairs, "mxlk_linear_bf16_f32_6x16__avx2", "BF16", &mxlk_encoding_bf16, 10, MXL_CPU_AVX2, 6, 16,
-                   mxlk_pairs_expand_bf16__avx2, mxlk_linear_f32_f32_6x16__avx2, mxlk_linear_bf16_f32_6x16__avx2),
+                   mxlk_pairs_expand_bf16__avx2, mxlk_linear_f32_f32_6x16__avx2, mxlk_linear_bf16_f32_6x16__avx2,
+                   MXLK_PAIRS_SIDE_ROWS),
     MXLK_DOTS_ROW(pairs, FLOATS, "mxlk_linear_bf16_bf16_6x16__avx2", 10, MXL_CPU_AVX2, 6, 16,
-                  mxlk_linear_bf16_bf16_6x16__avx2),
+                  mxlk_linear_bf16_bf16_6x16__avx2, MXLK_PAIRS_SIDE_ROWS),
     MXLK_PAIRS_ROW(pairs, "mxlk_linear_bf16_f32_14x32__avx512", "BF16", &mxlk_encoding_bf16, 20, MXLK_AVX512, 14, 32,
-                   mxlk_pairs_expand_bf16__avx2, mxlk_linear_f32_f32_14x32__avx512, mxlk_linear_bf16_f32_14x32__avx512),
+                   mxlk_pairs_expand_bf16__avx2, mxlk_linear_f32_f32_14x32__avx512, mxlk_linear_bf16_f32_14x32__avx512,
+                   0),
     MXLK_DOTS_ROW(pairs, FLOATS, "mxlk_linear_bf16_bf16_14x32__avx512", 20, MXLK_AVX512, 14, 32,
-                  mxlk_linear_bf16_bf16_14x32__avx512),
+                  mxlk_linear_bf16_bf16_14x32__avx512, 0),
     MXLK_PAIRS_ROW(chains, "mxlk_linear_bf16_f32_14x32__avx512bf16", "BF16", &mxlk_encoding_bf16, 30, MXLK_AVX512_BF16,
                    14, 32, mxlk_chains_expand_bf16__avx512, mxlk_linear_f32_f32_14x32__avx512,
-                   mxlk_linear_bf16_f32_14x32__avx512bf16),
+                   mxlk_linear_bf16_f32_14x32__avx512bf16, 0),
     MXLK_DOTS_ROW(chains, CHAINS, "mxlk_linear_bf16_bf16_14x32__avx512bf16", 40, MXLK_AVX512_BF16, 14, 32,
-                  mxlk_linear_bf16_bf16_14x32__avx512bf16),
+                  mxlk_linear_bf16_bf16_14x32__avx512bf16, 0),
     MXLK_PAIRS_ROW(pairs, "mxlk_linear_bf16_f32_14x32__amx", "BF16", &mxlk_encoding_bf16, 50, MXLK_AMX_BF16, 14, 32,
-                   mxlk_pairs_expand_bf16__avx2, mxlk_linear_f32_f32_14x32__avx512, mxlk_linear_bf16_f32_14x32__avx512),
+                   mxlk_pairs_expand_bf16__avx2, mxlk_linear_f32_f32_14x32__avx512, mxlk_linear_bf16_f32_14x32__avx512,
+                   0),
     MXLK_DOTS_ROW(pairs, PLAIN, "mxlk_linear_bf16_bf16_64x32__amx", 50, MXLK_AMX_BF16, 64, 32,
-                  mxlk_linear_bf16_bf16_64x32__amx),
+                  mxlk_linear_bf16_bf16_64x32__amx, 0),
 #endif
 };

@@ -4,6 +4,8 @@
 
 #ifdef __x86_64__
 #include "tiles/flush.h"
+#include "tiles/pairs.h"
+#include "tiles/panels.h"
 
 #include <immintrin.h>
 #include <string.h>
@@ -108,70 +110,91 @@ MXLK_ALWAYS void add_block(const int rows, const float *x, const char *w, uintpt
   for (int64_t i = 1; i < MXLK_DOT_LINES; i++) add_one(odd, rows, x, w, i, next, upper, o);
 }
 
-MXLK_ALWAYS void superblock(const int rows, const float *x, const char *w, int64_t k, uintptr_t next, float *y) {
+/* A superblock of `panels` panels, block by block in turn: a constant, as rows. */
+MXLK_ALWAYS void superblock(const mxl_tile *tile, const int rows, const int panels, const float *x, const char *w,
+                            int64_t k, uintptr_t next) {
+  const int64_t apart = panels == 1 ? 0 : tile->weights_apart;
   __m256 t[tile_rows][vectors];
   _Alignas(32) char last[block_bytes];
 #pragma clang loop unroll(full)
-  for (int r = 0; r < rows; r++)
+  for (int r = 0; r < panels * rows; r++)
 #pragma clang loop unroll(full)
     for (int v = 0; v < vectors; v++) t[r][v] = _mm256_setzero_ps();
   uint32_t before = mxlk_flush_begin();
   MXLK_SETTLE_MEMORY();
-  for (; k > 0; k -= MXLK_DOT_K, x += MXLK_DOT_K, w += block_bytes, next += block_bytes) {
-    __m256 e[tile_rows][vectors], o[tile_rows][vectors];
-    const char *at = w;
-    if (k < MXLK_DOT_K) {
-      memset(last, 0, sizeof last);
-      at = memcpy(last, w, (size_t)((k + 1) / 2 * line_bytes));
+  for (; k > 0; k -= MXLK_DOT_K, x += MXLK_DOT_K, w += block_bytes, next += block_bytes)
+#pragma clang loop unroll(full)
+    for (int p = 0; p < panels; p++) {
+      __m256 e[tile_rows][vectors], o[tile_rows][vectors];
+      const char *at = w + p * apart;
+      if (k < MXLK_DOT_K) {
+        memset(last, 0, sizeof last);
+        at = memcpy(last, at, (size_t)((k + 1) / 2 * line_bytes));
+      }
+      add_block(rows, x, at, next + (uintptr_t)(p * apart), e, o);
+#pragma clang loop unroll(full)
+      for (int r = 0; r < rows; r++)
+#pragma clang loop unroll(full)
+        for (int v = 0; v < vectors; v++)
+          t[p * rows + r][v] = _mm256_add_ps(t[p * rows + r][v], _mm256_add_ps(e[r][v], o[r][v]));
     }
-    add_block(rows, x, at, next, e, o);
 #pragma clang loop unroll(full)
-    for (int r = 0; r < rows; r++)
-#pragma clang loop unroll(full)
-      for (int v = 0; v < vectors; v++) t[r][v] = _mm256_add_ps(t[r][v], _mm256_add_ps(e[r][v], o[r][v]));
-  }
-#pragma clang loop unroll(full)
-  for (int r = 0; r < rows; r++)
+  for (int r = 0; r < panels * rows; r++)
 #pragma clang loop unroll(full)
     for (int v = 0; v < vectors; v++) MXLK_SETTLE(t[r][v]); /* computed before the change back */
   mxlk_flush_end(before);
 #pragma clang loop unroll(full)
-  for (int r = 0; r < rows; r++)
+  for (int r = 0; r < panels * rows; r++)
 #pragma clang loop unroll(full)
     for (int v = 0; v < vectors; v++) {
-      float *to = y + r * columns + 8 * v;
+      float *to = tile->y + (panels == 1 ? 0 : r / rows * tile->y_apart) + r % rows * columns + 8 * v;
       MXLK_SETTLE(t[r][v]); /* summed behind it */
       _mm256_store_ps(to, _mm256_add_ps(_mm256_load_ps(to), t[r][v]));
     }
 }
 
-MXLK_ALWAYS void run_rows(const mxl_tile *tile, const int rows) {
+MXLK_ALWAYS void run_rows(const mxl_tile *tile, const int rows, const int panels) {
   const float *x = tile->x;
   const char *w = tile->weights;
   uintptr_t next = (uintptr_t)(tile->next == NULL ? w : tile->next);
   for (int64_t begin = 0; begin < tile->k; begin += MXL_SUPERBLOCK) {
     int64_t k = tile->k - begin < MXL_SUPERBLOCK ? tile->k - begin : MXL_SUPERBLOCK;
-    superblock(rows, x, w, k, next, tile->y);
+    superblock(tile, rows, panels, x, w, k, next);
     x += rows * row_floats;
     w += MXL_SUPERBLOCK / 2 * line_bytes;
     next += MXL_SUPERBLOCK / 2 * line_bytes;
   }
 }
 
-#define MXLK_DOTS_BY_ROWS()           \
-  switch (tile->rows) {               \
-    case 1: run_rows(tile, 1); break; \
-    case 2: run_rows(tile, 2); break; \
-    case 3: run_rows(tile, 3); break; \
-    case 4: run_rows(tile, 4); break; \
-    case 5: run_rows(tile, 5); break; \
-    case 6: run_rows(tile, 6); break; \
-    default: break;                   \
-  }
-
-void mxlk_linear_bf16_bf16_6x16__avx2(const mxl_kernel_row *row, const mxl_tile *tile) {
+static void run(const mxl_kernel_row *row, const mxl_tile *tile) {
   (void)row;
-  MXLK_DOTS_BY_ROWS()
+  switch (tile->rows) {
+    case 1:
+      if (tile->panels == MXLK_PAIRS_SIDE_ROWS)
+        run_rows(tile, 1, MXLK_PAIRS_SIDE_ROWS);
+      else
+        run_rows(tile, 1, 1);
+      break;
+    case 2:
+      if (tile->panels == MXLK_PAIRS_SIDE_ROWS / 2)
+        run_rows(tile, 2, MXLK_PAIRS_SIDE_ROWS / 2);
+      else
+        run_rows(tile, 2, 1);
+      break;
+    case 3: run_rows(tile, 3, 1); break;
+    case 4: run_rows(tile, 4, 1); break;
+    case 5: run_rows(tile, 5, 1); break;
+    case 6: run_rows(tile, 6, 1); break;
+    default: break;
+  }
+}
+
+/* Panels side by side where they are as many as the row says, else one after the other. */
+void mxlk_linear_bf16_bf16_6x16__avx2(const mxl_kernel_row *row, const mxl_tile *tile) {
+  if (tile->panels <= 1 || tile->panels * tile->rows == MXLK_PAIRS_SIDE_ROWS)
+    run(row, tile);
+  else
+    mxlk_one_by_one(run, row, tile);
 }
 #pragma clang attribute pop
 #endif

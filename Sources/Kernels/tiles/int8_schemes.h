@@ -14,6 +14,7 @@
 #define MXLK_TILES_INT8_SCHEMES_H
 
 #include "tiles/int8_weights.h"
+#include "tiles/panels.h"
 
 /* Whether the sums of these rows are too large for what the variant does otherwise. weights.wide says so to the functions below. */
 static int is_wide(const mxlk_scheme scheme, const int code_bits, const int rows, const x_row *x);
@@ -362,18 +363,10 @@ static __attribute__((noinline)) void run_packed(const mxl_kernel_row *row, cons
 static void run_packed_panels(const mxl_kernel_row *row, const mxl_tile *tile) {
   const mxlk_block_format *format = row->context;
   int fits = takes_panels(format->scheme, format->code_bits) && tile->panels * tile->rows == most_panels;
-  if (tile->panels <= 1 || fits) {
+  if (tile->panels <= 1 || fits)
     run_packed(row, tile);
-    return;
-  }
-  mxl_tile one = *tile;
-  one.panels = 1;
-  for (int64_t panel = 0; panel < tile->panels; panel++) {
-    run_packed(row, &one);
-    one.weights = (const char *)one.weights + one.weights_apart;
-    one.next = one.next == NULL ? NULL : (const char *)one.next + one.weights_apart;
-    one.y += one.y_apart;
-  }
+  else
+    mxlk_one_by_one(run_packed, row, tile);
 }
 
 #endif

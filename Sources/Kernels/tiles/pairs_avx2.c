@@ -2,6 +2,8 @@
 #include "tiles/pairs.h"
 
 #ifdef __x86_64__
+#include "tiles/panels.h"
+
 #include <immintrin.h>
 
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
@@ -146,66 +148,83 @@ MXLK_ALWAYS void add_values(const int kind, const int rows, const int in_registe
   add_line(rows, x + rows, line, t);
 }
 
-/* One line of pairs of each superblock. */
-MXLK_ALWAYS void add_sides(const int kind, const int rows, const int in_registers, const int side, const float *x,
-                           const char *w, uintptr_t ahead, __m256i upper, float *lines, __m256 t[][vectors]) {
-  for (int s = 0; s < side; s++) {
-    const char *at = w + s * superblock_bytes;
+/* What a tile of few rows takes side by side, as few sums would wait for each other and memory is read faster in several places: `count`
+ * superblocks of one panel or, across, one of so many panels; constants. Bytes and floats from one to the next. */
+typedef struct side {
+  int count, across;
+  int64_t weights_apart, x_apart;
+} side;
+
+/* One line of pairs of each, two k or one. */
+MXLK_ALWAYS void add_sides(const int kind, const int rows, const int in_registers, const int both, const side of,
+                           const float *x, const char *w, uintptr_t ahead, __m256i upper, float *lines,
+                           __m256 t[][vectors]) {
+  for (int s = 0; s < of.count; s++) {
+    const char *at = w + s * of.weights_apart;
     prefetch((const char *)((uintptr_t)at + ahead), rows);
-    add_values(kind, rows, in_registers, 1, x + s * MXL_SUPERBLOCK * rows, at, upper, lines, t + s * rows);
+    add_values(kind, rows, in_registers, both, x + s * of.x_apart, at, upper, lines, t + s * rows);
   }
 }
 
-MXLK_ALWAYS void run_values(const int kind, const int rows, const int side, const float *x, const char *w, int64_t k,
+MXLK_ALWAYS void run_values(const int kind, const int rows, const side of, const float *x, const char *w, int64_t k,
                             uintptr_t ahead, __m256 t[][vectors]) {
   _Alignas(32) float lines[2 * columns];
   __m256i upper = upper_halves();
-  const int in_registers = rows * side <= 4; /* with more there are none for what comes of two halves at once */
+  const int in_registers = rows * of.count <= 4; /* with more there are none for what comes of two halves at once */
   int64_t p = 0;
   /* A whole tile waits for registers when it is unrolled, lines through memory for what was just written. */
   if (kind == bf16_f32 ? rows < tile_rows : in_registers) {
 #pragma clang loop unroll_count(2)
     for (; p < k / 2; p++, x += 2 * rows, w += line_bytes)
-      add_sides(kind, rows, in_registers, side, x, w, ahead, upper, lines, t);
+      add_sides(kind, rows, in_registers, 1, of, x, w, ahead, upper, lines, t);
   } else {
     for (; p < k / 2; p++, x += 2 * rows, w += line_bytes)
-      add_sides(kind, rows, in_registers, side, x, w, ahead, upper, lines, t);
+      add_sides(kind, rows, in_registers, 1, of, x, w, ahead, upper, lines, t);
   }
-  if (side == 1 && k % 2 != 0) add_values(kind, rows, in_registers, 0, x, w, upper, lines, t);
+  if ((of.count == 1 || of.across) && k % 2 != 0)
+    add_sides(kind, rows, in_registers, 0, of, x, w, ahead, upper, lines, t);
 }
 
-/* One superblock, or `side` whole ones, a constant too. 12 accumulators, 2 vectors of weights, 1 of x and the mask fill the registers. */
-MXLK_ALWAYS void superblocks(const mxl_tile *tile, const int kind, const int rows, const int side, const char *x,
+/* 12 accumulators, 2 vectors of weights, 1 of x and the mask fill the registers. */
+MXLK_ALWAYS void superblocks(const mxl_tile *tile, const int kind, const int rows, const side of, const char *x,
                              const char *w, int64_t k, uintptr_t ahead) {
   __m256 t[tile_rows][vectors];
-  for (int r = 0; r < side * rows; r++)
+  for (int r = 0; r < of.count * rows; r++)
     for (int v = 0; v < vectors; v++) t[r][v] = _mm256_setzero_ps();
-  run_values(kind, rows, side, (const float *)(const void *)x, w, k, ahead, t);
+  run_values(kind, rows, of, (const float *)(const void *)x, w, k, ahead, t);
   for (int r = 0; r < rows; r++)
     for (int v = 0; v < vectors; v++) {
       float *y = tile->y + r * columns + 8 * v;
       __m256 sum = _mm256_load_ps(y);
-      for (int s = 0; s < side; s++) {
+      for (int s = 0; s < of.count; s++) {
         __m256 one = t[s * rows + r][v];
         if (kind == f16_f32) one = _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(one), 0xd8));
+        if (of.across && s > 0) {
+          _mm256_store_ps(y, sum);
+          y += tile->y_apart;
+          sum = _mm256_load_ps(y);
+        }
         sum = _mm256_add_ps(sum, one);
       }
       _mm256_store_ps(y, sum);
     }
 }
 
-/* side: superblocks of the panel that run side by side. Few rows have few sums, and each FMA waits for the one before it. */
-MXLK_ALWAYS void run_rows(const mxl_tile *tile, const int kind, const int rows, const int side) {
+/* count: superblocks side by side, or panels across. */
+MXLK_ALWAYS void run_rows(const mxl_tile *tile, const int kind, const int rows, const int count, const int across) {
   const char *x = tile->x, *w = tile->weights;
   /* A line for each line of pairs: what follows the first of them has as many lines, or is another's. */
   uintptr_t ahead = tile->next == NULL ? 0 : (uintptr_t)tile->next - (uintptr_t)w;
   for (int64_t left = tile->k; left > 0;) {
     int64_t k = left < MXL_SUPERBLOCK ? left : MXL_SUPERBLOCK, taken = k;
-    if (side > 1 && left >= side * MXL_SUPERBLOCK) {
-      superblocks(tile, kind, rows, side, x, w, k, ahead + (uintptr_t)(side - 1) * superblock_bytes);
-      taken = side * k;
+    if (across) {
+      superblocks(tile, kind, rows, (side){count, 1, tile->weights_apart, 0}, x, w, k, ahead);
+    } else if (count > 1 && left >= count * MXL_SUPERBLOCK) {
+      superblocks(tile, kind, rows, (side){count, 0, superblock_bytes, MXL_SUPERBLOCK * rows}, x, w, k,
+                  ahead + (uintptr_t)(count - 1) * superblock_bytes);
+      taken = count * k;
     } else {
-      superblocks(tile, kind, rows, 1, x, w, k, ahead);
+      superblocks(tile, kind, rows, (side){1, 0, 0, 0}, x, w, k, ahead);
     }
     x += taken * rows * 4;
     w += (taken + 1) / 2 * line_bytes;
@@ -213,26 +232,47 @@ MXLK_ALWAYS void run_rows(const mxl_tile *tile, const int kind, const int rows, 
   }
 }
 
-MXLK_ALWAYS void run(const mxl_tile *tile, const int kind) {
+MXLK_ALWAYS void run_one(const mxl_tile *tile, const int kind) {
   switch (tile->rows) {
-    case 1: run_rows(tile, kind, 1, 4); break;
-    case 2: run_rows(tile, kind, 2, 3); break;
-    case 3: run_rows(tile, kind, 3, 2); break;
-    case 4: run_rows(tile, kind, 4, 1); break;
-    case 5: run_rows(tile, kind, 5, 1); break;
-    case 6: run_rows(tile, kind, 6, 1); break;
+    case 1: run_rows(tile, kind, 1, 4, 0); break;
+    case 2: run_rows(tile, kind, 2, 3, 0); break;
+    case 3: run_rows(tile, kind, 3, 2, 0); break;
+    case 4: run_rows(tile, kind, 4, 1, 0); break;
+    case 5: run_rows(tile, kind, 5, 1, 0); break;
+    case 6: run_rows(tile, kind, 6, 1, 0); break;
     default: break;
   }
 }
 
-void mxlk_linear_f16_f32_6x16__avx2(const mxl_kernel_row *row, const mxl_tile *tile) {
+static void run_f16(const mxl_kernel_row *row, const mxl_tile *tile) {
   (void)row;
-  run(tile, f16_f32);
+  run_one(tile, f16_f32);
+}
+
+static void run_bf16(const mxl_kernel_row *row, const mxl_tile *tile) {
+  (void)row;
+  run_one(tile, bf16_f32);
+}
+
+/* Panels side by side where they are as many as the row says, else one after the other. */
+MXLK_ALWAYS void run(void (*one)(const mxl_kernel_row *, const mxl_tile *), const mxl_kernel_row *row,
+                     const mxl_tile *tile, const int kind) {
+  if (tile->panels <= 1)
+    one(row, tile);
+  else if (tile->rows == 1 && tile->panels == MXLK_PAIRS_SIDE_ROWS)
+    run_rows(tile, kind, 1, MXLK_PAIRS_SIDE_ROWS, 1);
+  else if (tile->rows == 2 && tile->panels == MXLK_PAIRS_SIDE_ROWS / 2)
+    run_rows(tile, kind, 2, MXLK_PAIRS_SIDE_ROWS / 2, 1);
+  else
+    mxlk_one_by_one(one, row, tile);
+}
+
+void mxlk_linear_f16_f32_6x16__avx2(const mxl_kernel_row *row, const mxl_tile *tile) {
+  run(run_f16, row, tile, f16_f32);
 }
 
 void mxlk_linear_bf16_f32_6x16__avx2(const mxl_kernel_row *row, const mxl_tile *tile) {
-  (void)row;
-  run(tile, bf16_f32);
+  run(run_bf16, row, tile, bf16_f32);
 }
 
 #pragma clang attribute pop
