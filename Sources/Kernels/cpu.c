@@ -126,6 +126,19 @@ const char *mxlk_cpu_feature_name(uint32_t index) {
   return index < sizeof feature_names / sizeof *feature_names ? feature_names[index] : NULL;
 }
 
+static _Atomic int64_t known_level_two;
+
+int64_t mxlk_level_two_bytes(void) {
+  int64_t bytes = atomic_load_explicit(&known_level_two, memory_order_relaxed);
+  if (bytes != 0) return bytes;
+#ifdef _SC_LEVEL2_CACHE_SIZE
+  bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+#endif
+  if (bytes <= 0) bytes = 512 << 10;
+  atomic_store_explicit(&known_level_two, bytes, memory_order_relaxed);
+  return bytes;
+}
+
 static char model_text[49];
 
 static void read_model_text(void) { read_model(model_text); }

@@ -5,11 +5,13 @@
 
 #include <string.h>
 
-/* Rows of a block, and outputs of a unit: each superblock of x that comes from the third level cache or memory meets so many outputs.
- * 128 rows of a superblock are at most 128 KiB of x, and their accumulators for 256 outputs are as many: half of a second level cache of
- * 512 KiB. */
-#define BLOCK_ROWS 128
+/* Outputs of a unit: each superblock of x that comes from the third level cache or memory meets so many. */
 #define UNIT_COLUMNS 256
+/* Rows of a block: those that each superblock of weights meets when it comes from memory and has been expanded. 128 rows of a superblock are at most
+ * 128 KiB of x, and their accumulators for UNIT_COLUMNS outputs are as many: half of a second level cache of 512 KiB. Where tiles of many rows
+ * compute faster than memory brings weights, more rows meet them, as many as a larger cache holds. */
+#define BLOCK_ROWS 128
+#define BLOCK_TILES 8
 /* Up to so many tiles pass over packed weights one after the other, taking them apart anew; more than the second number share expanded ones,
  * and between is what is faster: that depends on what taking apart and expanding cost on a processor. */
 #define PACKED_TILES 1
@@ -30,6 +32,11 @@ size_t mxlk_panel_bytes(const mxl_kernel_row *row, int64_t in_dim) {
 
 int64_t mxlk_panel_count(const mxl_kernel_row *row, int64_t out_dim) {
   return mxlk_divide_up(out_dim, row->panel_columns);
+}
+
+static int64_t most_block_rows(int64_t tile_rows) {
+  int64_t held = mxlk_level_two_bytes() / (512 << 10) * BLOCK_ROWS;
+  return most(mxlk_least(BLOCK_TILES * tile_rows, held), BLOCK_ROWS);
 }
 
 static mxlk_even_parts parts_of(int64_t whole, int64_t parts) {
@@ -139,8 +146,8 @@ static void size_scratch(mxlk_plan *plan) {
     form->packed_bytes = form->direct != NULL ? 0 : mxlk_align_up((size_t)most_rows * (size_t)form->row_bytes);
     form->packed_bytes += MXL_SPARE_ROWS * form->task->row->arranged_size;
   }
-  /* A block has at most BLOCK_ROWS rows and one tile and a row more, a group at most UNIT_COLUMNS columns. */
-  int64_t block_rows = mxlk_least(most_rows, BLOCK_ROWS + tile_rows + 1);
+  /* A block has at most one tile and a row more than it should, a group at most UNIT_COLUMNS columns. */
+  int64_t block_rows = mxlk_least(most_rows, most_block_rows(tile_rows) + tile_rows + 1);
   plan->accumulator_bytes = mxlk_align_up((size_t)(block_rows * UNIT_COLUMNS) * 4);
   size_t packed = 0, expanded = 0, accumulators = 1;
   for (int32_t i = 0; i < plan->task_count; i++) {
@@ -214,22 +221,36 @@ static int64_t units_wanted(const mxlk_plan *plan, const mxlk_matrix *m) {
   return mxlk_divide_up((int64_t)plan->threads * UNITS_PER_THREAD * m->out_dim, plan->out_dim);
 }
 
+/* Groups of as many outputs as a unit may have. */
+static int64_t whole_groups(const mxlk_matrix *m) {
+  return mxlk_divide_up(m->panels, UNIT_COLUMNS / m->task->panel_columns);
+}
+
 void mxlk_plan_chunk(mxlk_plan *plan, int64_t chunk) {
   int64_t begin = chunk * plan->row_count / plan->chunks;
   plan->chunk_begin = plan->row_begin + begin;
   plan->chunk_rows = (chunk + 1) * plan->row_count / plan->chunks - begin;
   for (int32_t i = 0; i < plan->form_count; i++) {
     mxlk_x_form *form = &plan->forms[i];
-    int64_t tiles = mxlk_divide_up(plan->chunk_rows, form->task->row->tile_rows);
-    form->tiles = parts_of(plan->chunk_rows, tiles);
-    form->blocks.count = mxlk_least(mxlk_divide_up(plan->chunk_rows, BLOCK_ROWS), tiles);
+    int64_t tile_rows = form->task->row->tile_rows;
+    form->tiles = parts_of(plan->chunk_rows, mxlk_divide_up(plan->chunk_rows, tile_rows));
+    form->blocks.count = mxlk_divide_up(plan->chunk_rows, most_block_rows(tile_rows));
     form->block_by_block = 0;
   }
-  /* Where there are fewer blocks than units are wanted, groups become smaller, and only then blocks. */
+  /* Where there are fewer units than wanted, blocks become smaller down to BLOCK_ROWS, then groups, and only then blocks again. */
+  for (int32_t i = 0; i < plan->matrix_count; i++) {
+    const mxlk_matrix *m = &plan->matrices[i];
+    mxlk_x_form *form = m->task->x;
+    int64_t wanted = mxlk_divide_up(units_wanted(plan, m), whole_groups(m));
+    form->blocks.count = most(form->blocks.count, mxlk_least(wanted, mxlk_divide_up(plan->chunk_rows, BLOCK_ROWS)));
+  }
+  for (int32_t i = 0; i < plan->form_count; i++) {
+    mxlk_x_form *form = &plan->forms[i];
+    form->blocks.count = mxlk_least(form->blocks.count, form->tiles.count);
+  }
   for (int32_t i = 0; i < plan->matrix_count; i++) {
     mxlk_matrix *m = &plan->matrices[i];
-    int64_t blocks = m->task->x->blocks.count, wanted = units_wanted(plan, m);
-    int64_t groups = mxlk_divide_up(m->panels, UNIT_COLUMNS / m->task->panel_columns);
+    int64_t blocks = m->task->x->blocks.count, wanted = units_wanted(plan, m), groups = whole_groups(m);
     if (groups * blocks < wanted) groups = mxlk_least(mxlk_divide_up(wanted, blocks), m->panels);
     m->groups = parts_of(m->panels, groups);
     for (int32_t thread = 0; thread < plan->threads; thread++)

@@ -17,6 +17,7 @@ typedef struct mxlk_isa {
 
 uint64_t mxlk_cpu_features(void);                /* MXL_CPU_* of this machine */
 const char *mxlk_cpu_feature_name(uint32_t bit); /* "avx2", ...; NULL past the last bit */
+int64_t mxlk_level_two_bytes(void);              /* of a core's second level cache; 512 KiB where that is not known */
 const char *mxlk_cpu_model(void);                /* CPUID's brand string; "" where there is none */
 size_t mxlk_isa_count(void);
 const mxlk_isa *mxlk_isa_at(size_t index); /* NULL past the end */
