@@ -25,4 +25,8 @@ _Static_assert(sizeof(mxlk_amx_palette) == 64, "as the instruction reads it");
     _tile_loadconfig(&palette);                                                                      \
   } while (0)
 
+/* Stands between two instructions that load tiles or multiply them. Where another program keeps the core's other hyperthread busy, such instructions
+ * one behind the other take two to four times as long, and with eight others between half of that; alone, these fit into the cycles that a tile takes. */
+#define MXLK_AMX_APART() __asm__ volatile(".rept 8\n\tnopw 0(%%rax,%%rax,1)\n\t.endr" ::)
+
 #endif
