@@ -133,11 +133,14 @@ extension Machine.Encoding {
     name = String(cString: encoding.name)
     elementsPerBlock = Int(encoding.elements_per_block)
     blockSize = Int(encoding.block_size)
-    let computes = [(MXL_COMPUTE_FLOAT32, "float32"), (MXL_COMPUTE_INT8, "int8"), (MXL_COMPUTE_BFLOAT16, "bfloat16")]
-    rows = computes.compactMap { compute, text in
-      mxlk_row_find(Int32(MXL_OP_LINEAR.rawValue), encoding.name, Int32(compute.rawValue), features).map {
-        Machine.Row(operation: "linear", compute: text, kernel: String(cString: $0.pointee.name))
-      }
+    func best(_ compute: mxl_compute) -> UnsafePointer<mxl_kernel_row>? {
+      mxlk_row_find(Int32(MXL_OP_LINEAR.rawValue), encoding.name, Int32(compute.rawValue), features)
+    }
+    let float32 = best(MXL_COMPUTE_FLOAT32)
+    // bfloat16 x meets what the float32 row has packed.
+    let bfloat16 = float32.flatMap { mxlk_row_find_compatible($0, Int32(MXL_COMPUTE_BFLOAT16.rawValue), features) }
+    rows = [("float32", float32), ("int8", best(MXL_COMPUTE_INT8)), ("bfloat16", bfloat16)].compactMap { compute, row in
+      row.map { Machine.Row(operation: "linear", compute: compute, kernel: String(cString: $0.pointee.name)) }
     }
   }
 

@@ -106,7 +106,8 @@ static void threads_body(const mxl_kernel_row *row, check_result *result) {
   call c;
   int64_t columns = 9 * row->panel_columns + 5;
   /* More rows than a block has, so that blocks, too, are shared out; fewer where a row is slow. */
-  if (call_begin(&c, row, row->cpu_features == 0 ? 67 : 401, columns, 512, 6)) {
+  int64_t rows = row->cpu_features == 0 ? 67 : row->tile_rows > 48 ? 8 * row->tile_rows + 17 : 401;
+  if (call_begin(&c, row, rows, columns, 512, 6)) {
     float *one = malloc((size_t)(c.rows * columns) * 4);
     if (one != NULL) call_run(&c, 0, c.rows, one, 1);
     for (int32_t threads = 1; one != NULL && threads <= 8; threads += row->cpu_features == 0 && threads > 1 ? 3 : 1) {
@@ -197,6 +198,31 @@ check_result check_conversions_in_environment(check_environment environment) {
   result.comparisons++;
   if (!kept || memcmp(halves, expected, sizeof halves) != 0 || memcmp(wide, expected_wide, sizeof wide) != 0)
     fail(&result, "eight values at once are others, or the environment changed");
+  return result;
+}
+
+check_result check_bfloat16_rounding(void) {
+  check_result result = {0};
+  static const uint32_t rests[] = {0, 1, 0x7fff, 0x8000, 0x8001, 0xffff};
+  enum { count = 0x10000 };
+  static float values[count];
+  static uint16_t together[count];
+  for (size_t r = 0; r < sizeof rests / sizeof *rests; r++) {
+    for (uint32_t upper = 0; upper < count; upper++) {
+      uint32_t bits = upper << 16 | rests[r];
+      memcpy(&values[upper], &bits, sizeof bits);
+    }
+    mxlk_convert(MXL_FLOAT32, values, MXL_BFLOAT16, together, count);
+    for (uint32_t upper = 0; upper < count; upper++) {
+      uint32_t bits = upper << 16 | rests[r];
+      int is_nan = (bits & 0x7fffffff) > 0x7f800000;
+      uint16_t alone, nearest = (uint16_t)(upper + (rests[r] > 0x8000 || (rests[r] == 0x8000 && upper % 2 == 1)));
+      mxlk_convert(MXL_FLOAT32, &values[upper], MXL_BFLOAT16, &alone, 1);
+      result.comparisons++;
+      if (alone != together[upper] || (is_nan ? (alone & 0x7fff) <= 0x7f80 : alone != nearest))
+        fail(&result, "%08x is %04x, beside others %04x, and nearest is %04x", bits, alone, together[upper], nearest);
+    }
+  }
   return result;
 }
 

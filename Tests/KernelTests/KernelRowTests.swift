@@ -71,6 +71,9 @@ extension KernelTests {
       expectEqual(check_conversions_in_environment(environment.kind), everyRow: false)
     }
 
+    @Test("bfloat16 is rounded to nearest even, one value and many")
+    func bfloat16Rounding() { expectEqual(check_bfloat16_rounding(), everyRow: false) }
+
     @Test("on a foreign thread in that environment, too", arguments: Environment.all)
     func foreignThreads(environment: Environment) { expectEqual(check_rows_in_environment(environment.kind, 1)) }
 

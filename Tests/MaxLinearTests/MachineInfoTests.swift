@@ -1,4 +1,5 @@
 import Foundation
+import Kernels
 import Testing
 
 @testable import MaxLinear
@@ -32,5 +33,34 @@ struct MachineInfoTests {
       expectError(.invalidArgument, "threads: is \(count), expected 1 to 1024") { try Threads.set(count) }
     }
     try Threads.set(Threads.count)
+  }
+
+  @Test("names for bfloat16 x a row that runs on what the float32 row packs")
+  func bfloat16Row() throws {
+    let rows = try #require(try Machine.current().encodings.first { $0.name == "BF16" }?.rows)
+    let named = try ["float32", "bfloat16"].map { compute in
+      let kernel = try #require(rows.first { $0.compute == compute }?.kernel)
+      return try #require(
+        (0..<mxlk_row_count()).compactMap { mxlk_row_at($0) }.first { String(cString: $0.pointee.name) == kernel })
+    }
+    #expect(named[0].pointee.panel_columns == named[1].pointee.panel_columns)
+    let weights = (0..<300 * 64).map { UInt16(truncatingIfNeeded: $0 &* 40503) }
+    let packed = weights.withUnsafeBytes { bytes in
+      var source = mxl_source()
+      source.struct_size = UInt32(MemoryLayout<mxl_source>.size)
+      source.clip = .infinity
+      source.data = bytes.baseAddress
+      source.row_stride = 600
+      source.in_dim = 300
+      source.out_dim = 64
+      return named.map { row -> [UInt8] in
+        let size = Int(row.pointee.packed_size(row, 256))
+        guard let memory = mxlk_allocate(size) else { return [] }
+        defer { mxlk_free(memory) }
+        row.pointee.pack(row, &source, 0, 0, 256, memory)
+        return [UInt8](UnsafeRawBufferPointer(start: memory, count: size))
+      }
+    }
+    #expect(!packed[0].isEmpty && packed[0] == packed[1])
   }
 }

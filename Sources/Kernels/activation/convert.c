@@ -37,6 +37,29 @@ static int64_t halves_store__avx2(const float *from, int64_t count, void *to) {
   return i;
 }
 
+/* Eight values as bfloat16 in the low halves, rounded as bfloat16_from_float does. */
+static inline __m256i bfloat16s_from_floats(__m256i bits) {
+  const __m256i magnitude = _mm256_and_si256(bits, _mm256_set1_epi32(0x7fffffff));
+  const __m256i is_nan = _mm256_cmpgt_epi32(magnitude, _mm256_set1_epi32(0x7f800000));
+  const __m256i upper = _mm256_srli_epi32(bits, 16), odd = _mm256_and_si256(upper, _mm256_set1_epi32(1));
+  const __m256i rounded =
+      _mm256_srli_epi32(_mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7fff)), odd), 16);
+  return _mm256_blendv_epi8(rounded, _mm256_or_si256(upper, _mm256_set1_epi32(0x40)), is_nan);
+}
+
+/* Whole vectors of 16 bfloat16; returns how many values those were. */
+static int64_t bfloat16s_store__avx2(const float *from, int64_t count, void *to) {
+  int64_t i = 0;
+  for (; i + 16 <= count; i += 16) {
+    __m256i low = bfloat16s_from_floats(_mm256_castps_si256(_mm256_loadu_ps(from + i)));
+    __m256i high = bfloat16s_from_floats(_mm256_castps_si256(_mm256_loadu_ps(from + i + 8)));
+    /* Packing leaves 64 bits of each in turn. */
+    __m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(low, high), _MM_SHUFFLE(3, 1, 2, 0));
+    _mm256_storeu_si256((__m256i *)(void *)((char *)to + 2 * i), packed);
+  }
+  return i;
+}
+
 #pragma clang attribute pop
 #endif
 
@@ -64,7 +87,8 @@ void mxlk_floats_store(uint64_t features, int32_t dtype, const float *from, int6
     return;
   }
 #ifdef __x86_64__
-  if (dtype == MXL_FLOAT16 && (features & MXL_CPU_AVX2)) i = halves_store__avx2(from, count, to);
+  if (features & MXL_CPU_AVX2)
+    i = dtype == MXL_FLOAT16 ? halves_store__avx2(from, count, to) : bfloat16s_store__avx2(from, count, to);
 #endif
   (void)features;
   for (; i < count; i++) {

@@ -59,6 +59,8 @@ check_result check_thread_counts(void);
 check_result check_concurrent_callers(int callers);
 /* Every float16 as float32, and back, from a caller in that environment. */
 check_result check_conversions_in_environment(check_environment environment);
+/* float32 to bfloat16, to nearest even, value by value and many at once. */
+check_result check_bfloat16_rounding(void);
 /* Calls without rows leave y alone; a call whose scratch cannot be had says so and leaves y alone. */
 check_result check_nothing_to_do(void);
 check_result check_scratch_refused(void);
