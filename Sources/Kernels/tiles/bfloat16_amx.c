@@ -124,7 +124,7 @@ MXLK_INLINE void multiply(const int strips, call *c, const operands first, int64
     MXLK_AMX_APART();
     LOAD_WEIGHTS(1, next.weights);
     MXLK_AMX_APART();
-    for (int64_t i = 0; i < c->lines; i++) _mm_prefetch(c->next + 64 * i, _MM_HINT_T0);
+    for (int64_t i = 0; i < c->lines; i++) _mm_prefetch(c->next + 64 * i, _MM_HINT_T1);
     c->next += 64 * c->lines;
     enum { share = most_strips * strip_rows / blocks };
     if (before->finished + share <= before->rows) finish(before, share);

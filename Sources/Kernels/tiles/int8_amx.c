@@ -109,7 +109,7 @@ typedef struct work {
 } work;
 
 MXLK_INLINE void ask(work *w) {
-  for (int64_t i = 0; i < w->lines; i++) _mm_prefetch(w->next + 64 * i, _MM_HINT_T0);
+  for (int64_t i = 0; i < w->lines; i++) _mm_prefetch(w->next + 64 * i, _MM_HINT_T1);
   w->next += 64 * w->lines;
 }
 
