@@ -48,14 +48,26 @@ void mxlk_leave__amx(const mxl_kernel_row *row) {
   _tile_release();
 }
 
+/* A row of BLOCK32 and its like. */
+MXLK_INLINE void arrange_blocks(const mxlk_scheme scheme, const mxlk_activation *x, int64_t k, mxlk_arranged *to) {
+  const int each = scheme == MXLK_SCHEME_BLOCK32_POWER ? 1 : 8 * columns * (int)sizeof(float);
+  const int shift = x->shifts[0];
+  int one_shift = scheme != MXLK_SCHEME_BLOCK32_POWER;
+  for (int b = 1; b < k / 32; b++) one_shift &= x->shifts[b] == shift;
+  memcpy(to->low, x->codes, sizeof to->low);
+  for (int b = 0; b < 8; b++) to->shifts[b] = x->shifts[b] * each, to->float_sums[b] = (float)x->sums32[b];
+  to->one_shift = one_shift;
+  if (!one_shift) return;
+  to->alpha *= (float)(1 << shift);
+  for (int b = 0; b < 8; b++) to->float_sums[b] /= (float)(1 << shift);
+}
+
 /* One row and superblock. */
 MXLK_INLINE void arrange(const mxlk_block_format *format, const mxlk_activation *x, int64_t k, mxlk_arranged *to) {
   to->alpha = x->alpha;
   to->wide = 0;
   if (is_block32(format->scheme)) {
-    const int each = format->scheme == MXLK_SCHEME_BLOCK32_POWER ? 1 : 8 * columns * (int)sizeof(float);
-    memcpy(to->low, x->codes, sizeof to->low);
-    for (int b = 0; b < 8; b++) to->shifts[b] = x->shifts[b] * each, to->float_sums[b] = (float)x->sums32[b];
+    arrange_blocks(format->scheme, x, k, to);
     return;
   }
   int least_shift = 3;
@@ -272,27 +284,39 @@ MXLK_INLINE void run_units(const mxlk_scheme scheme, const int planes, const int
 /* Sums of 16 outputs over each sub-block of 32 k. */
 typedef int32_t block_sums[8][strip_rows][16];
 
+/* What the sums of a vector are scaled with, by sub-block. */
+typedef struct block_factors {
+  __m512 d[8], minima[8];
+} block_factors;
+
+MXLK_INLINE void load_block_factors(const mxlk_scheme scheme, const work *w, int v, const int count,
+                                    block_factors *f) {
+  const char *d = (const char *)w->scales + 64 * v;
+  for (int b = 0; b < count; b++) {
+    f->d[b] = _mm512_load_ps(d + b * columns * 4);
+    if (scheme == MXLK_SCHEME_BLOCK32_MIN) f->minima[b] = _mm512_load_ps(d + (8 + b) * columns * 4);
+  }
+}
+
 /* Finishes rows [begin, end) of a strip and vector: t of one row stays in a register. BLOCK32 and BLOCK32_MIN have d 2^s in the place of a second
  * plane. */
 MXLK_INLINE void finish_blocks(const mxlk_scheme scheme, const work *w, const unit *u, int v, const int count,
-                               block_sums *sums, int64_t begin, int64_t end) {
-  const char *d = (const char *)w->scales + 64 * v, *shifted = (const char *)w->codes + plane_bytes + 64 * v;
-  __m512 kept[8]; /* BLOCK32_MIN: minima; BLOCK32_POWER: d */
-  for (int b = 0; b < count && scheme != MXLK_SCHEME_BLOCK32; b++)
-    kept[b] = _mm512_load_ps(d + (scheme == MXLK_SCHEME_BLOCK32_MIN ? 8 + b : b) * columns * 4);
+                               const block_factors *f, block_sums *sums, int64_t begin, int64_t end) {
+  const char *shifted = (const char *)w->codes + plane_bytes + 64 * v;
   if (end > u->rows) end = u->rows;
   for (int64_t r = begin; r < end; r++) {
     const mxlk_arranged *x = &w->x[u->first + r];
+    const int one_shift = scheme != MXLK_SCHEME_BLOCK32_POWER && x->one_shift;
     __m512 t = _mm512_setzero_ps();
     for (int b = 0; b < count; b++) {
       __m512i sum = _mm512_load_si512((*sums)[b][r]);
-      if (scheme == MXLK_SCHEME_BLOCK32_POWER) {
-        sum = _mm512_sllv_epi32(sum, _mm512_set1_epi32(x->shifts[b]));
-        t = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), kept[b], t);
-        continue;
-      }
-      t = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_load_ps(shifted + b * columns * 4 + x->shifts[b]), t);
-      if (scheme == MXLK_SCHEME_BLOCK32_MIN) t = _mm512_fmadd_ps(_mm512_set1_ps(x->float_sums[b]), kept[b], t);
+      if (scheme == MXLK_SCHEME_BLOCK32_POWER) sum = _mm512_sllv_epi32(sum, _mm512_set1_epi32(x->shifts[b]));
+      __m512 d = f->d[b];
+      if (scheme != MXLK_SCHEME_BLOCK32_POWER && !one_shift)
+        d = _mm512_load_ps(shifted + b * columns * 4 + x->shifts[b]);
+      t = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), d, t);
+      if (scheme == MXLK_SCHEME_BLOCK32_MIN)
+        t = _mm512_fmadd_ps(_mm512_set1_ps(x->float_sums[b]), f->minima[b], t);
     }
     float *y = w->y + (u->first + r) * columns + 16 * v;
     _mm512_store_ps(y, _mm512_fmadd_ps(t, _mm512_set1_ps(x->alpha), _mm512_load_ps(y)));
@@ -336,6 +360,8 @@ MXLK_INLINE void run_blocks(const mxlk_scheme scheme, work *w, const int count) 
   for (int64_t first = 0; first < w->rows; first += strip_rows) {
     unit now = {first, w->rows - first < strip_rows ? w->rows - first : strip_rows, 0, 0};
     for (int v = 0; v < vectors; v++) {
+      block_factors factors;
+      load_block_factors(scheme, w, v ^ 1, count, &factors);
       for (int four = 0; four < count; four += 4)
 #pragma clang loop unroll(full)
         for (int i = 0; i < 4; i++) {
@@ -344,7 +370,7 @@ MXLK_INLINE void run_blocks(const mxlk_scheme scheme, work *w, const int count) 
           multiply_block(i, (const char *)w->x[first].low + 32 * b, w->codes + b * 8 * line_bytes + 64 * v);
           ask(w);
           if (b >= 2) store_block((i + 2) & 3, sums[v][b - 2]);
-          finish_blocks(scheme, w, &before, v ^ 1, count, &sums[v ^ 1], strip_rows * b / count,
+          finish_blocks(scheme, w, &before, v ^ 1, count, &factors, &sums[v ^ 1], strip_rows * b / count,
                         strip_rows * (b + 1) / count);
         }
       if (count > 1) store_block((count - 2) & 3, sums[v][count - 2]);
@@ -352,7 +378,9 @@ MXLK_INLINE void run_blocks(const mxlk_scheme scheme, work *w, const int count) 
       before = now;
     }
   }
-  finish_blocks(scheme, w, &before, 1, count, &sums[1], 0, strip_rows);
+  block_factors factors;
+  load_block_factors(scheme, w, 1, count, &factors);
+  finish_blocks(scheme, w, &before, 1, count, &factors, &sums[1], 0, strip_rows);
 }
 
 /* The number of sub-blocks as a constant but for a matrix's last superblock. */

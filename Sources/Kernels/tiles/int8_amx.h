@@ -8,7 +8,9 @@
  *   weights  w = sc_b (code - zero) (GROUP: code - zero_g) = low + 256 high, low then unsigned; formats of narrow codes need no high
  *   I        = (sum low low + 256 (sum low high + sum high low) + 65536 sum high high) 2^s
  *
- * BLOCK32's sums are of 32 k, and scaled one by one: x is q, w is code - zero, and d 2^s for each of the four s stands in the place of high. */
+ * BLOCK32's sums are of 32 k, and scaled one by one: x is q, w is code - zero, and d 2^s for each of the four s stands in the place of high. Where all
+ * sub-blocks of a row have the same s, as most have, alpha takes 2^s instead, to the same bits: t is 2^s times as large with d 2^s, and not near the
+ * ends of float32's range, as d is a half. */
 #ifndef MXLK_TILES_INT8_AMX_H
 #define MXLK_TILES_INT8_AMX_H
 
@@ -27,8 +29,9 @@ typedef struct mxlk_arranged {
   int32_t shifts[8];
   uint32_t wide; /* bit b: some high of sub-block b is not 0 */
   int32_t row;   /* of the tile */
-  float alpha;
-  uint32_t reserved[13];
+  float alpha;   /* BLOCK32 and BLOCK32_MIN of one shift: alpha 2^s, and float_sums are without it */
+  int32_t one_shift;
+  uint32_t reserved[12];
 } mxlk_arranged;
 
 _Static_assert(sizeof(mxlk_arranged) == 640, "rows of x begin at cache lines");
