@@ -14,8 +14,8 @@
   }
 
 const mxl_kernel_row mxlk_rows_gptq[MXLK_GPTQ_FORMATS][MXLK_BLOCK_ROWS] =
-    TABLE("gptq", "GPTQ", mxlk_formats_gptq, 4, 64, 9);
+    TABLE("gptq", "GPTQ", mxlk_formats_gptq, 4, 48, 9);
 const mxl_kernel_row mxlk_rows_gptq2[MXLK_GPTQ_FORMATS][MXLK_BLOCK_ROWS] =
     TABLE("gptq2", "GPTQ2", mxlk_formats_gptq2, 0, 32, 9);
 const mxl_kernel_row mxlk_rows_gptq8[MXLK_GPTQ_FORMATS][MXLK_BLOCK_ROWS] =
-    TABLE("gptq8", "GPTQ8", mxlk_formats_gptq8, 4, 64, 32);
+    TABLE("gptq8", "GPTQ8", mxlk_formats_gptq8, 4, 64, 48);
