@@ -31,8 +31,10 @@ typedef struct thread_scratch {
   char *packed, *expanded;     /* a superblock of a panel */
 } thread_scratch;
 
-/* The first row, within the chunk, of a tile: tiles differ by one row at most, so 16 rows are 8 + 8 and not 14 + 2. */
-static int64_t tile_row(const mxlk_x_form *x, int64_t tile) { return mxlk_part_begin(&x->tiles, tile); }
+/* The first row, within the chunk, of a tile: tiles differ by one strip at most, for most kernels a row, so 16 rows are 8 + 8 and not 14 + 2. */
+static int64_t tile_row(const mxlk_x_form *x, int64_t tile) {
+  return mxlk_least(mxlk_part_begin(&x->tiles, tile) * x->strip_rows, x->rows);
+}
 static int64_t block_tile(const mxlk_x_form *x, int64_t block) { return mxlk_part_begin(&x->blocks, block); }
 static int64_t group_panel(const mxlk_matrix *m, int64_t group) { return mxlk_part_begin(&m->groups, group); }
 

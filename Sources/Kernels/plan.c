@@ -18,6 +18,9 @@
 #define MOST_PACKED_TILES 6
 /* x is packed in pieces of at most so many bytes, so that scratch is bounded whatever the number of rows. */
 #define CHUNK_BYTES ((int64_t)32 << 20)
+/* Tiles of so many strips and more, the last of x aside, are of whole strips: what multiplies 16 rows at once takes as long for fewer. */
+#define STRIP_ROWS 16
+#define TILE_STRIPS 2
 /* Units per thread that the split aims at, so that threads end together. */
 #define UNITS_PER_THREAD 8
 
@@ -221,6 +224,8 @@ static int64_t units_wanted(const mxlk_plan *plan, const mxlk_matrix *m) {
   return mxlk_divide_up((int64_t)plan->threads * UNITS_PER_THREAD * m->out_dim, plan->out_dim);
 }
 
+static int64_t strips_of(const mxlk_x_form *form) { return mxlk_divide_up(form->rows, form->strip_rows); }
+
 /* Groups of as many outputs as a unit may have. */
 static int64_t whole_groups(const mxlk_matrix *m) {
   return mxlk_divide_up(m->panels, UNIT_COLUMNS / m->task->panel_columns);
@@ -233,7 +238,9 @@ void mxlk_plan_chunk(mxlk_plan *plan, int64_t chunk) {
   for (int32_t i = 0; i < plan->form_count; i++) {
     mxlk_x_form *form = &plan->forms[i];
     int64_t tile_rows = form->task->row->tile_rows;
-    form->tiles = parts_of(plan->chunk_rows, mxlk_divide_up(plan->chunk_rows, tile_rows));
+    form->rows = plan->chunk_rows;
+    form->strip_rows = tile_rows >= TILE_STRIPS * STRIP_ROWS && tile_rows % STRIP_ROWS == 0 ? STRIP_ROWS : 1;
+    form->tiles = parts_of(strips_of(form), mxlk_divide_up(plan->chunk_rows, tile_rows));
     form->blocks.count = mxlk_divide_up(plan->chunk_rows, most_block_rows(tile_rows));
     form->block_by_block = 0;
   }
@@ -265,7 +272,7 @@ void mxlk_plan_chunk(mxlk_plan *plan, int64_t chunk) {
       form->block_by_block = 1;
       /* Blocks of as many tiles: 64 rows are 32 and 32, not 39 and 25. */
       int64_t tiles = mxlk_divide_up(form->tiles.count, form->blocks.count) * form->blocks.count;
-      form->tiles = parts_of(plan->chunk_rows, mxlk_least(tiles, plan->chunk_rows));
+      form->tiles = parts_of(strips_of(form), mxlk_least(tiles, strips_of(form)));
     }
   }
   for (int32_t i = 0; i < plan->form_count; i++) {

@@ -21,7 +21,8 @@ typedef struct mxlk_task mxlk_task;
 /* x as the rows of some jobs read it, and how its rows are divided for them. */
 typedef struct mxlk_x_form {
   const mxlk_task *task;         /* the first of those jobs: its row packs for all */
-  mxlk_even_parts tiles, blocks; /* of the rows of the chunk at hand, of tiles */
+  int64_t rows, strip_rows;      /* of the chunk at hand, of a strip */
+  mxlk_even_parts tiles, blocks; /* of strips of rows, of tiles */
   int block_by_block;            /* units go through all groups of a block first, else through all blocks of a group */
   int tile_by_tile;              /* blocks have so few tiles that each passes over whole packed panels by itself */
   int64_t row_bytes;             /* of packed x, one row, all superblocks */

@@ -289,8 +289,7 @@ typedef struct block_factors {
   __m512 d[8], minima[8];
 } block_factors;
 
-MXLK_INLINE void load_block_factors(const mxlk_scheme scheme, const work *w, int v, const int count,
-                                    block_factors *f) {
+MXLK_INLINE void load_block_factors(const mxlk_scheme scheme, const work *w, int v, const int count, block_factors *f) {
   const char *d = (const char *)w->scales + 64 * v;
   for (int b = 0; b < count; b++) {
     f->d[b] = _mm512_load_ps(d + b * columns * 4);
@@ -315,8 +314,7 @@ MXLK_INLINE void finish_blocks(const mxlk_scheme scheme, const work *w, const un
       if (scheme != MXLK_SCHEME_BLOCK32_POWER && !one_shift)
         d = _mm512_load_ps(shifted + b * columns * 4 + x->shifts[b]);
       t = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), d, t);
-      if (scheme == MXLK_SCHEME_BLOCK32_MIN)
-        t = _mm512_fmadd_ps(_mm512_set1_ps(x->float_sums[b]), f->minima[b], t);
+      if (scheme == MXLK_SCHEME_BLOCK32_MIN) t = _mm512_fmadd_ps(_mm512_set1_ps(x->float_sums[b]), f->minima[b], t);
     }
     float *y = w->y + (u->first + r) * columns + 16 * v;
     _mm512_store_ps(y, _mm512_fmadd_ps(t, _mm512_set1_ps(x->alpha), _mm512_load_ps(y)));
