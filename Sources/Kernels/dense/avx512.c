@@ -100,5 +100,6 @@ const mxl_kernel_row mxlk_row_dense_f32__avx512 = {
     .pack = pack,
     .unpack = unpack,
     .run = mxlk_linear_f32_f32_14x32__avx512,
+    .side_rows = MXLK_FLOAT32_SIDE_ROWS,
 };
 #endif

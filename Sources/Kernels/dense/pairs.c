@@ -197,7 +197,7 @@ const mxl_kernel_row mxlk_rows_f16[MXLK_F16_ROWS] = {
                    MXLK_PAIRS_SIDE_ROWS),
     MXLK_PAIRS_ROW(pairs, "mxlk_linear_f16_f32_14x32__avx512", "F16", &mxlk_encoding_f16, 20, MXLK_AVX512, 14, 32,
                    mxlk_pairs_expand_f16__avx2, mxlk_linear_f32_f32_14x32__avx512, mxlk_linear_f16_f32_14x32__avx512,
-                   0),
+                   MXLK_PAIRS_SIDE_ROWS_AVX512),
 #endif
 };
 
@@ -215,17 +215,17 @@ const mxl_kernel_row mxlk_rows_bf16[MXLK_BF16_ROWS] = {
                   mxlk_linear_bf16_bf16_6x16__avx2, MXLK_PAIRS_SIDE_ROWS),
     MXLK_PAIRS_ROW(pairs, "mxlk_linear_bf16_f32_14x32__avx512", "BF16", &mxlk_encoding_bf16, 20, MXLK_AVX512, 14, 32,
                    mxlk_pairs_expand_bf16__avx2, mxlk_linear_f32_f32_14x32__avx512, mxlk_linear_bf16_f32_14x32__avx512,
-                   0),
+                   MXLK_PAIRS_SIDE_ROWS_AVX512),
     MXLK_DOTS_ROW(pairs, FLOATS, "mxlk_linear_bf16_bf16_14x32__avx512", 20, MXLK_AVX512, 14, 32,
-                  mxlk_linear_bf16_bf16_14x32__avx512, 0),
+                  mxlk_linear_bf16_bf16_14x32__avx512, MXLK_PAIRS_SIDE_ROWS),
     MXLK_PAIRS_ROW(chains, "mxlk_linear_bf16_f32_14x32__avx512bf16", "BF16", &mxlk_encoding_bf16, 30, MXLK_AVX512_BF16,
                    14, 32, mxlk_chains_expand_bf16__avx512, mxlk_linear_f32_f32_14x32__avx512,
-                   mxlk_linear_bf16_f32_14x32__avx512bf16, 0),
+                   mxlk_linear_bf16_f32_14x32__avx512bf16, MXLK_PAIRS_SIDE_ROWS_AVX512),
     MXLK_DOTS_ROW(chains, CHAINS, "mxlk_linear_bf16_bf16_14x32__avx512bf16", 40, MXLK_AVX512_BF16, 14, 32,
-                  mxlk_linear_bf16_bf16_14x32__avx512bf16, 0),
+                  mxlk_linear_bf16_bf16_14x32__avx512bf16, MXLK_PAIRS_SIDE_ROWS),
     MXLK_PAIRS_ROW(pairs, "mxlk_linear_bf16_f32_14x32__amx", "BF16", &mxlk_encoding_bf16, 50, MXLK_AMX_BF16, 14, 32,
                    mxlk_pairs_expand_bf16__avx2, mxlk_linear_f32_f32_14x32__avx512, mxlk_linear_bf16_f32_14x32__avx512,
-                   0),
+                   MXLK_PAIRS_SIDE_ROWS_AVX512),
     MXLK_DOTS_ROW(pairs, PLAIN, "mxlk_linear_bf16_bf16_64x32__amx", 50, MXLK_AMX_BF16, 64, 32,
                   mxlk_linear_bf16_bf16_64x32__amx, 0),
 #endif

@@ -18,4 +18,4 @@ const mxl_kernel_row mxlk_rows_gptq[MXLK_GPTQ_FORMATS][MXLK_BLOCK_ROWS] =
 const mxl_kernel_row mxlk_rows_gptq2[MXLK_GPTQ_FORMATS][MXLK_BLOCK_ROWS] =
     TABLE("gptq2", "GPTQ2", mxlk_formats_gptq2, 0, 32, 9);
 const mxl_kernel_row mxlk_rows_gptq8[MXLK_GPTQ_FORMATS][MXLK_BLOCK_ROWS] =
-    TABLE("gptq8", "GPTQ8", mxlk_formats_gptq8, 4, 64, 48);
+    TABLE("gptq8", "GPTQ8", mxlk_formats_gptq8, 4, 64, 56);

@@ -7,8 +7,7 @@
 #include "tiles/bfloat16_avx512.h"
 
 void mxlk_linear_bf16_bf16_14x32__avx512(const mxl_kernel_row *row, const mxl_tile *tile) {
-  (void)row;
-  run(tile);
+  run_tile(mxlk_linear_bf16_bf16_14x32__avx512, row, tile);
 }
 
 #pragma clang attribute pop

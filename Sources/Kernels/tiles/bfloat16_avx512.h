@@ -12,6 +12,7 @@
 #include "tiles/bfloat16.h"
 #include "tiles/flush.h"
 #include "tiles/pairs.h"
+#include "tiles/panels.h"
 #include "tiles/prefetch.h"
 
 #include <immintrin.h>
@@ -34,6 +35,8 @@ typedef __m512 line_vector;
 MXLK_ALWAYS int64_t lines_of(int64_t k) { return mxlk_pairs_lines(k); }
 #endif
 enum { block_bytes = MXLK_DOT_LINES * line_bytes };
+/* Bytes that panels side by side ask for ahead, each in its own stream. */
+enum { side_ahead = 8192 };
 
 /* A step of a chain. */
 MXLK_ALWAYS line_vector take(const int chain, const char *w, int64_t i, int v) {
@@ -147,67 +150,78 @@ MXLK_ALWAYS void add_to_y(const int rows, uint32_t usual, __m512 t[][vectors], f
   MXLK_SETTLE_MEMORY();
 }
 
-/* Runs where denormals are flushed. usual: the control word otherwise. */
-MXLK_ALWAYS void superblock(const int rows, const int near, uint32_t usual, const char *x, const char *w, int64_t k,
-                            reading ahead, float *y) {
-  __m512 t[tile_rows][vectors];
+/* Runs where denormals are flushed. usual: the control word otherwise. Several panels are those of the tile, side by side, and ask each behind its own
+ * weights. */
+MXLK_ALWAYS void superblock(const int rows, const int near, const int panels, uint32_t usual, const mxl_tile *tile,
+                            const char *x, const char *w, int64_t k, reading ahead, float *y) {
+  __m512 t[MXL_MOST_SIDE_PANELS][tile_rows][vectors];
   _Alignas(64) char last[block_bytes];
 #pragma clang loop unroll(full)
-  for (int r = 0; r < rows; r++)
-#pragma clang loop unroll(full)
-    for (int v = 0; v < vectors; v++) t[r][v] = _mm512_setzero_ps();
-  for (; k > 0; k -= MXLK_DOT_K) {
-    __m512 e[tile_rows][vectors], o[tile_rows][vectors];
-    const char *at = w;
-    if (k < MXLK_DOT_K) {
-      memset(last, 0, sizeof last);
-      at = memcpy(last, w, (size_t)(lines_of(k) * line_bytes));
-    }
-    if (rows <= few_rows) {
-      add_chains(rows, near, both, x, at, ahead, e, o);
-    } else {
-      add_chains(rows, near, even, x, at, ahead, e, o);
-      add_chains(rows, near, odd, x, at, ahead, e, o);
-    }
+  for (int p = 0; p < panels; p++)
 #pragma clang loop unroll(full)
     for (int r = 0; r < rows; r++)
 #pragma clang loop unroll(full)
-      for (int v = 0; v < vectors; v++) t[r][v] = _mm512_add_ps(t[r][v], _mm512_add_ps(e[r][v], o[r][v]));
+      for (int v = 0; v < vectors; v++) t[p][r][v] = _mm512_setzero_ps();
+  for (; k > 0; k -= MXLK_DOT_K) {
+#pragma clang loop unroll(full)
+    for (int p = 0; p < panels; p++) {
+      __m512 e[tile_rows][vectors], o[tile_rows][vectors];
+      const char *at = panels == 1 ? w : w + p * tile->weights_apart;
+      reading asked = ahead;
+      if (panels > 1) asked = (reading){at + side_ahead, block_bytes / steps};
+      if (k < MXLK_DOT_K) {
+        memset(last, 0, sizeof last);
+        at = memcpy(last, at, (size_t)(lines_of(k) * line_bytes));
+      }
+      if (rows <= few_rows) {
+        add_chains(rows, near, both, x, at, asked, e, o);
+      } else {
+        add_chains(rows, near, even, x, at, asked, e, o);
+        add_chains(rows, near, odd, x, at, asked, e, o);
+      }
+#pragma clang loop unroll(full)
+      for (int r = 0; r < rows; r++)
+#pragma clang loop unroll(full)
+        for (int v = 0; v < vectors; v++) t[p][r][v] = _mm512_add_ps(t[p][r][v], _mm512_add_ps(e[r][v], o[r][v]));
+    }
     x += 8 * steps;
     w += block_bytes;
     ahead.next += steps * ahead.step;
   }
 #pragma clang loop unroll(full)
-  for (int r = 0; r < rows; r++)
+  for (int p = 0; p < panels; p++)
 #pragma clang loop unroll(full)
-    for (int v = 0; v < vectors; v++) MXLK_SETTLE(t[r][v]); /* computed before a change back */
-  add_to_y(rows, usual, t, y);
+    for (int r = 0; r < rows; r++)
+#pragma clang loop unroll(full)
+      for (int v = 0; v < vectors; v++) MXLK_SETTLE(t[p][r][v]); /* computed before a change back */
+#pragma clang loop unroll(full)
+  for (int p = 0; p < panels; p++) add_to_y(rows, usual, t[p], panels == 1 ? y : y + p * tile->y_apart);
 }
 
 /* `rows` rows of one superblock; near: these are all. */
-MXLK_ALWAYS void add_part(int64_t rows, int near, uint32_t usual, const char *x, const char *w, int64_t k,
-                          reading ahead, float *y) {
+MXLK_ALWAYS void add_part(int64_t rows, int near, uint32_t usual, const mxl_tile *tile, const char *x, const char *w,
+                          int64_t k, reading ahead, float *y) {
   switch (rows) {
-    case 1: superblock(1, 1, usual, x, w, k, ahead, y); break;
+    case 1: superblock(1, 1, 1, usual, tile, x, w, k, ahead, y); break;
     case 2:
       if (near)
-        superblock(2, 1, usual, x, w, k, ahead, y);
+        superblock(2, 1, 1, usual, tile, x, w, k, ahead, y);
       else
-        superblock(2, 0, usual, x, w, k, ahead, y);
+        superblock(2, 0, 1, usual, tile, x, w, k, ahead, y);
       break;
-    case 3: superblock(3, 0, usual, x, w, k, ahead, y); break;
-    case 4: superblock(4, 0, usual, x, w, k, ahead, y); break;
+    case 3: superblock(3, 0, 1, usual, tile, x, w, k, ahead, y); break;
+    case 4: superblock(4, 0, 1, usual, tile, x, w, k, ahead, y); break;
 #ifndef MXLK_NATIVE_DOTS
-    case 5: superblock(5, 0, usual, x, w, k, ahead, y); break;
-    case 6: superblock(6, 0, usual, x, w, k, ahead, y); break;
-    case 7: superblock(7, 0, usual, x, w, k, ahead, y); break;
-    case 8: superblock(8, 0, usual, x, w, k, ahead, y); break;
-    case 9: superblock(9, 0, usual, x, w, k, ahead, y); break;
-    case 10: superblock(10, 0, usual, x, w, k, ahead, y); break;
-    case 11: superblock(11, 0, usual, x, w, k, ahead, y); break;
-    case 12: superblock(12, 0, usual, x, w, k, ahead, y); break;
-    case 13: superblock(13, 0, usual, x, w, k, ahead, y); break;
-    case 14: superblock(14, 0, usual, x, w, k, ahead, y); break;
+    case 5: superblock(5, 0, 1, usual, tile, x, w, k, ahead, y); break;
+    case 6: superblock(6, 0, 1, usual, tile, x, w, k, ahead, y); break;
+    case 7: superblock(7, 0, 1, usual, tile, x, w, k, ahead, y); break;
+    case 8: superblock(8, 0, 1, usual, tile, x, w, k, ahead, y); break;
+    case 9: superblock(9, 0, 1, usual, tile, x, w, k, ahead, y); break;
+    case 10: superblock(10, 0, 1, usual, tile, x, w, k, ahead, y); break;
+    case 11: superblock(11, 0, 1, usual, tile, x, w, k, ahead, y); break;
+    case 12: superblock(12, 0, 1, usual, tile, x, w, k, ahead, y); break;
+    case 13: superblock(13, 0, 1, usual, tile, x, w, k, ahead, y); break;
+    case 14: superblock(14, 0, 1, usual, tile, x, w, k, ahead, y); break;
 #endif
     default: break;
   }
@@ -229,7 +243,7 @@ MXLK_ALWAYS void run(const mxl_tile *tile) {
     float *y = tile->y;
     for (int64_t p = parts, left = tile->rows; p > 0; p--) {
       int64_t rows = divide_up(left, p);
-      add_part(rows, tile->rows <= mxlk_near_rows, usual, x, w, k, ahead, y);
+      add_part(rows, tile->rows <= mxlk_near_rows, usual, tile, x, w, k, ahead, y);
       x += rows * row_bytes;
       y += rows * columns;
       left -= rows;
@@ -238,6 +252,33 @@ MXLK_ALWAYS void run(const mxl_tile *tile) {
     next += divide_up(k, MXLK_DOT_K) * share;
   }
   mxlk_flush_end(usual);
+}
+
+/* A constant number of rows on a constant number of panels side by side. */
+MXLK_ALWAYS void run_side(const mxl_tile *tile, const int rows, const int panels) {
+  const char *x = tile->x, *w = tile->weights;
+  const uint32_t usual = mxlk_flush_begin();
+  MXLK_SETTLE_MEMORY();
+  for (int64_t begin = 0; begin < tile->k; begin += MXL_SUPERBLOCK) {
+    int64_t k = tile->k - begin < MXL_SUPERBLOCK ? tile->k - begin : MXL_SUPERBLOCK;
+    superblock(rows, 1, panels, usual, tile, x, w, k, (reading){w, 0}, tile->y);
+    x += rows * row_bytes;
+    w += MXL_SUPERBLOCK / MXLK_DOT_K * block_bytes;
+  }
+  mxlk_flush_end(usual);
+}
+
+/* A tile of one panel, or of as many side by side as the library gives one and two rows. */
+MXLK_ALWAYS void run_tile(void (*whole)(const mxl_kernel_row *, const mxl_tile *), const mxl_kernel_row *row,
+                          const mxl_tile *tile) {
+  if (tile->panels <= 1)
+    run(tile);
+  else if (tile->rows == 1 && tile->panels == MXLK_PAIRS_SIDE_ROWS)
+    run_side(tile, 1, MXLK_PAIRS_SIDE_ROWS);
+  else if (tile->rows == 2 && tile->panels == MXLK_PAIRS_SIDE_ROWS / 2)
+    run_side(tile, 2, MXLK_PAIRS_SIDE_ROWS / 2);
+  else
+    mxlk_one_by_one(whole, row, tile);
 }
 
 #endif

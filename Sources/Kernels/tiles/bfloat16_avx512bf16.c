@@ -31,8 +31,7 @@ void mxlk_arrange_dot_chains__avx512bf16(const mxl_kernel_row *row, const void *
 }
 
 void mxlk_linear_bf16_bf16_14x32__avx512bf16(const mxl_kernel_row *row, const mxl_tile *tile) {
-  (void)row;
-  run(tile);
+  run_tile(mxlk_linear_bf16_bf16_14x32__avx512bf16, row, tile);
 }
 
 #pragma clang attribute pop

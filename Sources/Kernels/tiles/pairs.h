@@ -9,8 +9,9 @@
 static inline int64_t mxlk_pairs_lines(int64_t k) { return (k + 1) / 2; }
 static inline int64_t mxlk_chains_lines(int64_t k) { return (k + 3) / 4 * 2; }
 
-/* side_rows of AVX2's rows. */
+/* side_rows of the rows for AVX2 and of those of dots, and of AVX-512's of compute float32. */
 #define MXLK_PAIRS_SIDE_ROWS 4
+#define MXLK_PAIRS_SIDE_ROWS_AVX512 10
 
 void mxlk_linear_f16_f32_6x16__avx2(const mxl_kernel_row *row, const mxl_tile *tile);
 void mxlk_linear_bf16_f32_6x16__avx2(const mxl_kernel_row *row, const mxl_tile *tile);

@@ -1,6 +1,7 @@
 #include "tiles/pairs.h"
 
 #ifdef __x86_64__
+#include "tiles/panels.h"
 #include "tiles/prefetch.h"
 
 #include <immintrin.h>
@@ -52,71 +53,96 @@ MXLK_ALWAYS void add_lines(const int kind, const int rows, const char *x, const 
   }
 }
 
-MXLK_ALWAYS void pairs_superblock(const mxl_tile *tile, const int kind, const int rows, const char *x, const char *w,
-                                  int64_t k, const char *next, int64_t step) {
-  const int64_t some = together(kind);
-  __m512 t[14][vectors];
-  for (int r = 0; r < rows; r++)
-    for (int v = 0; v < vectors; v++) t[r][v] = _mm512_setzero_ps();
-  for (; k >= some; k -= some, x += 4 * some * rows) {
-    for (int64_t line = 0; line < some / 2; line++, next += step)
-      for (int v = 0; v < vectors; v++) mxlk_prefetch(next + 64 * v, rows <= mxlk_near_rows);
-    add_lines(kind, rows, x, w, some, t);
-    w += some / 2 * line_bytes;
+/* Bytes that panels side by side ask for ahead, each in its own stream. */
+enum { ahead = 8192 };
+
+/* What a superblock asks for: of one panel at `next`, a step for each line; of several each behind its own weights. */
+typedef struct reading {
+  const char *next;
+  int64_t step;
+} reading;
+
+MXLK_ALWAYS void ask(const int rows, const int panels, const char *w, reading *read) {
+  for (int v = 0; v < vectors; v++) {
+    if (panels == 1)
+      mxlk_prefetch(read->next + 64 * v, rows <= mxlk_near_rows);
+    else
+      mxlk_prefetch(w + ahead + 64 * v, 1);
   }
-  add_lines(kind, rows, x, w, k, t);
-  for (int r = 0; r < rows; r++)
-    for (int v = 0; v < vectors; v++) {
-      float *y = tile->y + r * columns + 16 * v;
-      _mm512_store_ps(y, _mm512_add_ps(_mm512_load_ps(y), t[r][v]));
-    }
+  read->next += read->step;
 }
 
-MXLK_ALWAYS void pairs_run(const mxl_tile *tile, const int kind, const int rows) {
+MXLK_ALWAYS void pairs_superblock(const mxl_tile *tile, const int kind, const int rows, const int panels, const char *x,
+                                  const char *w, int64_t k, reading read) {
+  const int64_t some = together(kind);
+  __m512 t[MXL_MOST_SIDE_PANELS][14][vectors];
+  for (int p = 0; p < panels; p++)
+    for (int r = 0; r < rows; r++)
+      for (int v = 0; v < vectors; v++) t[p][r][v] = _mm512_setzero_ps();
+  for (; k >= some; k -= some, x += 4 * some * rows, w += some / 2 * line_bytes)
+    for (int p = 0; p < panels; p++) {
+      const char *lines = w + p * tile->weights_apart;
+      for (int64_t line = 0; line < some / 2; line++) ask(rows, panels, lines + line * line_bytes, &read);
+      add_lines(kind, rows, x, lines, some, t[p]);
+    }
+  for (int p = 0; p < panels; p++) {
+    add_lines(kind, rows, x, w + p * tile->weights_apart, k, t[p]);
+    for (int r = 0; r < rows; r++)
+      for (int v = 0; v < vectors; v++) {
+        float *y = tile->y + p * tile->y_apart + r * columns + 16 * v;
+        _mm512_store_ps(y, _mm512_add_ps(_mm512_load_ps(y), t[p][r][v]));
+      }
+  }
+}
+
+MXLK_ALWAYS void pairs_run(const mxl_tile *tile, const int kind, const int rows, const int panels) {
   const char *x = tile->x, *w = tile->weights;
-  const char *next = tile->next == NULL ? w : tile->next;
-  int64_t step = tile->next == NULL ? 0 : tile->next_bytes / lines_of(kind, tile->k);
+  reading read = {tile->next == NULL ? w : tile->next, 0};
+  if (tile->next != NULL) read.step = tile->next_bytes / lines_of(kind, tile->k);
   for (int64_t begin = 0; begin < tile->k; begin += MXL_SUPERBLOCK) {
     int64_t k = tile->k - begin < MXL_SUPERBLOCK ? tile->k - begin : MXL_SUPERBLOCK;
-    pairs_superblock(tile, kind, rows, x, w, k, next, step);
+    pairs_superblock(tile, kind, rows, panels, x, w, k, read);
     x += k * rows * 4;
     w += lines_of(kind, k) * line_bytes;
-    next += lines_of(kind, k) * step;
+    read.next += lines_of(kind, k) * read.step;
   }
 }
 
-#define MXLK_PAIRS_BY_ROWS(kind)               \
-  switch (tile->rows) {                        \
-    case 1: pairs_run(tile, kind, 1); break;   \
-    case 2: pairs_run(tile, kind, 2); break;   \
-    case 3: pairs_run(tile, kind, 3); break;   \
-    case 4: pairs_run(tile, kind, 4); break;   \
-    case 5: pairs_run(tile, kind, 5); break;   \
-    case 6: pairs_run(tile, kind, 6); break;   \
-    case 7: pairs_run(tile, kind, 7); break;   \
-    case 8: pairs_run(tile, kind, 8); break;   \
-    case 9: pairs_run(tile, kind, 9); break;   \
-    case 10: pairs_run(tile, kind, 10); break; \
-    case 11: pairs_run(tile, kind, 11); break; \
-    case 12: pairs_run(tile, kind, 12); break; \
-    case 13: pairs_run(tile, kind, 13); break; \
-    case 14: pairs_run(tile, kind, 14); break; \
-    default: break;                            \
+/* As many panels side by side as leave room for their sums. */
+#define MXLK_PAIRS_BY_ROWS(kind, run, row)                           \
+  switch (tile->rows + 16 * (tile->panels > 1 ? tile->panels : 0)) { \
+    case 1: pairs_run(tile, kind, 1, 1); break;                      \
+    case 2: pairs_run(tile, kind, 2, 1); break;                      \
+    case 3: pairs_run(tile, kind, 3, 1); break;                      \
+    case 4: pairs_run(tile, kind, 4, 1); break;                      \
+    case 5: pairs_run(tile, kind, 5, 1); break;                      \
+    case 6: pairs_run(tile, kind, 6, 1); break;                      \
+    case 7: pairs_run(tile, kind, 7, 1); break;                      \
+    case 8: pairs_run(tile, kind, 8, 1); break;                      \
+    case 9: pairs_run(tile, kind, 9, 1); break;                      \
+    case 10: pairs_run(tile, kind, 10, 1); break;                    \
+    case 11: pairs_run(tile, kind, 11, 1); break;                    \
+    case 12: pairs_run(tile, kind, 12, 1); break;                    \
+    case 13: pairs_run(tile, kind, 13, 1); break;                    \
+    case 14: pairs_run(tile, kind, 14, 1); break;                    \
+    case 4 * 16 + 1: pairs_run(tile, kind, 1, 4); break;             \
+    case 4 * 16 + 2: pairs_run(tile, kind, 2, 4); break;             \
+    case 3 * 16 + 3: pairs_run(tile, kind, 3, 3); break;             \
+    case 2 * 16 + 4: pairs_run(tile, kind, 4, 2); break;             \
+    case 2 * 16 + 5: pairs_run(tile, kind, 5, 2); break;             \
+    default: mxlk_one_by_one(run, row, tile); break;                 \
   }
 
 void mxlk_linear_f16_f32_14x32__avx512(const mxl_kernel_row *row, const mxl_tile *tile) {
-  (void)row;
-  MXLK_PAIRS_BY_ROWS(f16_f32)
+  MXLK_PAIRS_BY_ROWS(f16_f32, mxlk_linear_f16_f32_14x32__avx512, row)
 }
 
 void mxlk_linear_bf16_f32_14x32__avx512(const mxl_kernel_row *row, const mxl_tile *tile) {
-  (void)row;
-  MXLK_PAIRS_BY_ROWS(bf16_f32)
+  MXLK_PAIRS_BY_ROWS(bf16_f32, mxlk_linear_bf16_f32_14x32__avx512, row)
 }
 
 void mxlk_linear_bf16_f32_14x32__avx512bf16(const mxl_kernel_row *row, const mxl_tile *tile) {
-  (void)row;
-  MXLK_PAIRS_BY_ROWS(chains_f32)
+  MXLK_PAIRS_BY_ROWS(chains_f32, mxlk_linear_bf16_f32_14x32__avx512bf16, row)
 }
 
 /* The zeros behind the last k too: there is room for a whole superblock. */

@@ -9,5 +9,7 @@
 void mxlk_linear_f32_f32_4x16__scalar(const mxl_kernel_row *row, const mxl_tile *tile);
 void mxlk_linear_f32_f32_6x16__avx2(const mxl_kernel_row *row, const mxl_tile *tile);
 void mxlk_linear_f32_f32_14x32__avx512(const mxl_kernel_row *row, const mxl_tile *tile);
+/* The most rows times panels that the last takes side by side. */
+#define MXLK_FLOAT32_SIDE_ROWS 14
 
 #endif
