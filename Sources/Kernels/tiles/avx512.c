@@ -3,6 +3,7 @@
 
 #ifdef __x86_64__
 #include "panels.h"
+#include "prefetch.h"
 
 #include <immintrin.h>
 
@@ -57,9 +58,6 @@ static inline __attribute__((always_inline)) void run_rows(const mxl_tile *tile,
   }
 }
 
-/* Bytes that panels side by side ask for ahead, each in its own stream. */
-enum { ahead = 8192 };
-
 /* The same for panels side by side, as many as leave room for their sums: few rows wait for memory, which comes faster in several streams, and a
  * row's sums need not wait for each other. */
 static inline __attribute__((always_inline)) void run_side(const mxl_tile *tile, const int rows, const int panels) {
@@ -76,7 +74,7 @@ static inline __attribute__((always_inline)) void run_side(const mxl_tile *tile,
         for (int v = 0; v < vectors; v++) {
           const char *line = weights + p * tile->weights_apart + 64 * v;
           __m512 w = _mm512_load_ps(line);
-          _mm_prefetch(line + ahead, _MM_HINT_T0);
+          _mm_prefetch(line + mxlk_side_ahead, _MM_HINT_T0);
           for (int row = 0; row < rows; row++) t[p][row][v] = _mm512_fmadd_ps(_mm512_set1_ps(x[row]), w, t[p][row][v]);
         }
       weights += columns * sizeof(float);

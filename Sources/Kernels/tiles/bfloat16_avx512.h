@@ -35,8 +35,6 @@ typedef __m512 line_vector;
 MXLK_ALWAYS int64_t lines_of(int64_t k) { return mxlk_pairs_lines(k); }
 #endif
 enum { block_bytes = MXLK_DOT_LINES * line_bytes };
-/* Bytes that panels side by side ask for ahead, each in its own stream. */
-enum { side_ahead = 8192 };
 
 /* A step of a chain. */
 MXLK_ALWAYS line_vector take(const int chain, const char *w, int64_t i, int v) {
@@ -168,7 +166,7 @@ MXLK_ALWAYS void superblock(const int rows, const int near, const int panels, ui
       __m512 e[tile_rows][vectors], o[tile_rows][vectors];
       const char *at = panels == 1 ? w : w + p * tile->weights_apart;
       reading asked = ahead;
-      if (panels > 1) asked = (reading){at + side_ahead, block_bytes / steps};
+      if (panels > 1) asked = (reading){at + mxlk_side_ahead, block_bytes / steps};
       if (k < MXLK_DOT_K) {
         memset(last, 0, sizeof last);
         at = memcpy(last, at, (size_t)(lines_of(k) * line_bytes));

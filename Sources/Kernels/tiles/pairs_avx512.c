@@ -53,9 +53,6 @@ MXLK_ALWAYS void add_lines(const int kind, const int rows, const char *x, const 
   }
 }
 
-/* Bytes that panels side by side ask for ahead, each in its own stream. */
-enum { ahead = 8192 };
-
 /* What a superblock asks for: of one panel at `next`, a step for each line; of several each behind its own weights. */
 typedef struct reading {
   const char *next;
@@ -67,7 +64,7 @@ MXLK_ALWAYS void ask(const int rows, const int panels, const char *w, reading *r
     if (panels == 1)
       mxlk_prefetch(read->next + 64 * v, rows <= mxlk_near_rows);
     else
-      mxlk_prefetch(w + ahead + 64 * v, 1);
+      mxlk_prefetch(w + mxlk_side_ahead + 64 * v, 1);
   }
   read->next += read->step;
 }

@@ -8,6 +8,9 @@
  * cache drives x and the weights in use out of it, and holds the few entries for what it misses. */
 enum { mxlk_near_rows = 2 };
 
+/* Bytes that panels side by side ask for ahead, each in its own stream. */
+enum { mxlk_side_ahead = 8192 };
+
 /* near: a constant, like what may be known of the rows. */
 static inline __attribute__((always_inline)) void mxlk_prefetch(const char *line, int near) {
   if (near) {
