@@ -65,6 +65,7 @@ int main(int count, char **arguments) {
     snprintf(name, sizeof name, "every depth, %s", check_values_name(v));
     expect(name, check_rows_over_k(v), 1);
   }
+  expect("random shapes, sums about 2^15", check_rows_on_random_shapes(CHECK_LARGE_SUMS, 40, 5), 1);
   expect("a caller with FTZ and DAZ", check_rows_in_environment(CHECK_FLUSH, 0), 1);
   expect("MLPs of a caller with FTZ and DAZ", check_mlps_in_environment(CHECK_FLUSH, 0), 0);
   expect("jobs together and one by one", check_jobs_together(CHECK_DEFAULT_ENVIRONMENT), 1);

@@ -46,12 +46,21 @@ static float number(check_values values, uint32_t *state) {
   }
 }
 
+/* Of one sign all along the row: some 1, so that quantized ones are near a level of the largest, from which on sums of sub-blocks leave 16 bits with codes of
+ * 5, 6, 4 or 3 bits, or twice that, where a sub-block has no 1. */
+static float near_level(int64_t row, uint32_t *state) {
+  static const float levels[] = {0.26f, 0.5f, 0.54f, 1.0f};
+  float sign = row / 4 % 2 == 0 ? 1.0f : -1.0f, level = levels[row % 4];
+  return sign * (below(state, 64) == 0 ? 1.0f : level * (1.0f + 0.1f * plain(state)));
+}
+
 const char *check_values_name(check_values values) {
-  static const char *const names[CHECK_VALUES_COUNT] = {
+  static const char *const names[CHECK_VALUES_COUNT + 1] = {
       [CHECK_PLAIN] = "plain numbers",        [CHECK_ZEROS] = "zeros of both signs",
       [CHECK_DENORMALS] = "denormals",        [CHECK_TINY] = "sums of 2^-126",
       [CHECK_HUGE] = "numbers that overflow", [CHECK_NAN_ROW] = "a NaN in one row of x",
       [CHECK_INFINITIES] = "infinities",      [CHECK_ANY_BITS] = "any bits",
+      [CHECK_LARGE_SUMS] = "sums about 2^15",
   };
   return names[values];
 }
@@ -62,6 +71,13 @@ static void bound_zero(const mxl_encoding *encoding, char *block) {
   int bits = encoding->name[4] == '2' ? 2 : 4;
   char *zero = block + encoding->block_size - bits * encoding->elements_per_block / 8 - 1;
   *zero = (char)((uint8_t)*zero % ((1 << bits) + 1));
+}
+
+/* Makes most bytes of a block 0 or most 0xff, so that codes are the smallest or the largest and scales are, too. */
+static void put_ends(int64_t size, char *block, uint32_t *state) {
+  char end = below(state, 2) == 0 ? 0 : (char)0xff;
+  for (int64_t i = 0; i < size; i++)
+    if (below(state, 16) != 0) block[i] = end;
 }
 
 /* Stored weights of one row. */
@@ -104,6 +120,7 @@ static void fill_weights(const mxl_encoding *encoding, check_values values, int6
     int fits = 0;
     for (int attempt = 0; attempt < 1000 && !fits; attempt++) {
       for (int64_t i = 0; i < encoding->block_size; i++) at[i] = (char)next_random(state);
+      if (values == CHECK_LARGE_SUMS) put_ends(encoding->block_size, at, state);
       bound_zero(encoding, at);
       fits = decoded == NULL || values == CHECK_ANY_BITS;
       if (fits) continue;
@@ -263,7 +280,10 @@ int problem_begin(problem *p, const shape *shape, const mxl_encoding *encoding, 
   for (int64_t row = 0; row < n; row++) fill_weights(encoding, shape->values, k, source + row * stride, random);
   for (int64_t row = 0; row < m; row++) {
     char *at = x + p->x_size * problem_x_at(p, row);
-    for (int64_t j = 0; j < k; j++) put_x(p, at + p->x_size * j, number(shape->values, random));
+    for (int64_t j = 0; j < k; j++) {
+      float value = shape->values == CHECK_LARGE_SUMS ? near_level(row, random) : number(shape->values, random);
+      put_x(p, at + p->x_size * j, value);
+    }
   }
   if (shape->values == CHECK_NAN_ROW) {
     put_x(p, x + p->x_size * (problem_x_at(p, below(random, m)) + below(random, k)), NAN);

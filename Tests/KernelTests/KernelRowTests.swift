@@ -63,6 +63,9 @@ extension KernelTests {
       expectEqual(check_rows_on_random_shapes(values.kind, 12, values.kind.rawValue &+ 11))
     }
 
+    @Test("where sums of codes come near what 16 bits hold")
+    func largeSums() { expectEqual(check_rows_on_random_shapes(CHECK_LARGE_SUMS, 40, 5)) }
+
     @Test("whatever the caller's floating point environment is", arguments: Environment.all)
     func environments(environment: Environment) { expectEqual(check_rows_in_environment(environment.kind, 0)) }
 

@@ -112,8 +112,26 @@ MXLK_INLINE void mxlk_expand_six_bits(const uint8_t *restrict six, const int col
   }
 }
 
-/* Scales of one superblock into `scales`, the area behind the codes. */
-MXLK_INLINE void mxlk_expand_scales(const mxlk_block_format *format, const mxlk_panel_layout *layout,
+/* sc of a scheme's byte. */
+MXLK_INLINE int32_t mxlk_scale_of(const mxlk_scheme scheme, uint8_t byte) {
+  if (scheme == MXLK_SCHEME_SUPER32) return byte;
+  return scheme == MXLK_SCHEME_SUPER16_MIN ? byte & 15 : (int8_t)byte;
+}
+
+/* sc[blocks][output], or in pairs [blocks / 2][output]. */
+MXLK_INLINE void mxlk_expand_integers(const mxlk_scheme scheme, const int paired, const uint8_t *restrict bytes,
+                                      const int blocks, int columns, int32_t *restrict integers) {
+  for (int i = 0; i < blocks * columns && !paired; i++) integers[i] = mxlk_scale_of(scheme, bytes[i]);
+  for (int b = 0; b < blocks && paired; b += 2)
+    for (int c = 0; c < columns; c++) {
+      const uint8_t *at = bytes + b * columns + c;
+      uint32_t first = (uint32_t)mxlk_scale_of(scheme, at[0]), second = (uint32_t)mxlk_scale_of(scheme, at[columns]);
+      integers[b / 2 * columns + c] = (int32_t)(first << 16 | (second & 0xffff));
+    }
+}
+
+/* Scales of one superblock into `scales`, the area behind the codes; those of SUPER32, SUPER16 and SUPER16_MIN in pairs where that is said. */
+MXLK_INLINE void mxlk_expand_scales(const mxlk_block_format *format, const mxlk_panel_layout *layout, const int paired,
                                     const uint8_t *restrict packed, int columns, int64_t k, void *restrict scales) {
   int32_t *integers = scales;
   if (format->scheme == MXLK_SCHEME_BLOCK32) {
@@ -122,7 +140,7 @@ MXLK_INLINE void mxlk_expand_scales(const mxlk_block_format *format, const mxlk_
     mxlk_expand_halves(packed + layout->d, k / 32 * columns, scales);
     mxlk_expand_halves(packed + layout->minima, k / 32 * columns, (float *)(integers + 8 * columns));
   } else if (format->scheme == MXLK_SCHEME_SUPER32) {
-    for (int i = 0; i < 8 * columns; i++) integers[i] = packed[layout->scales + i];
+    mxlk_expand_integers(MXLK_SCHEME_SUPER32, paired, packed + layout->scales, 8, columns, integers);
     int16_t *pairs = (int16_t *)(integers + 8 * columns);
     const uint8_t *minima = packed + layout->minima;
     for (int p = 0; p < 4; p++)
@@ -152,7 +170,7 @@ MXLK_INLINE void mxlk_expand_scales(const mxlk_block_format *format, const mxlk_
       for (int i = 0; i < count; i++) integers[8 * columns + i] = zeros[i];
   } else if (format->scheme == MXLK_SCHEME_SUPER16_MIN) {
     const uint8_t *bytes = packed + layout->scales;
-    for (int i = 0; i < 16 * columns; i++) integers[i] = bytes[i] & 15;
+    mxlk_expand_integers(MXLK_SCHEME_SUPER16_MIN, paired, bytes, 16, columns, integers);
     int16_t *pairs = (int16_t *)(integers + 16 * columns);
     for (int p = 0; p < 8; p++)
       for (int i = 0; i < columns; i++) {
@@ -167,7 +185,7 @@ MXLK_INLINE void mxlk_expand_scales(const mxlk_block_format *format, const mxlk_
       mxlk_expand_narrow_scales(bytes, columns, narrow);
       bytes = narrow;
     }
-    for (int i = 0; i < 16 * columns; i++) integers[i] = (int8_t)bytes[i];
+    mxlk_expand_integers(MXLK_SCHEME_SUPER16, paired, bytes, 16, columns, integers);
     mxlk_expand_halves(packed + layout->d, columns, (float *)(integers + 16 * columns));
   }
 }
@@ -188,11 +206,11 @@ MXLK_INLINE void mxlk_expand_all_codes(const mxlk_block_format *format, const mx
 }
 
 /* The whole of it: codes, then scales. */
-MXLK_INLINE void mxlk_expand(const mxlk_block_format *format, const uint8_t *restrict packed, int columns, int64_t k,
-                             uint8_t *restrict expanded) {
+MXLK_INLINE void mxlk_expand(const mxlk_block_format *format, const int paired, const uint8_t *restrict packed,
+                             int columns, int64_t k, uint8_t *restrict expanded) {
   mxlk_panel_layout layout = mxlk_panel_layout_of(format, columns, k);
   mxlk_expand_all_codes(format, &layout, packed, columns, k, expanded);
-  mxlk_expand_scales(format, &layout, packed, columns, k, expanded + MXL_SUPERBLOCK * columns);
+  mxlk_expand_scales(format, &layout, paired, packed, columns, k, expanded + MXL_SUPERBLOCK * columns);
 }
 
 #endif

@@ -8,7 +8,7 @@
 MXLK_INLINE void mxlk_expand_lines(const mxlk_block_format *format, const uint8_t *packed, const int width, int64_t k,
                                    float *restrict lines) {
   _Alignas(64) uint8_t expanded[MXLK_EXPANDED_BYTES(32)];
-  mxlk_expand(format, packed, width, k, expanded);
+  mxlk_expand(format, 0, packed, width, k, expanded);
   const uint8_t *codes = expanded;
   const int32_t *scales = (const int32_t *)(const void *)(expanded + MXL_SUPERBLOCK * width);
   const float *d32 = (const float *)(const void *)scales, *d = (const float *)(scales + 16 * width);

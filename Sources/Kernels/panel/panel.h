@@ -27,6 +27,9 @@
  *            SUPER32_SIX: int32 sc[8][output], float d[output]
  *            GROUP: float scale[8][output], int32 zero[8][output], as many of the 8 as there are groups
  *
+ * For kernels that take two sub-blocks together (tiles/int8_joined.h) sc of SUPER32, SUPER16 and SUPER16_MIN are int16 [b / 2][output][2], that of b + 1
+ * first; the lines behind them, which would have the others, are not used.
+ *
  * For kernels that want scales for each shift (tiles/int8_pairs.h) d[b] of BLOCK32 and BLOCK32_MIN, and sc[b] of the schemes that have one but
  * SUPER32_SIX, are four lines [b][s][output]: d 2^s, or sc 2^s as an int16 below a 0; and behind those of SUPER32 stand
  * int16 z sc[4][output][2], z = 8 or 16 what its codes are centred at.

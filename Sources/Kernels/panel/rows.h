@@ -8,6 +8,7 @@
 #include "tiles/expanded_row.h"
 #include "tiles/int8.h"
 #include "tiles/int8_amx.h"
+#include "tiles/int8_joined.h"
 #include "tiles/int8_pairs.h"
 #include "tiles/tiles.h"
 
@@ -55,10 +56,14 @@ extern const mxl_kernel_row mxlk_rows_gptq8[MXLK_GPTQ_FORMATS][MXLK_BLOCK_ROWS];
   MXLK_BLOCK_ROW(name, encoding, format, MXL_COMPUTE_INT8, 20, MXL_CPU_AVX2 | MXL_CPU_AVX_VNNI, 6, 16,        \
                  mxlk_expand_int8_16__avx2, MXLK_EXPANDED_BYTES(16), mxlk_linear_expanded_int8_6x16__avxvnni, \
                  mxlk_linear_packed_int8_6x16__avxvnni, side_rows)
-#define MXLK_INT8_AVX512VNNI(name, encoding, format, side_rows)                                                        \
-  MXLK_BLOCK_ROW(name, encoding, format, MXL_COMPUTE_INT8, 30, MXL_CPU_AVX2 | MXL_CPU_AVX512 | MXL_CPU_AVX512_VNNI, 6, \
-                 32, mxlk_expand_int8_32__avx512vnni, MXLK_EXPANDED_BYTES(32),                                         \
-                 mxlk_linear_expanded_int8_6x32__avx512vnni, mxlk_linear_packed_int8_6x32__avx512vnni, side_rows)
+#define MXLK_JOINED_FIELDS \
+  .arrange = mxlk_arrange_int8_joined__avx512vnni, .arranged_size = sizeof(mxlk_joined_activation),
+#define MXLK_INT8_AVX512VNNI(name, encoding, format, side_rows)                                                       \
+  MXLK_EXPANDED_ROW_AND(MXLK_JOINED_FIELDS, name, encoding, format, MXL_COMPUTE_INT8, 30,                             \
+                        MXL_CPU_AVX2 | MXL_CPU_AVX512 | MXL_CPU_AVX512_VNNI, 6, 32, mxlk_block_packed_size,           \
+                        mxlk_block_pack, mxlk_block_unpack, mxlk_expand_int8_32__avx512vnni, MXLK_EXPANDED_BYTES(32), \
+                        mxlk_linear_expanded_int8_6x32__avx512vnni, mxlk_linear_packed_int8_6x32__avx512vnni,         \
+                        side_rows)
 
 /* On what the row above packs, where its shifts and multiplications share the ports of its dots. */
 #define MXLK_PAIRS_FIELDS .arrange = mxlk_arrange_int8_pairs__avx512vnni, .arranged_size = sizeof(mxlk_arranged_pairs),

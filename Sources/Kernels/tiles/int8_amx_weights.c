@@ -105,7 +105,7 @@ MXLK_INLINE void expand(const mxl_kernel_row *row, const int bits, const int pac
   const mxlk_block_format *format = row->context;
   mxlk_panel_layout layout = mxlk_panel_layout_of(format, columns, k);
   int32_t *scales = (int32_t *)(void *)(to + 2 * plane_bytes);
-  mxlk_expand_scales(format, &layout, packed, columns, k, scales);
+  mxlk_expand_scales(format, &layout, 0, packed, columns, k, scales);
   const uint8_t *at = packed;
   weights w = {.packed = packed_as, .code_bits = bits, .table = format->table, .codes = at, .high = at + layout.high};
   w.group = format->group;

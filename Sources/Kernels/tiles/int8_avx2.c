@@ -26,15 +26,16 @@ enum { lanes = 8, vectors = 2, tile_rows = 4, most_panels = 4, scale_copies = 1 
 #include "tiles/int8_records.h"
 
 void mxlk_expand_int8_16__avx2(const mxl_kernel_row *row, const void *packed, int64_t k, void *expanded) {
-  mxlk_expand(row->context, packed, columns, k, expanded);
+  mxlk_expand(row->context, 0, packed, columns, k, expanded);
 }
 
 void mxlk_activate_int8__avx2(const float *x, int64_t k, mxlk_activation *out) { mxlk_activation_quantize(x, k, out); }
 
 /* starts: of 32 columns, -zero (S_b << s_b), added to the shifted dots; of 16 columns and for codes of 6 bits, -zero S for the halves that a
  * vector of pairs has, where the pairs begin. factors: s_b where there are scales to be shifted, else 2^s_b in both halves. */
-MXLK_INLINE void fill_words(const int scaled, const int blocks, const int code_bits, const x_row *x, int zero,
-                            row_words *words) {
+MXLK_INLINE void fill_words(const int scaled, const int joined, const int blocks, const int code_bits, const x_row *x,
+                            int zero, row_words *words) {
+  (void)joined;
   int16_t starts[32];
   if (blocks == 8 && code_bits == 6) {
     for (int i = 0; i < 16; i++)

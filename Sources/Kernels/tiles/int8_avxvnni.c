@@ -31,6 +31,17 @@ MXLK_INLINE ints shifted(ints value, int32_t shift) {
   return (ints)_mm256_sllv_epi32((__m256i)value, _mm256_set1_epi32(shift));
 }
 
+MXLK_INLINE void fill_words(const int scaled, const int joined, const int blocks, const int code_bits, const x_row *x,
+                            int zero, row_words *words) {
+  (void)scaled, (void)joined, (void)code_bits;
+  fill_starts_and_shifts(blocks, x, zero, words);
+}
+
+MXLK_INLINE void add_scaled_dots(const int rows, const mxlk_scheme scheme, const weights *w, int64_t p, const x_row *x,
+                                 const row_words *words, int64_t b, ints sums[][vectors]) {
+  add_shifted_dots(rows, scheme, w, p, x, words, b, sums);
+}
+
 void mxlk_linear_expanded_int8_6x16__avxvnni(const mxl_kernel_row *row, const mxl_tile *tile) {
   run_format(0, row, tile);
 }

@@ -35,14 +35,19 @@ MXLK_INLINE int pairs_up(const mxlk_scheme scheme, const int code_bits) {
   return scheme != MXLK_SCHEME_SUPER32_SIX && code_bits != 8;
 }
 
+MXLK_INLINE int sub_blocks_at_once(const mxlk_scheme scheme, const int code_bits, const int packed, const int rows) {
+  (void)scheme, (void)code_bits, (void)packed, (void)rows;
+  return 1;
+}
+
 /* Whether sub-blocks of a scheme may be wide. */
 MXLK_INLINE int may_be_wide(const mxlk_scheme scheme, const int code_bits) {
   return (scheme == MXLK_SCHEME_SUPER16 && code_bits == 6) || (scheme == MXLK_SCHEME_SUPER32 && code_bits == 5);
 }
 
-MXLK_INLINE int is_wide(const mxlk_scheme scheme, const int code_bits, const int rows, const x_row *x) {
+MXLK_INLINE int is_wide(const mxlk_scheme scheme, const weights *w, const int rows, const x_row *x) {
   uint32_t wide = 0;
-  for (int r = 0; r < rows && may_be_wide(scheme, code_bits); r++) wide |= x[r].wide;
+  for (int r = 0; r < rows && may_be_wide(scheme, w->code_bits); r++) wide |= x[r].wide;
   return wide != 0;
 }
 
@@ -173,24 +178,13 @@ void mxlk_expand_int8_pairs_32__avx512vnni(const mxl_kernel_row *row, const void
     case MXLK_SCHEME_BLOCK32_POWER:
     case MXLK_SCHEME_SUPER32_SIX:
     case MXLK_SCHEME_GROUP:
-      mxlk_expand_scales(format, &layout, packed, columns, k, (uint8_t *)expanded + MXL_SUPERBLOCK * columns);
+      mxlk_expand_scales(format, &layout, 0, packed, columns, k, (uint8_t *)expanded + MXL_SUPERBLOCK * columns);
       break;
   }
 }
 
 MXLK_INLINE ints add_four_products(ints dots, bytes codes, ints q) {
   return (ints)_mm512_dpbusd_epi32((__m512i)dots, (__m512i)codes, (__m512i)q);
-}
-
-/* Not the intrinsic, which the compiler makes vpmaddwd and vpaddd of where it expects to wait for j, two operations for one. Tests that emulate AVX-512
- * have their own. */
-#ifndef MXLK_PAIR_DOTS
-#define MXLK_PAIR_DOTS(j, a, b) __asm__("vpdpwssd %2, %1, %0" : "+v"(j) : "v"(a), "v"(b))
-#endif
-
-MXLK_INLINE ints add_pair_products(ints j, ints a, ints b) {
-  MXLK_PAIR_DOTS(j, a, b);
-  return j;
 }
 
 MXLK_INLINE ints shifted(ints value, int32_t shift) {
@@ -202,8 +196,8 @@ MXLK_INLINE ints shifted_halves(ints value, int32_t shift) {
   return (ints)((words)(value & 0xffff) << (words)every(shift));
 }
 
-MXLK_INLINE void words_of(const mxlk_scheme scheme, const int code_bits, const x_row *x, int zero, row_words *words) {
-  (void)scheme, (void)code_bits, (void)x, (void)zero, (void)words;
+MXLK_INLINE void words_of(const mxlk_scheme scheme, const weights *w, const x_row *x, int zero, row_words *words) {
+  (void)scheme, (void)w, (void)x, (void)zero, (void)words;
 }
 
 #include "tiles/int8_dots.h"

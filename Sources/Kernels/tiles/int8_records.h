@@ -1,24 +1,31 @@
-/* The int8 schemes on activation records as they are (activation/int8.h): what a tile makes of them. A variant includes this, then int8_schemes.h, and
- * has fill_words behind. */
+/* The int8 schemes on activation records (activation/int8.h): what a tile makes of them. A variant includes this in place of int8_schemes.h, and
+ * has fill_words behind. One that defines MXLK_JOINS_SUMS has a row of x as int8_joined.h says, and is_wide and sub_blocks_at_once of its own. */
 #ifndef MXLK_TILES_INT8_RECORDS_H
 #define MXLK_TILES_INT8_RECORDS_H
 
 #include "tiles/int8_weights.h"
 
+#ifdef MXLK_JOINS_SUMS
+typedef mxlk_joined_activation x_row;
+#else
 typedef mxlk_activation x_row;
+#endif
 
 /* What a superblock of one row of x brings to its dots, ready to be broadcast. What starts and factors are is the variant's own. */
 typedef struct row_words {
   int32_t starts[16];
   int32_t factors[8];
   int32_t pairs[8]; /* SUPER16_MIN: S << s of the sub-blocks 2 p and 2 p + 1 as a pair of int16 */
+  /* Where sums are joined, of the sub-blocks 2 p and 2 p + 1: starts[p] is the first one's, then 2^15 + the second one's, and s of the first above that of
+   * the second. */
+  int32_t joined_starts[8], shift_pairs[8];
 } row_words;
 
 #include "tiles/int8_schemes.h"
 
 /* Starts and factors of the superblock's sub-blocks: 8 of 32 columns or 16 of 16 (`blocks`). scaled: for add_scaled_dots, else for block_dots. */
-static void fill_words(const int scaled, const int blocks, const int code_bits, const x_row *x, int zero,
-                       row_words *words);
+static void fill_words(const int scaled, const int joined, const int blocks, const int code_bits, const x_row *x,
+                       int zero, row_words *words);
 
 /* The pairs of a row's words. */
 MXLK_INLINE void pairs_of(const x_row *x, row_words *words) {
@@ -34,15 +41,22 @@ MXLK_INLINE void pairs_of(const x_row *x, row_words *words) {
   memcpy(words->pairs, &sums, sizeof sums);
 }
 
-MXLK_INLINE int is_wide(const mxlk_scheme scheme, const int code_bits, const int rows, const x_row *x) {
-  (void)scheme, (void)code_bits, (void)rows, (void)x;
-  return 0;
+#ifndef MXLK_JOINS_SUMS
+MXLK_INLINE int sub_blocks_at_once(const mxlk_scheme scheme, const int code_bits, const int packed, const int rows) {
+  (void)scheme, (void)code_bits, (void)packed, (void)rows;
+  return 1;
 }
 
-MXLK_INLINE void words_of(const mxlk_scheme scheme, const int code_bits, const x_row *x, int zero, row_words *words) {
+MXLK_INLINE int is_wide(const mxlk_scheme scheme, const weights *w, const int rows, const x_row *x) {
+  (void)scheme, (void)w, (void)rows, (void)x;
+  return 0;
+}
+#endif
+
+MXLK_INLINE void words_of(const mxlk_scheme scheme, const weights *w, const x_row *x, int zero, row_words *words) {
   const int blocks = blocks_of(scheme);
   const int scaled = scheme == MXLK_SCHEME_SUPER32 || scheme == MXLK_SCHEME_SUPER32_SIX || blocks == 16;
-  fill_words(scaled, blocks, code_bits, x, zero, words);
+  fill_words(scaled, w->at_once == 2 && !w->wide, blocks, w->code_bits, x, zero, words);
   if (scheme == MXLK_SCHEME_SUPER16_MIN) pairs_of(x, words);
 }
 

@@ -8,7 +8,7 @@
 enum { columns = 16 };
 
 void mxlk_expand_int8_16__scalar(const mxl_kernel_row *row, const void *packed, int64_t k, void *expanded) {
-  mxlk_expand(row->context, packed, columns, k, expanded);
+  mxlk_expand(row->context, 0, packed, columns, k, expanded);
 }
 
 void mxlk_activate_int8__scalar(const float *x, int64_t k, mxlk_activation *out) {

@@ -16,19 +16,22 @@
 #include "tiles/int8_weights.h"
 #include "tiles/panels.h"
 
-/* Whether the sums of these rows are too large for what the variant does otherwise. weights.wide says so to the functions below. */
-static int is_wide(const mxlk_scheme scheme, const int code_bits, const int rows, const x_row *x);
+/* weights.at_once: 2 for what add_scaled_dots takes two sub-blocks of, from an even one on; all expanded ones of a scheme or none. */
+static int sub_blocks_at_once(const mxlk_scheme scheme, const int code_bits, const int packed, const int rows);
 
-/* The words of codes of so many bits whose 0 is `zero`. */
-static void words_of(const mxlk_scheme scheme, const int code_bits, const x_row *x, int zero, row_words *words);
+/* Whether the sums of these rows are too large for what the variant does otherwise. weights.wide says so to the functions below. */
+static int is_wide(const mxlk_scheme scheme, const weights *w, const int rows, const x_row *x);
+
+/* The words for weights whose 0 is `zero`. */
+static void words_of(const mxlk_scheme scheme, const weights *w, const x_row *x, int zero, row_words *words);
 
 /* Of panel p: dots[r][v] = (sum of (code - zero) q) << s_b over sub-block b of 32; not centred:
  * (sum of code q) << s_b. Not shifted where the weights' scales are. */
 static void block_dots(const int rows, const int centred, const weights *w, int64_t p, const x_row *x,
                        const row_words *words, int64_t b, ints dots[][vectors]);
 
-/* Likewise: sums[r][v] += scale_at(b, v) ((sum of (code - zero) q) << s_b) over sub-block b of the scheme's; not centred:
- * (sum of code q) << s_b. */
+/* Likewise: sums[r][v] += scale_at(b, v) ((sum of (code - zero) q) << s_b) over sub-block b of the scheme's, or as many as are
+ * taken at once; not centred: (sum of code q) << s_b. */
 static void add_scaled_dots(const int rows, const mxlk_scheme scheme, const weights *w, int64_t p, const x_row *x,
                             const row_words *words, int64_t b, ints sums[][vectors]);
 
@@ -103,11 +106,11 @@ MXLK_INLINE void super(const int rows, const int panels, const mxlk_scheme schem
   for (int i = 0; i < rows * panels; i++)
     for (int v = 0; v < vectors; v++) sums[i][v] = (ints){};
   /* Two at a time where their high bits are in one byte: positions are then constants. */
-  const int together = w->packed && w->code_bits == 3 ? 2 : 1;
+  const int together = w->packed && w->code_bits == 3 ? 2 : w->at_once;
   for (int64_t b = 0; b < blocks_of(scheme); b += together)
 #pragma clang loop unroll(full)
-    for (int i = 0; i < together; i++) {
-      prefetch_tile(rows, blocks_of(scheme), w, x, sizeof *x, y, b + i);
+    for (int i = 0; i < together; i += w->at_once) {
+      prefetch_tile(rows, blocks_of(scheme) / w->at_once, w, x, sizeof *x, y, (b + i) / w->at_once);
 #pragma clang loop unroll(full)
       for (int p = 0; p < panels; p++) add_scaled_dots(rows, scheme, w, p, x, words, b + i, sums + p * rows);
     }
@@ -197,6 +200,7 @@ MXLK_INLINE void superblock_sums(const mxlk_scheme scheme, const int code_bits, 
   w.packed = packed, w.code_bits = code_bits; /* constants to the compiler */
   w.powers = packed && scheme == MXLK_SCHEME_BLOCK32_POWER;
   w.copied = !packed && scale_copies > 1 && mxlk_scales_copied(scheme);
+  w.at_once = sub_blocks_at_once(scheme, code_bits, packed, rows);
   w.scales_apart = w.apart;
   if (packed && scheme == MXLK_SCHEME_SUPER16 && code_bits == 3) {
     for (int p = 0; p < panels; p++) mxlk_expand_narrow_scales(w.scales + p * w.apart, columns, whole[p]);
@@ -207,12 +211,14 @@ MXLK_INLINE void superblock_sums(const mxlk_scheme scheme, const int code_bits, 
     w.scales = *whole, w.scales_apart = sizeof *whole;
   }
   row_words words[tile_rows];
-  for (int r = 0; r < rows; r++) words_of(scheme, code_bits, x + r, zero, &words[r]);
-  w.wide = is_wide(scheme, code_bits, rows, x);
+  w.wide = is_wide(scheme, &w, rows, x);
   if (w.wide) {
     w.wide = 1; /* a constant from here on */
+    for (int r = 0; r < rows; r++) words_of(scheme, &w, x + r, zero, &words[r]);
     scheme_sums(scheme, rows, panels, &w, x, words, k, y, t);
   } else {
+    w.wide = 0;
+    for (int r = 0; r < rows; r++) words_of(scheme, &w, x + r, zero, &words[r]);
     scheme_sums(scheme, rows, panels, &w, x, words, k, y, t);
   }
 }

@@ -11,9 +11,7 @@
 static ints shifted(ints value, int32_t shift);
 
 /* starts: -zero S, where the accumulators begin; factors: the shifts. */
-MXLK_INLINE void fill_words(const int scaled, const int blocks, const int code_bits, const x_row *x, int zero,
-                            row_words *words) {
-  (void)scaled, (void)code_bits;
+MXLK_INLINE void fill_starts_and_shifts(const int blocks, const x_row *x, int zero, row_words *words) {
   for (int b = 0; b < 8; b++) words->factors[b] = x->shifts[b];
   for (int b = 0; b < blocks; b++)
     words->starts[b] = -zero * (blocks == 16 ? x->sums16[b] : x->sums16[2 * b] + x->sums16[2 * b + 1]);
@@ -28,8 +26,9 @@ MXLK_INLINE void block_dots(const int rows, const int centred, const weights *w,
     for (int v = 0; v < vectors; v++) dots[r][v] = shifted(dots[r][v], words[r].factors[b]);
 }
 
-MXLK_INLINE void add_scaled_dots(const int rows, const mxlk_scheme scheme, const weights *w, int64_t p, const x_row *x,
-                                 const row_words *words, int64_t b, ints sums[][vectors]) {
+/* add_scaled_dots of one sub-block. */
+MXLK_INLINE void add_shifted_dots(const int rows, const mxlk_scheme scheme, const weights *w, int64_t p, const x_row *x,
+                                  const row_words *words, int64_t b, ints sums[][vectors]) {
   const int blocks = blocks_of(scheme);
   ints dots[tile_rows][vectors];
   for (int r = 0; r < rows; r++)

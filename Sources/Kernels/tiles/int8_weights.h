@@ -24,7 +24,8 @@ typedef struct weights {
   int packed, code_bits; /* `packed` may be packed_table: nibbles that stand for codes of code_bits */
   int powers;            /* packed d are bytes, mxlk_power's, not halves */
   int copied;            /* expanded scales come for each shift */
-  int wide;              /* is_wide of the rows that meet them */
+  int at_once; /* sub-blocks whose sums are scaled together, 1 or 2: expanded scales then come as pairs of int16, the first's above */
+  int wide; /* is_wide of the rows that meet them */
   const uint8_t *table;
   const uint8_t *codes, *high; /* codes; packed: low nibbles (or bytes) and high bits */
   /* Expanded: int32, pairs of int16, float; packed: bytes, bytes, halves. BLOCK32_MIN's minima are as d. */
@@ -177,10 +178,17 @@ MXLK_INLINE int is_centred(const mxlk_scheme scheme) {
 /* sc of sub-block b: unsigned bytes or nibbles where codes are not centred, else signed bytes, which scales of 6 bits are made beforehand. */
 MXLK_INLINE ints scale_at(const mxlk_scheme scheme, const weights *w, int64_t p, int64_t b, int v) {
   int64_t at = b * columns + lanes * v;
+  if (!w->packed && w->at_once == 2) return ints_at(w->scales + 4 * (b / 2 * columns + lanes * v)) << b % 2 * 16 >> 16;
   if (!w->packed) return ints_at(w->scales + 4 * at);
   at += p * w->scales_apart;
   if (scheme == MXLK_SCHEME_SUPER16_MIN) return unsigned_bytes_at(w->scales + at) & 15;
   return is_centred(scheme) ? signed_bytes_at(w->scales + at) : unsigned_bytes_at(w->scales + at);
+}
+
+/* sc of sub-blocks b, an even one, and b + 1 as pairs of int16, that of b above. */
+MXLK_INLINE ints scale_pair_at(const mxlk_scheme scheme, const weights *w, int64_t p, int64_t b, int v) {
+  if (!w->packed) return ints_at(w->scales + 4 * (b / 2 * columns + lanes * v));
+  return scale_at(scheme, w, p, b, v) << 16 | (scale_at(scheme, w, p, b + 1, v) & 0xffff);
 }
 
 /* m of sub-blocks 2 i and 2 i + 1 as pairs of int16. */

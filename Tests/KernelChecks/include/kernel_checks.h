@@ -27,7 +27,9 @@ typedef enum check_values {
   CHECK_NAN_ROW,    /* one row of x holds one NaN */
   CHECK_INFINITIES, /* infinities of both signs here and there in x and in the weights */
   CHECK_ANY_BITS,   /* any bit pattern: all exponents, NaN payloads, signaling NaNs */
-  CHECK_VALUES_COUNT
+  CHECK_VALUES_COUNT,
+  /* x of one sign and codes and scales at their ends: sums of sub-blocks about what 16 bits hold. For quantized weights; not among those counted. */
+  CHECK_LARGE_SUMS = CHECK_VALUES_COUNT
 } check_values;
 
 /* For a test's name. */
