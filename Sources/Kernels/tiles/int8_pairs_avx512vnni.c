@@ -288,8 +288,8 @@ MXLK_INLINE int32_t pair_of_row(const int blocks, const x_row *x, const row_word
   return x->pairs[i];
 }
 
-MXLK_INLINE int32_t group_sum_of_row(const weights *w, const x_row *x, int64_t g) {
-  (void)w;
+MXLK_INLINE int32_t group_sum_of_row(const x_row *x, const row_words *words, int64_t g) {
+  (void)words;
   return x->groups[g];
 }
 

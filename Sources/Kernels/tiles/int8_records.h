@@ -15,7 +15,8 @@ typedef mxlk_activation x_row;
 typedef struct row_words {
   int32_t starts[16];
   int32_t factors[8];
-  int32_t pairs[8]; /* SUPER16_MIN: S << s of the sub-blocks 2 p and 2 p + 1 as a pair of int16 */
+  int32_t pairs
+      [8]; /* SUPER16_MIN: S << s of the sub-blocks 2 p and 2 p + 1 as a pair of int16; GROUP: the sum of S << s over each group */
   /* Where sums are joined, of the sub-blocks 2 p and 2 p + 1: starts[p] is the first one's, then 2^15 + the second one's, and s of the first above that of
    * the second. */
   int32_t joined_starts[8], shift_pairs[8];
@@ -41,6 +42,18 @@ MXLK_INLINE void pairs_of(const x_row *x, row_words *words) {
   memcpy(words->pairs, &sums, sizeof sums);
 }
 
+MXLK_INLINE void group_sums_of(const weights *w, const x_row *x, row_words *words) {
+  typedef int16_t shorts8 __attribute__((vector_size(16)));
+  typedef int32_t ints8 __attribute__((vector_size(32)));
+  shorts8 each;
+  memcpy(&each, x->sums32, sizeof each);
+  ints8 sums = __builtin_convertvector(each, ints8);
+  for (int size = 32; size < w->group; size *= 2)
+    sums = __builtin_shufflevector(sums, sums, 0, 2, 4, 6, 0, 2, 4, 6) +
+           __builtin_shufflevector(sums, sums, 1, 3, 5, 7, 1, 3, 5, 7);
+  memcpy(words->pairs, &sums, sizeof sums);
+}
+
 #ifndef MXLK_JOINS_SUMS
 MXLK_INLINE int sub_blocks_at_once(const mxlk_scheme scheme, const int code_bits, const int packed, const int rows) {
   (void)scheme, (void)code_bits, (void)packed, (void)rows;
@@ -58,6 +71,7 @@ MXLK_INLINE void words_of(const mxlk_scheme scheme, const weights *w, const x_ro
   const int scaled = scheme == MXLK_SCHEME_SUPER32 || scheme == MXLK_SCHEME_SUPER32_SIX || blocks == 16;
   fill_words(scaled, w->at_once == 2 && !w->wide, blocks, w->code_bits, x, zero, words);
   if (scheme == MXLK_SCHEME_SUPER16_MIN) pairs_of(x, words);
+  if (scheme == MXLK_SCHEME_GROUP) group_sums_of(w, x, words);
 }
 
 MXLK_INLINE void add_block_dots(const int rows, const int centred, const weights *w, int64_t p, const x_row *x,
@@ -86,11 +100,9 @@ MXLK_INLINE int32_t pair_of_row(const int blocks, const x_row *x, const row_word
   return pair;
 }
 
-MXLK_INLINE int32_t group_sum_of_row(const weights *w, const x_row *x, int64_t g) {
-  int32_t sum = 0;
-#pragma clang loop vectorize(disable)
-  for (int64_t b = g * (w->group / 32); b < (g + 1) * (w->group / 32); b++) sum += x->sums32[b];
-  return sum;
+MXLK_INLINE int32_t group_sum_of_row(const x_row *x, const row_words *words, int64_t g) {
+  (void)x;
+  return words->pairs[g];
 }
 
 /* Of 8 bits, as AVX2 has them. */

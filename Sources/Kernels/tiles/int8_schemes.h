@@ -52,7 +52,7 @@ static floats d_of_row(const weights *w, int64_t b, int v, const x_row *x, float
 /* f(S << s) of sub-block b, S << s of two sub-blocks as a pair of int16, and the sum of S << s over group g. */
 static float sum_of_row(const x_row *x, int64_t b);
 static int32_t pair_of_row(const int blocks, const x_row *x, const row_words *words, int i);
-static int32_t group_sum_of_row(const weights *w, const x_row *x, int64_t g);
+static int32_t group_sum_of_row(const x_row *x, const row_words *words, int64_t g);
 
 /* What codes of a GROUP are centred at in block_dots, which its zeros then are, too. */
 static int group_center(const int code_bits);
@@ -161,7 +161,7 @@ MXLK_INLINE void group(const int rows, const int panels, const weights *w, const
     ints sums[tile_rows][vectors];
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows * panels; i++) {
-      int32_t sum = group_sum_of_row(w, x + i % rows, g);
+      int32_t sum = group_sum_of_row(x + i % rows, words + i % rows, g);
       for (int v = 0; v < vectors; v++) sums[i][v] = (zeros_at(w, i / rows, g, v) - center) * -sum;
     }
     for (int64_t b = g * blocks; b < (g + 1) * blocks; b++) {
