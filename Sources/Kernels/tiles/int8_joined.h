@@ -7,8 +7,8 @@
  *   ^ 2^15                         [i_b | i_b+1], a pair of int16
  *   vpdpwssd                       sum + i_b sc_b 2^s_b + i_b+1 sc_b+1 2^s_b+1, the scales shifted as a pair
  *
- * Both sums have to fit. Of codes of 2 and 3 bits all do, of 4 those of most x, of 5 and 6 bits those of Gaussian x but for few; a superblock of x with a
- * sub-block that may not fit is wide, and its sums are shifted and multiplied one by one. So are those of codes of 8 bits (SUPER32_SIX). */
+ * Both sums have to fit. Of codes of 2 and 3 bits all do, of 4 all but those of x nearly of one sign; a superblock of x with a sub-block that may not fit is
+ * wide (of Gaussian x 6 % with 5 bits, 2 % with 6), and its sums are shifted and multiplied one by one. So are those of codes of 8 bits (SUPER32_SIX). */
 #ifndef MXLK_TILES_INT8_JOINED_H
 #define MXLK_TILES_INT8_JOINED_H
 
