@@ -24,7 +24,8 @@ typedef struct row_words {
 
 #include "tiles/int8_schemes.h"
 
-/* Starts and factors of the superblock's sub-blocks: 8 of 32 columns or 16 of 16 (`blocks`). scaled: for add_scaled_dots, else for block_dots. */
+/* Starts and factors of the superblock's sub-blocks: 8 of 32 columns or 16 of 16 (`blocks`). scaled: for add_scaled_dots, else for block_dots. joined: for
+ * sums that are joined, which have no factors. */
 static void fill_words(const int scaled, const int joined, const int blocks, const int code_bits, const x_row *x,
                        int zero, row_words *words);
 
