@@ -113,17 +113,38 @@ static char *y_at(const mxlk_plan *p, const mxlk_matrix *m, int64_t row) {
   return (char *)task->job->y + offset * mxlk_element_bytes(task->job->y_dtype);
 }
 
-/* Row by row, since rows of y may be pages apart: each is looked up, and comes from memory, once. */
+/* Asks for what the store of a row reads and writes: `stride` floats of a panel's sums behind those of the panel before. */
+static void prefetch_row(const mxlk_matrix *m, const unit_sums *u, int64_t row, int64_t stride, const char *y) {
+  int64_t columns = m->task->panel_columns, bytes = mxlk_element_bytes(m->task->job->y_dtype);
+  for (int64_t panel = 0; panel < u->end_panel - u->first_panel; panel++) {
+    int64_t at = panel * stride + row * columns;
+    for (int64_t i = 0; i < columns; i += MXLK_ALIGNMENT / 4) {
+      __builtin_prefetch(u->sums + at + i, 0, 3);
+      if (u->gates != NULL) __builtin_prefetch(u->gates + at + i, 0, 3);
+    }
+    for (int64_t i = 0; i < columns * bytes; i += MXLK_ALIGNMENT)
+      __builtin_prefetch(y + panel * columns * bytes + i, 1, 3);
+  }
+}
+
+/* Row by row, since rows of y may be pages apart: each is looked up, and comes from memory, once. The sums, of a whole unit, are in the second level
+ * cache by now, as is y: the next row is asked for ahead. */
 static void store(const mxlk_plan *p, const mxlk_matrix *m, const unit_sums *u) {
   const mxlk_task *task = m->task;
   int64_t columns = task->panel_columns, bytes = mxlk_element_bytes(task->job->y_dtype);
+  char *y = y_at(p, m, u->first);
   for (int64_t row = 0; row < u->count; row++) {
-    char *y = y_at(p, m, u->first + row);
+    char *next = NULL;
+    if (row + 1 < u->count) {
+      next = y_at(p, m, u->first + row + 1);
+      prefetch_row(m, u, row + 1, u->count * columns, next + u->first_panel * columns * bytes);
+    }
     for (int64_t panel = u->first_panel; panel < u->end_panel; panel++) {
       int64_t at = ((panel - u->first_panel) * u->count + row) * columns;
       store_panel(m, u->sums + at, u->gates == NULL ? NULL : u->gates + at, panel * columns,
                   y + panel * columns * bytes);
     }
+    y = next;
   }
 }
 
