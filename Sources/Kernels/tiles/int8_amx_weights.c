@@ -9,7 +9,7 @@
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl"))), \
                              apply_to = function)
 
-enum { lanes = 16, vectors = 2, scale_copies = 1 };
+enum { lanes = 16, vectors = 2, scale_copies = 1, x_lines_apart = 1 };
 
 #include "tiles/int8_weights.h"
 #include "tiles/int8_avx512.h"

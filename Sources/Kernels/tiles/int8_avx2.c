@@ -21,7 +21,7 @@
 #define MXLK_CONVERTS_HALVES
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 
-enum { lanes = 8, vectors = 2, tile_rows = 4, most_panels = 4, scale_copies = 1 };
+enum { lanes = 8, vectors = 2, tile_rows = 4, most_panels = 4, scale_copies = 1, x_lines_apart = 1 };
 
 #include "tiles/int8_records.h"
 

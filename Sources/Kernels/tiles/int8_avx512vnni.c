@@ -17,7 +17,15 @@
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni"))), \
                              apply_to = function)
 
-enum { lanes = 16, vectors = 2, tile_rows = 6, most_panels = 4, scale_copies = 1, broadcasts_again = 1 };
+enum {
+  lanes = 16,
+  vectors = 2,
+  tile_rows = 6,
+  most_panels = 4,
+  scale_copies = 1,
+  x_lines_apart = 1,
+  broadcasts_again = 1
+};
 
 #define MXLK_JOINS_SUMS
 #include "tiles/int8_vnni.h"

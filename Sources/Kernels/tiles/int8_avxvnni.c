@@ -9,7 +9,15 @@
 
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avxvnni"))), apply_to = function)
 
-enum { lanes = 8, vectors = 2, tile_rows = 6, most_panels = 4, scale_copies = 1, broadcasts_again = 0 };
+enum {
+  lanes = 8,
+  vectors = 2,
+  tile_rows = 6,
+  most_panels = 4,
+  scale_copies = 1,
+  x_lines_apart = 1,
+  broadcasts_again = 0
+};
 
 #include "tiles/int8_vnni.h"
 

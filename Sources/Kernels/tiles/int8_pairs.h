@@ -28,7 +28,8 @@ typedef struct mxlk_arranged_pairs {
   };
   float alpha;
   uint32_t wide;
-  uint32_t reserved[14];
+  int32_t group_pairs[8]; /* GROUP: -groups in 256 parts and a rest, the parts above the rest */
+  uint32_t reserved[6];
 } mxlk_arranged_pairs;
 
 _Static_assert(sizeof(mxlk_arranged_pairs) == 576, "rows of x begin at cache lines");

@@ -8,7 +8,7 @@
  *   SUPER32      64 + 8 pair dots + 4 + 4 + 4 = 84; wide 92              108
  *   SUPER16      64 + 16 + 3 = 83; wide 99                               147
  *   SUPER16_MIN  64 + 16 + 8 + 4 = 92                                    156
- *   GROUP        64 + 8 + 5 a group = 82 for groups of 128               90 */
+ *   GROUP        64 + 8 + 4 a group = 80 for groups of 128, alike 78     90 */
 #include "tiles/int8_pairs.h"
 
 #if defined(__x86_64__)
@@ -19,7 +19,15 @@
     __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,tune=sapphirerapids"))), \
     apply_to = function)
 
-enum { lanes = 16, vectors = 2, tile_rows = 8, most_panels = 4, scale_copies = 4, broadcasts_again = 0 };
+enum {
+  lanes = 16,
+  vectors = 2,
+  tile_rows = 8,
+  most_panels = 4,
+  scale_copies = 4,
+  x_lines_apart = 4,
+  broadcasts_again = 0
+};
 
 typedef mxlk_arranged_pairs x_row;
 typedef struct row_words {
@@ -99,6 +107,7 @@ void mxlk_arrange_int8_pairs__avx512vnni(const mxl_kernel_row *row, const void *
     memcpy(to->pairs, sums, sizeof sums);
   } else if (format->scheme == MXLK_SCHEME_GROUP) {
     for (int64_t b = 0; b < k / 32; b++) to->groups[b * 32 / format->group] += x->sums32[b];
+    for (int g = 0; g < 8; g++) to->group_pairs[g] = -to->groups[g] >> 8 << 16 | (-to->groups[g] & 255);
   }
 }
 
@@ -228,30 +237,69 @@ MXLK_INLINE floats d_of_row(const weights *w, int64_t b, int v, const x_row *x, 
   return w->copied ? (floats)shifted_line_at(w->d, b, v, x, b) : d;
 }
 
-/* sums += what sums within 16 bits and scales, whose upper halves are 0, make. */
+/* dots as a pair whose upper half meets a 0, times the scale of sub-block b and 2^s. */
+MXLK_INLINE ints add_scaled_pair(const int blocks, const weights *w, const x_row *x, int64_t b, int v, ints scale,
+                                 ints dots, ints sum) {
+  int64_t of_x = blocks == 16 ? b / 2 : b;
+  return add_pair_products(
+      sum, dots, w->copied ? shifted_line_at(w->scales, b, v, x, of_x) : shifted_halves(scale, x->shifts[of_x]));
+}
+
+/* sums += sums of halves of sub-blocks, which fit into 16 bits, times scales. 16 columns at a time, row by row: their codes are 8 vectors, so that with them
+ * the sums stay in registers, where 16 more accumulators would not leave room. */
+MXLK_INLINE void add_scaled_halves(const int rows, const mxlk_scheme scheme, const weights *w, int64_t p,
+                                   const x_row *x, int64_t b, ints sums[][vectors]) {
+  enum { groups = 4 };
+  const int blocks = blocks_of(scheme), pieces = 16 / blocks, halves = 2 / pieces; /* halves: of a piece */
+  ints scale[vectors];
+  for (int v = 0; v < vectors; v++) scale[v] = w->copied ? (ints){} : scale_at(scheme, w, p, b, v);
+#pragma clang loop unroll(full)
+  for (int64_t piece = pieces * b; piece < pieces * (b + 1); piece++) {
+    bytes codes[groups][vectors];
+    for (int g = 0; g < groups; g++) {
+      for (int v = 0; v < vectors; v++) codes[g][v] = codes_at(w, p, groups * piece + g, v);
+      prefetch_at(w, p, groups * piece + g);
+    }
+#pragma clang loop unroll(full)
+    for (int r = 0; r < rows; r++) {
+      ints dots[2][vectors];
+      for (int half = 0; half < halves; half++) begin_dots(1, 1, 1, x + r, halves * piece + half, dots + half);
+#pragma clang loop unroll(full)
+      for (int g = 0; g < groups; g++)
+        for (int v = 0; v < vectors; v++) {
+          int32_t four;
+          memcpy(&four, x[r].codes + 4 * (groups * piece + g), 4);
+          ints *sum = &dots[g * halves / groups][v];
+          *sum = add_four_products(*sum, codes[g][v], every(four));
+        }
+      for (int half = 0; half < halves; half++)
+        for (int v = 0; v < vectors; v++)
+          sums[r][v] = add_scaled_pair(blocks, w, x + r, b, v, scale[v], dots[half][v], sums[r][v]);
+      MXLK_SETTLE_MEMORY();
+    }
+  }
+}
+
 MXLK_INLINE void add_scaled_dots(const int rows, const mxlk_scheme scheme, const weights *w, int64_t p, const x_row *x,
                                  const row_words *words, int64_t b, ints sums[][vectors]) {
-  const int blocks = blocks_of(scheme), each = 1 + w->wide, groups = 64 / blocks / each;
+  const int blocks = blocks_of(scheme), groups = 64 / blocks;
   const int center = scheme != MXLK_SCHEME_SUPER16_MIN;
   ints scale[vectors], dots[tile_rows][vectors];
   (void)words;
-#pragma clang loop unroll(full)
-  for (int part = 0; part < each; part++) {
-    begin_dots(rows, center, w->wide, x, each * b + part, dots);
-    add_dots(rows, w, p, x, groups * (each * b + part), groups, dots);
-    if (part == 0 && !w->copied)
-      for (int v = 0; v < vectors; v++) scale[v] = scale_at(scheme, w, p, b, v);
-    for (int r = 0; r < rows; r++)
-      for (int v = 0; v < vectors; v++) {
-        int64_t of_x = blocks == 16 ? b / 2 : b;
-        if (!pairs_up(scheme, w->code_bits))
-          sums[r][v] += shifted(dots[r][v], x[r].shifts[of_x]) * scale[v];
-        else if (w->copied)
-          sums[r][v] = add_pair_products(sums[r][v], dots[r][v], shifted_line_at(w->scales, b, v, x + r, of_x));
-        else
-          sums[r][v] = add_pair_products(sums[r][v], dots[r][v], shifted_halves(scale[v], x[r].shifts[of_x]));
-      }
+  if (w->wide) {
+    add_scaled_halves(rows, scheme, w, p, x, b, sums);
+    return;
   }
+  begin_dots(rows, center, 0, x, b, dots);
+  add_dots(rows, w, p, x, groups * b, groups, dots);
+  for (int v = 0; v < vectors; v++) scale[v] = w->copied ? (ints){} : scale_at(scheme, w, p, b, v);
+  for (int r = 0; r < rows; r++)
+    for (int v = 0; v < vectors; v++) {
+      if (pairs_up(scheme, w->code_bits))
+        sums[r][v] = add_scaled_pair(blocks, w, x + r, b, v, scale[v], dots[r][v], sums[r][v]);
+      else
+        sums[r][v] += shifted(dots[r][v], x[r].shifts[blocks == 16 ? b / 2 : b]) * scale[v];
+    }
 }
 
 MXLK_INLINE void add_block_dots(const int rows, const int centred, const weights *w, int64_t p, const x_row *x,
@@ -291,6 +339,13 @@ MXLK_INLINE int32_t pair_of_row(const int blocks, const x_row *x, const row_word
 MXLK_INLINE int32_t group_sum_of_row(const x_row *x, const row_words *words, int64_t g) {
   (void)words;
   return x->groups[g];
+}
+
+/* Of codes of less than 8 bits by a pair dot of (z, 256 z), |z| at most 8, and the sum, less than 2^18, as a rest and 256 parts: vpmulld takes two operations. */
+MXLK_INLINE ints zeros_product(const int code_bits, ints zeros, const x_row *x, const row_words *words, int64_t g) {
+  (void)words;
+  if (code_bits == 8) return zeros * -x->groups[g];
+  return add_pair_products((ints){}, zeros << 24 | (zeros & 0xffff), every(x->group_pairs[g]));
 }
 
 /* 4 bits: 32 * 8 * 127 = 32512. */

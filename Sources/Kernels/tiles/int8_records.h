@@ -106,6 +106,11 @@ MXLK_INLINE int32_t group_sum_of_row(const x_row *x, const row_words *words, int
   return words->pairs[g];
 }
 
+MXLK_INLINE ints zeros_product(const int code_bits, ints zeros, const x_row *x, const row_words *words, int64_t g) {
+  (void)code_bits;
+  return zeros * -group_sum_of_row(x, words, g);
+}
+
 /* Of 8 bits, as AVX2 has them. */
 MXLK_INLINE int group_center(const int code_bits) { return code_bits == 8 ? 128 : 0; }
 

@@ -3,6 +3,7 @@
  *   enum { lanes, vectors, tile_rows }     outputs a vector, vectors a panel, the most rows of a tile
  *   enum { most_panels }                   of a tile of one row; not above tile_rows
  *   enum { scale_copies }                  1, or 4: expanded scales come ready for each shift
+ *   enum { x_lines_apart }                 of the next tile's x, every which line is asked for
  *   x_row, row_words                       a superblock of a row of x, and what a tile makes of it: int8_records.h, or arranged beforehand
  *
  * and behind it the functions declared here without a body: what its instructions make of a block's dots.
@@ -53,6 +54,9 @@ static floats d_of_row(const weights *w, int64_t b, int v, const x_row *x, float
 static float sum_of_row(const x_row *x, int64_t b);
 static int32_t pair_of_row(const int blocks, const x_row *x, const row_words *words, int i);
 static int32_t group_sum_of_row(const x_row *x, const row_words *words, int64_t g);
+
+/* -zeros times the sum of S << s over group g, zeros being those that block_dots leaves. */
+static ints zeros_product(const int code_bits, ints zeros, const x_row *x, const row_words *words, int64_t g);
 
 /* What codes of a GROUP are centred at in block_dots, which its zeros then are, too. */
 static int group_center(const int code_bits);
@@ -150,7 +154,14 @@ MXLK_INLINE void super_centred(const int rows, const int panels, const mxlk_sche
     for (int v = 0; v < vectors; v++) t[i][v] = rounded(sums[i][v]) * d_at(w, i / rows, 0, v);
 }
 
-/* I begins at -zero S, S = sum of S_b << s_b over the group. */
+/* Whether the zeros of all outputs are as the first's. */
+MXLK_INLINE int are_alike(const ints zeros[vectors]) {
+  ints others = {};
+  for (int v = 0; v < vectors; v++) others |= zeros[v] ^ every(zeros[0][0]);
+  return __builtin_reduce_or(others) == 0;
+}
+
+/* I begins at -zero S, S = sum of S_b << s_b over the group. Zeros that are alike, as all of a symmetric checkpoint's are, take one product a row. */
 MXLK_INLINE void group(const int rows, const int panels, const weights *w, const x_row *x, const row_words *words,
                        int64_t k, const float *y, floats t[][vectors]) {
   for (int i = 0; i < rows * panels; i++)
@@ -160,9 +171,15 @@ MXLK_INLINE void group(const int rows, const int panels, const weights *w, const
   for (int64_t g = 0; g < k / w->group; g++) {
     ints sums[tile_rows][vectors];
 #pragma clang loop unroll(full)
-    for (int i = 0; i < rows * panels; i++) {
-      int32_t sum = group_sum_of_row(x + i % rows, words + i % rows, g);
-      for (int v = 0; v < vectors; v++) sums[i][v] = (zeros_at(w, i / rows, g, v) - center) * -sum;
+    for (int p = 0; p < panels; p++) {
+      ints zeros[vectors];
+      for (int v = 0; v < vectors; v++) zeros[v] = zeros_at(w, p, g, v) - center;
+      const int alike = are_alike(zeros);
+#pragma clang loop unroll(full)
+      for (int r = 0; r < rows; r++)
+        for (int v = 0; v < vectors; v++)
+          sums[p * rows + r][v] = alike ? every(zeros[0][0] * -group_sum_of_row(x + r, words + r, g))
+                                        : zeros_product(w->code_bits, zeros[v], x + r, words + r, g);
     }
     for (int64_t b = g * blocks; b < (g + 1) * blocks; b++) {
       __builtin_assume(b >= 0 &&
@@ -276,20 +293,20 @@ MXLK_INLINE void run_panels(const mxlk_scheme scheme, const int code_bits, const
 
 /* A format's tiles by their number of rows, each a function of its own. With all of them in one the compiler shares what they have in common, addresses
  * above all, and makes bad code of some. */
-#define MXLK_TILE(name, scheme, code_bits, packed, rows)                                                 \
-  static __attribute__((noinline)) void name##_##rows(const mxl_kernel_row *row, const mxl_tile *tile) { \
-    if (rows <= tile_rows) run_panels(scheme, code_bits, packed, rows, row, tile);                       \
+#define MXLK_TILE(name, frame, scheme, code_bits, packed, rows)                                                \
+  static __attribute__((noinline)) frame void name##_##rows(const mxl_kernel_row *row, const mxl_tile *tile) { \
+    if (rows <= tile_rows) run_panels(scheme, code_bits, packed, rows, row, tile);                             \
   }
 
-#define MXLK_TILES(name, scheme, code_bits, packed)                   \
-  MXLK_TILE(name, scheme, code_bits, packed, 1)                       \
-  MXLK_TILE(name, scheme, code_bits, packed, 2)                       \
-  MXLK_TILE(name, scheme, code_bits, packed, 3)                       \
-  MXLK_TILE(name, scheme, code_bits, packed, 4)                       \
-  MXLK_TILE(name, scheme, code_bits, packed, 5)                       \
-  MXLK_TILE(name, scheme, code_bits, packed, 6)                       \
-  MXLK_TILE(name, scheme, code_bits, packed, 7)                       \
-  MXLK_TILE(name, scheme, code_bits, packed, 8)                       \
+#define MXLK_TILES(name, frame, scheme, code_bits, packed)            \
+  MXLK_TILE(name, frame, scheme, code_bits, packed, 1)                \
+  MXLK_TILE(name, frame, scheme, code_bits, packed, 2)                \
+  MXLK_TILE(name, frame, scheme, code_bits, packed, 3)                \
+  MXLK_TILE(name, frame, scheme, code_bits, packed, 4)                \
+  MXLK_TILE(name, frame, scheme, code_bits, packed, 5)                \
+  MXLK_TILE(name, frame, scheme, code_bits, packed, 6)                \
+  MXLK_TILE(name, frame, scheme, code_bits, packed, 7)                \
+  MXLK_TILE(name, frame, scheme, code_bits, packed, 8)                \
   static void name(const mxl_kernel_row *row, const mxl_tile *tile) { \
     switch (tile->rows) {                                             \
       case 1: name##_1(row, tile); break;                             \
@@ -303,10 +320,14 @@ MXLK_INLINE void run_panels(const mxlk_scheme scheme, const int code_bits, const
     }                                                                 \
   }
 
+/* Vectors that do not fit into registers are then kept within cache lines, which else nothing tells the compiler to do. It takes a register, which tiles of
+ * expanded weights miss more than that. */
+#define MXLK_ALIGNED_FRAME __attribute__((force_align_arg_pointer))
+
 /* Of a format expanded and packed; table: packed codes are nibbles that stand for others. */
-#define MXLK_FORMAT(name, scheme, code_bits, table)              \
-  MXLK_TILES(name##_expanded, scheme, code_bits, expanded_codes) \
-  MXLK_TILES(name##_packed, scheme, code_bits, table ? packed_table : packed_codes)
+#define MXLK_FORMAT(name, scheme, code_bits, table)                \
+  MXLK_TILES(name##_expanded, , scheme, code_bits, expanded_codes) \
+  MXLK_TILES(name##_packed, MXLK_ALIGNED_FRAME, scheme, code_bits, table ? packed_table : packed_codes)
 
 MXLK_FORMAT(block32_table, MXLK_SCHEME_BLOCK32, 8, 1)
 MXLK_FORMAT(block32_4, MXLK_SCHEME_BLOCK32, 4, 0)

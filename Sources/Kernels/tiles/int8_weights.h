@@ -161,7 +161,7 @@ MXLK_INLINE void prefetch_tile(const int rows, const int blocks, const weights *
                                const float *y, int64_t b) {
   if (w->packed) return;
   const int lines = (rows * x_bytes / 64 + blocks - 1) / blocks;
-  for (int line = 0; line < lines; line++)
+  for (int line = 0; line < lines; line += x_lines_apart)
     __builtin_prefetch((const char *)x + rows * x_bytes + (b * lines + line) * 64, 0, 3);
   __builtin_prefetch(y + rows * columns + b * rows * columns / blocks, 1, 3);
   for (int64_t line = b; line < w->step; line += blocks) __builtin_prefetch(w->next + line * 64, 0, 3);
