@@ -163,14 +163,16 @@ static void run_superblock(const mxlk_plan *p, const mxlk_task *task, int64_t bl
   const char *x = x_at(p, task->x, block, first_tile, superblock);
   int64_t x_row_bytes = mxlk_activation_bytes(row, k);
   mxl_tile one = {.struct_size = sizeof(mxl_tile), .x = x, .weights = weights, .y = accumulators, .k = k};
+  int64_t first = tile_row(task->x, first_tile), prefetched = 0;
   for (int64_t tile = first_tile; tile < end_tile; tile++) {
-    int64_t rows = tile_row(task->x, tile + 1) - tile_row(task->x, tile), prefetched = (tile - first_tile) * share;
+    int64_t end = tile_row(task->x, tile + 1), rows = end - first;
     one.rows = (int32_t)rows;
     one.next = prefetched < total ? next + prefetched : NULL;
     one.next_bytes = prefetched < total ? share : 0;
     row->run(row, &one);
     one.x = x += rows * x_row_bytes;
     one.y += rows * task->panel_columns;
+    first = end, prefetched += share;
   }
 }
 

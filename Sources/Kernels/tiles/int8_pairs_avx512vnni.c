@@ -66,21 +66,34 @@ MXLK_INLINE int center_of(const mxlk_block_format *format) {
   return format->scheme == MXLK_SCHEME_SUPER16_MIN || format->scheme == MXLK_SCHEME_BLOCK32_MIN ? 0 : format->zero;
 }
 
+/* The sum of 4 bytes of a vector each, which are q or, as magnitudes, |q|. */
+MXLK_INLINE ints sums_of_four(const int8_t *q, const int magnitudes) {
+  const __m512i all = _mm512_loadu_si512(q), ones = _mm512_set1_epi8(1), none = _mm512_setzero_si512();
+  return (ints)(magnitudes ? _mm512_dpbusd_epi32(none, _mm512_abs_epi8(all), ones)
+                           : _mm512_dpbusd_epi32(none, ones, all));
+}
+
 /* Where the halves of sub-blocks begin, and whether some sub-block is wide. */
 MXLK_INLINE void arrange_halves(const int blocks, const int center, mxlk_arranged_pairs *to) {
-  const int columns_each = 128 / blocks;
-  for (int i = 0; i < blocks; i++) {
-    int magnitudes = 0;
-    for (int half = 0; half < 2; half++) {
-      int sum = 0;
-      for (int j = 0; j < columns_each; j++) {
-        int q = to->codes[(2 * i + half) * columns_each + j];
-        sum += q, magnitudes += q < 0 ? -q : q;
-      }
-      to->halves[2 * i + half] = -center * sum;
-    }
-    to->wide |= magnitudes * center > INT16_MAX;
+  const int each = 32 / blocks; /* sums of four of a half */
+  int32_t sums[64], magnitudes[64], wide = 0;
+#pragma clang loop unroll(full)
+  for (int i = 0; i < 64; i += lanes) {
+    ints signs = sums_of_four(to->codes + 4 * i, 0), absolute = sums_of_four(to->codes + 4 * i, 1);
+    memcpy(sums + i, &signs, sizeof signs);
+    memcpy(magnitudes + i, &absolute, sizeof absolute);
   }
+  for (int i = 0; i < 2 * blocks; i++) {
+    int32_t sum = 0;
+    for (int j = 0; j < each; j++) sum += sums[each * i + j];
+    to->halves[i] = -center * sum;
+  }
+  for (int i = 0; i < blocks; i++) {
+    int32_t sum = 0;
+    for (int j = 0; j < 2 * each; j++) sum += magnitudes[2 * each * i + j];
+    wide |= sum * center > INT16_MAX;
+  }
+  to->wide = (uint32_t)wide;
 }
 
 void mxlk_arrange_int8_pairs__avx512vnni(const mxl_kernel_row *row, const void *record, int64_t k, int64_t index,
@@ -94,7 +107,12 @@ void mxlk_arrange_int8_pairs__avx512vnni(const mxl_kernel_row *row, const void *
   to->alpha = x->alpha;
   for (int i = 0; i < blocks; i++)
     to->starts[i] = -center * (blocks == 16 ? x->sums16[i] : x->sums16[2 * i] + x->sums16[2 * i + 1]);
-  if (may_be_wide(format->scheme, format->code_bits)) arrange_halves(blocks, center, to);
+  if (may_be_wide(format->scheme, format->code_bits)) {
+    if (blocks == 16)
+      arrange_halves(16, 32, to);
+    else
+      arrange_halves(8, 16, to);
+  }
   const int powers = format->scheme == MXLK_SCHEME_GROUP && pairs_up(format->scheme, format->code_bits);
   for (int b = 0; b < 8; b++) to->shifts[b] = powers ? 1 << x->shifts[b] : x->shifts[b];
   if (format->scheme == MXLK_SCHEME_BLOCK32_MIN) {
@@ -106,7 +124,9 @@ void mxlk_arrange_int8_pairs__avx512vnni(const mxl_kernel_row *row, const void *
     for (int i = 0; i < 16; i++) sums[i] = (int16_t)(x->sums16[i] * (1 << x->shifts[i / 2]));
     memcpy(to->pairs, sums, sizeof sums);
   } else if (format->scheme == MXLK_SCHEME_GROUP) {
-    for (int64_t b = 0; b < k / 32; b++) to->groups[b * 32 / format->group] += x->sums32[b];
+    const int each = (int)((unsigned)format->group / 32);
+    for (int b = 0, g = 0; b < (int)(k / 32); g++)
+      for (int end = b + each; b < end; b++) to->groups[g] += x->sums32[b];
     for (int g = 0; g < 8; g++) to->group_pairs[g] = -to->groups[g] >> 8 << 16 | (-to->groups[g] & 255);
   }
 }

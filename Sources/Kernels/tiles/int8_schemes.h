@@ -166,9 +166,9 @@ MXLK_INLINE void group(const int rows, const int panels, const weights *w, const
                        int64_t k, const float *y, floats t[][vectors]) {
   for (int i = 0; i < rows * panels; i++)
     for (int v = 0; v < vectors; v++) t[i][v] = (floats){};
-  const int64_t blocks = w->group / 32;
+  const int64_t blocks = (unsigned)w->group / 32;
   const int center = group_center(w->code_bits);
-  for (int64_t g = 0; g < k / w->group; g++) {
+  for (int64_t g = 0; g * w->group < k; g++) {
     ints sums[tile_rows][vectors];
 #pragma clang loop unroll(full)
     for (int p = 0; p < panels; p++) {
@@ -248,26 +248,29 @@ MXLK_INLINE int64_t columns_from(const mxl_tile *tile, int64_t k) {
 /* Not inlined: once or twice a tile of many superblocks, where an expanded tile, of one superblock, would pay for the call. */
 static __attribute__((noinline)) weights packed_weights_of(const mxl_kernel_row *row, const mxl_tile *tile,
                                                            int64_t offset, int64_t k) {
-  return weights_of(row, 1, tile, offset, k);
+  return weights_of(row, ((const mxlk_block_format *)row->context)->scheme, 1, tile, offset, k);
 }
 
 /* All superblocks of a tile: an expanded one is alone. All but the last two arguments are constants. */
 MXLK_INLINE void run_superblocks(const mxlk_scheme scheme, const int code_bits, const int packed, const int rows,
                                  const int panels, const mxl_kernel_row *row, const mxl_tile *tile) {
   const x_row *x = tile->x;
+  /* Copies, as what is stored to y could be the tile, for all that the compiler knows. */
+  float *const tile_y = tile->y;
+  const int64_t y_apart = tile->y_apart, all = tile->k;
   const int zero = scheme == MXLK_SCHEME_SUPER16_MIN ? 0 : ((const mxlk_block_format *)row->context)->zero;
   const int64_t bytes = packed ? (int64_t)row->packed_size(row, MXL_SUPERBLOCK) : 0;
   int64_t first = columns_from(tile, 0);
-  weights at = packed ? packed_weights_of(row, tile, 0, first) : weights_of(row, 0, tile, 0, first);
-  for (int64_t done = 0; done < tile->k; done += MXL_SUPERBLOCK) {
-    int64_t k = columns_from(tile, done);
+  weights at = packed ? packed_weights_of(row, tile, 0, first) : weights_of(row, scheme, 0, tile, 0, first);
+  for (int64_t done = 0; done < (packed ? all : 1); done += MXL_SUPERBLOCK) {
+    int64_t k = packed ? columns_from(tile, done) : first;
     /* The last superblock may have another layout. */
     if (packed && done > 0 && k < MXL_SUPERBLOCK) at = packed_weights_of(row, tile, done / MXL_SUPERBLOCK * bytes, k);
     floats t[tile_rows][vectors];
-    superblock_sums(scheme, code_bits, packed, rows, panels, zero, &at, x, k, tile->y, t);
+    superblock_sums(scheme, code_bits, packed, rows, panels, zero, &at, x, k, tile_y, t);
     for (int i = 0; i < rows * panels; i++)
       for (int v = 0; v < vectors; v++) {
-        float *y = tile->y + i / rows * tile->y_apart + i % rows * columns + lanes * v;
+        float *y = tile_y + i / rows * y_apart + i % rows * columns + lanes * v;
         floats sum = fused(t[i][v], every_float(x[i % rows].alpha), floats_at(y));
         memcpy(y, &sum, sizeof sum);
       }

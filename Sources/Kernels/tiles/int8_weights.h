@@ -82,8 +82,8 @@ MXLK_INLINE floats rounded(ints value) { return __builtin_convertvector(value, f
 MXLK_INLINE floats fused(floats a, floats b, floats c) { return __builtin_elementwise_fma(a, b, c); }
 
 /* The weights of k columns, `offset` bytes behind the tile's first. */
-MXLK_INLINE weights weights_of(const mxl_kernel_row *row, const int packed, const mxl_tile *tile, int64_t offset,
-                               int64_t k) {
+MXLK_INLINE weights weights_of(const mxl_kernel_row *row, const mxlk_scheme scheme, const int packed,
+                               const mxl_tile *tile, int64_t offset, int64_t k) {
   const uint8_t *at = (const uint8_t *)tile->weights + offset;
   weights w = {.codes = at, .high = at};
   w.next = tile->next == NULL ? (const char *)at : (const char *)tile->next + offset;
@@ -100,9 +100,8 @@ MXLK_INLINE weights weights_of(const mxl_kernel_row *row, const int packed, cons
     w.minima = at + layout.minima;
     w.d = at + layout.d;
   } else {
-    mxlk_expanded_layout layout = mxlk_expanded_layout_of(format->scheme, columns, scale_copies);
+    mxlk_expanded_layout layout = mxlk_expanded_layout_of(scheme, columns, scale_copies);
     w.scales = at + layout.scales;
-    w.corrections = at + layout.corrections;
     w.corrections = at + layout.corrections;
     w.minima = at + layout.minima;
     w.d = at + layout.d;
