@@ -361,7 +361,8 @@ MXLK_INLINE int32_t group_sum_of_row(const x_row *x, const row_words *words, int
   return x->groups[g];
 }
 
-/* Of codes of less than 8 bits by a pair dot of (z, 256 z), |z| at most 8, and the sum, less than 2^18, as a rest and 256 parts: vpmulld takes two operations. */
+/* Of codes of less than 8 bits by a pair dot of (z, 256 z), |z| at most 8, and the sum, less than 2^18, as a rest and 256 parts: vpmulld takes two
+ * operations. */
 MXLK_INLINE ints zeros_product(const int code_bits, ints zeros, const x_row *x, const row_words *words, int64_t g) {
   (void)words;
   if (code_bits == 8) return zeros * -x->groups[g];
