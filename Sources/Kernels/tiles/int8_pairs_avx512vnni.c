@@ -127,7 +127,7 @@ void mxlk_arrange_int8_pairs__avx512vnni(const mxl_kernel_row *row, const void *
     const int each = (int)((unsigned)format->group / 32);
     for (int b = 0, g = 0; b < (int)(k / 32); g++)
       for (int end = b + each; b < end; b++) to->groups[g] += x->sums32[b];
-    for (int g = 0; g < 8; g++) to->group_pairs[g] = -to->groups[g] >> 8 << 16 | (-to->groups[g] & 255);
+    for (int g = 0; g < 8; g++) to->group_pairs[g] = (-to->groups[g] >> 8) * 65536 | (-to->groups[g] & 255);
   }
 }
 
