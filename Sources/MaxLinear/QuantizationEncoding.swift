@@ -37,14 +37,14 @@ public struct QuantizationEncoding: Hashable, Sendable, CustomStringConvertible 
       return
     }
     guard let encoding = Self.registered(name) else {
-      let known = Self.all.map(\.name)
+      let known = (Self.all + [.gptq]).map(\.name)
       throw MaxLinearError(
         .unsupported, "quantization_encoding: is \"\(name)\", expected one of \(known.joined(separator: ", "))")
     }
     self = encoding
   }
 
-  /// All encodings of the library and its plugins, in the order they were registered.
+  /// All encodings of the library and its plugins that store rows of blocks, in the order they were registered.
   public static var all: [QuantizationEncoding] {
     (0..<mxlk_encoding_count()).compactMap { mxlk_encoding_at($0) }.compactMap { QuantizationEncoding($0.pointee) }
   }
@@ -57,8 +57,8 @@ public struct QuantizationEncoding: Hashable, Sendable, CustomStringConvertible 
   /// Whether GGUF files store it; neither GPTQ nor a plugin's own.
   public var isGGUF: Bool { GGUF.block(of: name) != nil }
 
-  /// Whether a tensor of it is rows of blocks: all but GPTQ, whose names a plugin cannot have.
-  var storesRows: Bool { !name.hasPrefix(Self.gptq.name) }
+  /// Whether a tensor of it is rows of blocks: all but GPTQ.
+  var storesRows: Bool { self != .gptq }
 
   /// The name of the encoding.
   public var description: String { name }
@@ -89,7 +89,7 @@ public struct QuantizationEncoding: Hashable, Sendable, CustomStringConvertible 
 
   /// Who holds rows of so many values, as the end of a message.
   static func holders(columns: Int) -> String {
-    let names = all.filter { $0.storesRows && $0.holds(columns: columns) }.map(\.name)
+    let names = all.filter { $0.holds(columns: columns) }.map(\.name)
     return "\(names.isEmpty ? "no block encoding" : names.joined(separator: ", ")) can hold such rows"
   }
 
@@ -97,10 +97,12 @@ public struct QuantizationEncoding: Hashable, Sendable, CustomStringConvertible 
     name.withCString { mxlk_encoding_find($0) }.flatMap { QuantizationEncoding($0.pointee) }
   }
 
-  /// nil for dense encodings, which need no name: their dtype says all.
+  /// nil for dense encodings, which need no name, as their dtype says all, and for the blocks that GPTQ's tensors are regrouped into, as kernels
+  /// rely on what is in them.
   private init?(_ encoding: mxl_encoding) {
     guard encoding.dtype == MXL_UINT8.rawValue else { return nil }
     name = String(cString: encoding.name)
+    guard !name.hasPrefix(Self.gptq.name) else { return nil }
     blockParameters = BlockParameters(
       elementsPerBlock: Int(encoding.elements_per_block), blockSize: Int(encoding.block_size))
   }

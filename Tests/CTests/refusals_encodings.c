@@ -30,6 +30,7 @@ static void quantize(void) {
   REFUSED(MXL_INVALID_ARGUMENT, mxl_quantize(NULL, NULL, &from, &to, error));
   REFUSED(MXL_UNSUPPORTED, mxl_quantize("Q4", NULL, &from, &to, error));
   REFUSED(MXL_UNSUPPORTED, mxl_quantize("F32", NULL, &from, &to, error));
+  REFUSED(MXL_UNSUPPORTED, mxl_quantize("GPTQ_32", NULL, &from, &to, error));
   REFUSED(MXL_INVALID_ARGUMENT, mxl_quantize("\xff", NULL, &from, &to, error));
   REFUSED(MXL_INVALID_ARGUMENT, mxl_quantize("Q4_0", NULL, NULL, &to, error));
   REFUSED(MXL_INVALID_ARGUMENT, mxl_quantize("Q4_0", NULL, &from, NULL, error));

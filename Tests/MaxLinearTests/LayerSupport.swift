@@ -92,4 +92,4 @@ struct TestLayer {
 }
 
 /// As messages list them.
-var knownEncodings: String { QuantizationEncoding.all.map(\.name).joined(separator: ", ") }
+var knownEncodings: String { (QuantizationEncoding.all + [.gptq]).map(\.name).joined(separator: ", ") }

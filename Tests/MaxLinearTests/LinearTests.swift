@@ -127,8 +127,11 @@ struct LinearTests {
     expectError(.unsupported, "quantization_encoding: is \"Q9_X\", expected one of \(knownEncodings)") {
       _ = try QuantizationEncoding("Q9_X")
     }
-    expectError(.unsupported, "quantization_encoding: is \"F32\", expected one of \(knownEncodings)") {
-      _ = try QuantizationEncoding("F32")
+    // "GPTQ_128": what the library regroups GPTQ's tensors into.
+    for name in ["F32", "GPTQ_128", "GPTQ8_32_F32"] {
+      expectError(.unsupported, "quantization_encoding: is \"\(name)\", expected one of \(knownEncodings)") {
+        _ = try QuantizationEncoding(name)
+      }
     }
     let weight = try Tensor([1, 2, 3, 4, 5, 6], shape: [3, 2])
     expectError(.invalidShape, "weight: shape is [6], expected [out_dim, in_dim]") {
