@@ -38,7 +38,9 @@ struct LentEntries {
       throw MaxLinearError(.invalidArgument, "\(argument): storage is \(entry.storage), expected an mxl_storage")
     }
     let lent = entry.release.map { BorrowedMemory($0, entry.owner) }
-    let tensor = try Tensor(entry.tensor, owner: lent, isReadOnly: true, argument: argument)
+    // A checkpoint's entries come without release: what is filled from them keeps the file mapped.
+    let owner: (any AnyObject & Sendable)? = lent ?? FileMapping.mapped(at: entry.tensor.data)
+    let tensor = try Tensor(entry.tensor, owner: owner, isReadOnly: true, argument: argument)
     let encoding = try text(entry.encoding, "\(argument).encoding")
     entries.append(WeightData(name: name, tensor: tensor, encoding: encoding, storage: storage))
     if let lent { memory.append(lent) }

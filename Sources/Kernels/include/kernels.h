@@ -85,6 +85,10 @@ void mxlk_release_pages(const void *data, size_t bytes);
 /* Bytes of the pages of [data, data + bytes) that are in memory now. */
 uint64_t mxlk_resident_bytes(const void *data, size_t bytes);
 
+/* Around what is done with the list of mapped files; not nested. Free in a child process after fork, whatever the parent's threads did. */
+void mxlk_files_lock(void);
+void mxlk_files_unlock(void);
+
 /* parallel.c: threads. */
 
 /* MAXLINEAR_NUM_THREADS, else the affinity mask's CPUs, at most the cgroup's (v1, v2) CPU quota rounded up; >= 1. */

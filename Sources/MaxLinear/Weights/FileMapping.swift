@@ -38,13 +38,26 @@ package final class FileMapping: Sendable {
     }
     self.path = path
     bytes = UnsafeRawBufferPointer(start: address, count: count)
-    MappedFiles.add(path: path, bytes: bytes, descriptor: descriptor, opened: MappedFiles.Stamp(information))
+    MappedFiles.add(self, descriptor: descriptor, opened: MappedFiles.Stamp(information))
     isKept = true
   }
 
   deinit {
     MappedFiles.remove(bytes: bytes)
     if let start = bytes.baseAddress { munmap(UnsafeMutableRawPointer(mutating: start), bytes.count) }
+  }
+
+  /// The file that is mapped at this address; nil when none is.
+  package static func mapped(at address: UnsafeRawPointer?) -> FileMapping? { MappedFiles.mapping(at: address) }
+
+  /// The folder that a path's last part lies in, absolute where there is one, with a "/" behind it. A link is not followed: what belongs to it lies
+  /// beside it.
+  static func folder(of path: String) -> String {
+    let parent = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "./"
+    guard let absolute = realpath(parent, nil) else { return parent }
+    defer { free(absolute) }
+    let folder = String(cString: absolute)
+    return folder.hasSuffix("/") ? folder : folder + "/"
   }
 
   /// Whether there is something of that name.

@@ -1,4 +1,4 @@
-import Synchronization
+import Kernels
 
 #if canImport(Glibc)
   import Glibc
@@ -20,6 +20,7 @@ enum MappedFiles {
     /// Open as long as the file is mapped: the path may lead to another file by now.
     let descriptor: Int32
     let opened: Stamp
+    weak var mapping: FileMapping?
   }
 
   /// What changes when a file does.
@@ -40,19 +41,35 @@ enum MappedFiles {
     }
   }
 
-  private static let files = Mutex<[File]>([])
+  // Read and written under the lock that `withFiles` takes.
+  private nonisolated(unsafe) static var files: [File] = []
 
-  static func add(path: String, bytes: UnsafeRawBufferPointer, descriptor: Int32, opened: Stamp) {
-    let start = UInt(bitPattern: bytes.baseAddress)
+  /// Not under a `Mutex`, which a child process may find locked after fork by a thread that it does not have.
+  private static func withFiles<Result>(_ body: (inout [File]) -> Result) -> Result {
+    mxlk_files_lock()
+    defer { mxlk_files_unlock() }
+    return body(&files)
+  }
+
+  static func add(_ mapping: FileMapping, descriptor: Int32, opened: Stamp) {
+    let start = UInt(bitPattern: mapping.bytes.baseAddress)
     let file = File(
-      path: path, addresses: start..<start + UInt(bytes.count), descriptor: descriptor, opened: opened)
-    files.withLock { $0.append(file) }
+      path: mapping.path, addresses: start..<start + UInt(mapping.bytes.count), descriptor: descriptor, opened: opened,
+      mapping: mapping)
+    withFiles { $0.append(file) }
+  }
+
+  /// The file that is mapped at this address; nil when none of ours is.
+  static func mapping(at address: UnsafeRawPointer?) -> FileMapping? {
+    let address = UInt(bitPattern: address)
+    // Let go of outside the lock, should it have become the last reference.
+    return withFiles { $0.first { $0.addresses.contains(address) }?.mapping }
   }
 
   /// Forgets the file mapped at these bytes, and closes its descriptor.
   static func remove(bytes: UnsafeRawBufferPointer) {
     let start = UInt(bitPattern: bytes.baseAddress)
-    let descriptor = files.withLock { files -> Int32? in
+    let descriptor = withFiles { files -> Int32? in
       guard let index = files.firstIndex(where: { $0.addresses.lowerBound == start }) else { return nil }
       return files.remove(at: index).descriptor
     }
@@ -64,7 +81,7 @@ enum MappedFiles {
   static func check(_ address: UnsafeRawPointer?) throws(MaxLinearError) {
     let address = UInt(bitPattern: address)
     // The lock keeps the descriptor open.
-    let changed = files.withLock { files -> (file: File, now: Stamp?)? in
+    let changed = withFiles { files -> (file: File, now: Stamp?)? in
       guard let file = files.first(where: { $0.addresses.contains(address) }) else { return nil }
       var information = stat()
       let now = fstat(file.descriptor, &information) == 0 ? Stamp(information) : nil
