@@ -66,23 +66,36 @@ open class Layer: Module {
     guard let preparedLayer else {
       throw MaxLinearError(.internal, "prepare: there is no result, expected a prepared layer")
     }
-    return (preparedLayer, Retired(contents: retired))
+    return (preparedLayer, retired)
   }
 
-  /// Prepares as before, after the weights have changed. Returns the contents it took out of them.
-  final func prepareAgain() throws(MaxLinearError) -> [WeightContents] {
+  /// Prepares as before, after the weights have changed. Returns what it took out of them.
+  final func prepareAgain() throws(MaxLinearError) -> Retired {
     try takeOver(preparedOptions)
   }
 
-  private func takeOver(_ options: PrepareOptions) throws(MaxLinearError) -> [WeightContents] {
+  private func takeOver(_ options: PrepareOptions) throws(MaxLinearError) -> Retired {
     do throws(MaxLinearError) { try checkFiles() } catch { throw toldRanks(error) ?? error }
     let preparation = try prepare(options)
     // What was read while a file changed may be of either state.
     try checkFiles()
-    let retired = preparation.contents.map(\.weight.contents)
+    var retired = Retired(contents: preparation.contents.map(\.weight.contents))
     for (weight, contents) in preparation.contents { weight.contents = contents }
+    retired.prepared = dropPrepared(within: Set(preparation.contents.map { ObjectIdentifier($0.weight) }))
     restore(preparation.layer)
     return retired
+  }
+
+  /// Of the layers inside, what was prepared of these weights, which hold another form by now: it would stay in memory beside that. Such a layer
+  /// prepares anew when it is called by itself.
+  private func dropPrepared(within weights: Set<ObjectIdentifier>) -> [PreparedLayer] {
+    var dropped: [PreparedLayer] = []
+    for case let layer as Layer in modules.map(\.module)
+    where layer.weights.contains(where: { weights.contains(ObjectIdentifier($0)) }) {
+      if let prepared = layer.preparedLayer { dropped.append(prepared) }
+      layer.preparedLayer = nil
+    }
+    return dropped
   }
 
   /// Throws `.io` when a file that weights are mapped from has changed since it was opened.

@@ -53,12 +53,13 @@ open class Linear: Layer {
   ///   - outFeatures: see `inFeatures`.
   ///   - weights: as in `init`; a path may also be that of a prefix of ".weight".
   ///   - bias: as in `init`; a path may also be that of a prefix of ".bias" or ".weight".
-  ///   - quantizationConfig: of GPTQ tensors.
+  ///   - quantizationConfig: of GPTQ tensors. Without a "qweight" below the path, the layer is that of any other weight.
   /// - Throws: as `init`.
   public static func create(
     dtype: DType, quantizationEncoding: QuantizationEncoding? = nil, inFeatures: Int, outFeatures: Int,
     weights: any WeightConvertible, bias: (any WeightConvertible)? = nil, quantizationConfig: QuantizationConfig? = nil
   ) throws -> Linear {
+    var quantizationEncoding = quantizationEncoding
     if quantizationEncoding == .gptq || quantizationConfig != nil {
       guard let quantizationConfig else {
         throw MaxLinearError(.invalidArgument, "quantization_config: is nil, expected that of the GPTQ checkpoint")
@@ -69,9 +70,7 @@ open class Linear: Layer {
         return layer
       }
       // GPTQ checkpoints leave some layers dense.
-      let layer = try Linear(weight: weights, bias: bias)
-      try layer.check(inFeatures: inFeatures, outFeatures: outFeatures)
-      return layer
+      quantizationEncoding = nil
     }
     let weight = try weights.makeWeight(named: "weight")
     let isEncoded = weight.quantizationEncoding != nil || quantizationEncoding != nil

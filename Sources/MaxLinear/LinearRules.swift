@@ -58,7 +58,9 @@ enum LinearRules {
     }
     if weight.quantizationEncoding == nil { try checkDense(weight.dtype, argument: weight.name) }
     try check(clip: clip, encoding: weight.quantizationEncoding, dtype: weight.dtype)
-    if let scale { try WeightScale.check(scale, of: weight) }
+    // One that is not loaded may stand beside a weight that was float8 before a load.
+    let isFloat8 = weight.quantizationEncoding == nil && weight.dtype.isFloat8
+    if let scale, scale.isLoaded || isFloat8 { try WeightScale.check(scale, of: weight) }
     if let bias { try check(bias: bias, outDim: weight.shape[0]) }
   }
 

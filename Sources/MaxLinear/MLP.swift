@@ -78,7 +78,10 @@ open class MLP: Layer {
       if let ready = layer.preparedLayer(matching: options) {
         prepared = ready
       } else {
-        let part = try layer.prepare(within: options)
+        let part: Preparation
+        do throws(MaxLinearError) { part = try layer.prepare(within: options) } catch {
+          throw error.status == .notLoaded ? MaxLinearError(.notLoaded, "\(name).\(error.message)") : error
+        }
         prepared = part.layer
         contents += part.contents
       }

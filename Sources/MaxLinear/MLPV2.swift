@@ -28,7 +28,7 @@ open class MLPV2: MLP {
   ///   - hiddenDim: the last dimension of x and y, at least 1.
   ///   - feedForwardLength: the last dimension of h, at least 1.
   ///   - linearClass: called for gate, down and up, in that order; nil for `LinearV2`, or with encoding `.gptq` `GPTQLinearV2`.
-  ///   - devices: the first is used; none means the CPU.
+  ///   - devices: the first is used, none of the others looked at; none means the CPU.
   ///   - hasBias: whether the three have biases.
   ///   - activationFunction: what gate's outputs go through.
   ///   - quantizationConfig: of GPTQ weights.
@@ -38,8 +38,10 @@ open class MLPV2: MLP {
     linearClass: LinearClass? = nil, devices: [DeviceRef] = [], hasBias: Bool = false,
     activationFunction: Activation = .silu, quantizationConfig: QuantizationConfig? = nil
   ) throws {
-    for device in devices { try device.check("devices") }
+    try LinearRules.checkDimension(hiddenDim, "hidden_dim")
+    try LinearRules.checkDimension(feedForwardLength, "feed_forward_length")
     let device = devices.first ?? .cpu()
+    try device.check("devices")
     let make =
       linearClass ?? { inDim, outDim, dtype, device, encoding, hasBias in
         guard encoding == .gptq else {

@@ -84,6 +84,11 @@ open class Module {
     var prepared: [PreparedLayer] = []
 
     package mutating func keep(_ layer: PreparedLayer) { prepared.append(layer) }
+
+    mutating func keep(_ other: Retired) {
+      contents += other.contents
+      prepared += other.prepared
+    }
   }
 
   /// `loadStateDict`, giving back what it took out.
@@ -118,7 +123,7 @@ open class Module {
       do throws(MaxLinearError) { try checkContents() } catch { throw Self.told(layers, error) }
       // A layer may use what the layers inside it have prepared, and they come first.
       for layer in layers { layer.preparedLayer = nil }
-      for layer in layers { retired.contents += try layer.prepareAgain() }
+      for layer in layers { retired.keep(try layer.prepareAgain()) }
     } catch {
       for ((_, weight), state) in zip(named, before) { weight.state = state }
       for (layer, prepared) in zip(layers, current) {

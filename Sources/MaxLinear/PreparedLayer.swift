@@ -110,6 +110,9 @@ public final class PreparedLayer: Sendable {
     try computation.run(devices: views, accumulate: accumulate, threads: threads)
   }
 
+  /// The error to be thrown, once the other ranks that come to the call, if there are any, have been told of it.
+  package func told(_ error: MaxLinearError) -> MaxLinearError { computation.told(error) }
+
   /// What is checked before a call begins. Ranks that come to the call are told of an error here.
   @inline(__always)
   private func telling<Result>(

@@ -85,17 +85,23 @@ public func mxl_layer_forward_devices(
 ) -> mxl_status {
   reporting(to: error) { () throws(MaxLinearError) in
     let prepared = try LayerHandle.preparedLayer(layer)
-    guard count == prepared.deviceCount else {
-      throw MaxLinearError(
-        .invalidArgument, "count: is \(UInt(bitPattern: count)), expected the layer's \(prepared.deviceCount) devices")
+    var run = mxl_run_options()
+    var accumulate = false
+    do throws(MaxLinearError) {
+      guard count == prepared.deviceCount else {
+        throw MaxLinearError(
+          .invalidArgument,
+          "count: is \(UInt(bitPattern: count)), expected the layer's \(prepared.deviceCount) devices")
+      }
+      _ = (try required(xs, "xs"), try required(ys, "ys"))
+      if let options { run = try copied(options, "options") }
+      accumulate = try flag(run.accumulate, "accumulate")
+    } catch {
+      throw prepared.told(error)
     }
-    let xs = try required(xs, "xs")
-    let ys = try required(ys, "ys")
-    let options = options == nil ? mxl_run_options() : try copied(options, "options")
     try prepared.forward(
       devices: Array(UnsafeBufferPointer(start: xs, count: count)),
-      into: Array(UnsafeBufferPointer(start: ys, count: count)),
-      accumulate: flag(options.accumulate, "accumulate"), threads: Int(options.threads))
+      into: Array(UnsafeBufferPointer(start: ys, count: count)), accumulate: accumulate, threads: Int(run.threads))
   }
 }
 

@@ -186,16 +186,20 @@ public func mxl_layer_forward(
 ) -> mxl_status {
   reporting(to: error) { () throws(MaxLinearError) in
     let prepared = try LayerHandle.preparedLayer(layer)
-    let x = try required(x, "x")
-    let y = try required(y, "y")
     var threads = 0
     var accumulate = false
-    if let options {
-      let options = try copied(options, "options")
-      threads = Int(options.threads)
-      accumulate = try flag(options.accumulate, "accumulate")
+    var views = (x: mxl_tensor(), y: mxl_tensor())
+    do throws(MaxLinearError) {
+      views = (try required(x, "x").pointee, try required(y, "y").pointee)
+      if let options {
+        let options = try copied(options, "options")
+        threads = Int(options.threads)
+        accumulate = try flag(options.accumulate, "accumulate")
+      }
+    } catch {
+      throw prepared.told(error)
     }
-    try prepared.forward(x.pointee, into: y.pointee, accumulate: accumulate, threads: threads)
+    try prepared.forward(views.x, into: views.y, accumulate: accumulate, threads: threads)
   }
 }
 

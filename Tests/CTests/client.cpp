@@ -163,6 +163,12 @@ void encodings() {
   gptq.load({{"qweight", {qweight, {32, 2}}}, {"qzeros", {qzeros, {4, 1}}}, {"scales", {scales, {4, 2}}}});
   gptq.prepare();
   EXPECT(std::abs(run(gptq, x, 3, 2)[0] - run(same, x, 3, 2)[0]) < 40);
+  // What a layer does without is not handed out: the state loads back.
+  EXPECT(maxlinear::gptq_linear(256, 2, how).state().size() == 5);
+  maxlinear::gptq_linear again(256, 2, how);
+  again.load(gptq.state());
+  again.prepare();
+  EXPECT(gptq.state().size() == 3 && run(again, x, 3, 2) == run(gptq, x, 3, 2));
   how.quant_method = "awq";
   how.checkpoint_format = "gemm";
   REFUSES(MXL_INVALID_SHAPE, "multiple of 8", maxlinear::gptq_linear(256, 2, how));

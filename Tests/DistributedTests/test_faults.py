@@ -80,6 +80,7 @@ def test_a_checkpoint_of_another_encoding(tmp_path, memory_plugin, checkpoint):
 def test_other_options(tmp_path, memory_plugin, checkpoint):
     """Each is an error on all ranks, after which they go on."""
     body = f"""
+    from maxlinear.nn import module
     communicator = connect()
     weights = load_weights("{checkpoint}")
     odd = rank == 1
@@ -103,6 +104,15 @@ def test_other_options(tmp_path, memory_plugin, checkpoint):
     result["layers"] = tell(lambda: digest(mlp(x_of(1)) if odd else linear(x_of(1, 64))))
     result["rows"] = tell(lambda: digest(mlp(x_of(2 if odd else 1))))
     result["width"] = tell(lambda: digest(mlp(x_of(1, 511 if odd else 512))))
+    def forward_in_c(accumulate):
+        y = np.empty((1, 512), np.float32)
+        options = module.structs.RunOptions(ctypes.sizeof(module.structs.RunOptions), 0, accumulate)
+        views = [ctypes.byref(module.tensor_of(array, "tensor")) for array in (x_of(1), y)]
+        error = module.new_error()
+        module.check(module.library.mxl_layer_forward(mlp._handle, ctypes.byref(options), *views, error), error)
+        return digest(y)
+    result["accumulate"] = tell(lambda: forward_in_c(2 if odd else 0))
+    result["devices"] = tell(lambda: [digest(y) for y in mlp([x_of(1)] * (2 if odd else 1))])
     result["threads"] = tell(lambda: digest(mlp(x_of(1), threads=5000 if odd else None)))
     result["dtype"] = tell(lambda: digest(mlp(x_of(1).astype(np.float16 if odd else np.float32))))
     result["values"] = tell(lambda: digest(mlp(x_of(1, seed=2 if odd else 1))))
@@ -126,6 +136,8 @@ def test_other_options(tmp_path, memory_plugin, checkpoint):
     for key, status, text in (
         ("width", "MXL_INVALID_SHAPE", "x: last dimension is 511"),
         ("threads", "MXL_INVALID_ARGUMENT", "threads: is 5000"),
+        ("accumulate", "MXL_INVALID_ARGUMENT", "accumulate: is 2"),
+        ("devices", "MXL_INVALID_ARGUMENT", "count: is 2"),
         ("load", "MXL_INVALID_SHAPE", "weight: shape is"),
     ):
         assert [result[key]["status"] for result in told] == ["MXL_COMMUNICATION", status, "MXL_COMMUNICATION"]

@@ -37,6 +37,13 @@ struct GPTQTests {
       "config.json",
       "{\"time_step_limit\": [0.0, Infinity, -Infinity, NaN], \"a\": 1, \"a\": 2, \"quantization_config\": \(own)}")
     #expect(try Weights.open([path]).quantizationConfig() == QuantizationConfig(bits: 3, groupSize: 64))
+    // Neither nothing nor another method is GPTQ.
+    for other in [
+      "null", "{\"quant_method\": \"fp8\"}", "{\"quant_method\": \"compressed-tensors\", \"config_groups\": {}}",
+    ] {
+      _ = try folder.write("config.json", "{\"quantization_config\": \(other)}")
+      #expect(try Weights.open([path]).quantizationConfig() == nil)
+    }
     // What is about the quantization alone stays strict.
     _ = try folder.write("quantize_config.json", "{\"bits\": 4, \"group_size\": 32, \"damp\": Infinity}")
     let error = thrownError { _ = try Weights.open([path]).quantizationConfig() }

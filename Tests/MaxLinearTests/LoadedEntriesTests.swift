@@ -37,6 +37,20 @@ struct LoadedEntriesTests {
     #expect(try layer.stateDict()["weight"]?.encoding == "Q8_0")
   }
 
+  @Test("is an encoding where weights were to be float8, which then have no scale")
+  func encodedFloat8() throws {
+    let values = try randomTensor([4, 256], seed: 1)
+    let blocks = try QuantizationEncoding("Q4_K").quantize(values)
+    let layer = try LinearV2(inDim: 256, outDim: 4, dtype: .float8E4M3)
+    try layer.loadStateDict(
+      StateDict([WeightData(name: "weight", tensor: blocks, encoding: "Q4_K")]), overrideQuantizationEncoding: true)
+    let same = try LinearV2(
+      inDim: 256, outDim: 4, dtype: .uint8, quantizationEncoding: QuantizationEncoding("Q4_K"))
+    try same.loadStateDict(StateDict([WeightData(name: "weight", tensor: blocks)]))
+    let x = try randomTensor([3, 256], seed: 2)
+    #expect(try bits(layer(x)) == bits(same(x)))
+  }
+
   @Test("is no encoding for a bias or a scale")
   func encodedVectors() throws {
     let layer = try LinearV2(inDim: 32, outDim: 32, dtype: .float32, hasBias: true)

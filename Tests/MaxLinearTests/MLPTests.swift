@@ -43,6 +43,27 @@ struct MLPTests {
     }
   }
 
+  @Test("use the first device alone, and name their own arguments and keys")
+  func arguments() throws {
+    let mlp = try MLPV2(
+      dtype: .float32, hiddenDim: Self.hidden, feedForwardLength: Self.length, devices: [.cpu(), .cpu(id: 1)])
+    expectError(
+      .notLoaded,
+      "gate_proj.weight: not loaded, expected a state dict that is loaded before the layer is prepared or called"
+    ) { _ = try mlp(Self.x(1)) }
+    try mlp.loadStateDict(Self.state(hasBias: false))
+    #expect(try mlp(Self.x(2)).shape == [2, Self.hidden])
+    expectError(.invalidShape, "hidden_dim: is -3, expected 1 or more") {
+      _ = try MLPV2(dtype: .float32, hiddenDim: -3, feedForwardLength: 4)
+    }
+    expectError(.invalidShape, "feed_forward_length: is 0, expected 1 or more") {
+      _ = try MLPV2(dtype: .float32, hiddenDim: 4, feedForwardLength: 0)
+    }
+    expectError(.noDevice, "devices: is cpu:1, expected cpu:0: no device plugin for further CPU devices is loaded") {
+      _ = try MLPV2(dtype: .float32, hiddenDim: 4, feedForwardLength: 4, devices: [.cpu(id: 1)])
+    }
+  }
+
   @Test("give a row of a batch the bits of the row alone")
   func batches() throws {
     let mlp = try MLPV2(dtype: .float32, hiddenDim: Self.hidden, feedForwardLength: Self.length)

@@ -45,6 +45,30 @@ struct MemoryTests {
     #expect(clipped.memory() == LayerMemory(packed: packed + Self.biasBytes, source: Self.weightBytes))
   }
 
+  @Test("an MLP that is prepared otherwise than its parts has their weights once")
+  func partsOfAnMLP() throws {
+    let encoding = try QuantizationEncoding("Q4_K")
+    func linear(_ outDim: Int, _ inDim: Int, seed: UInt64) throws -> QLinear {
+      try QLinear(weight: encoding.quantize(randomTensor([outDim, inDim], seed: seed)), quantizationEncoding: encoding)
+    }
+    let parts = [try linear(512, 256, seed: 1), try linear(256, 512, seed: 2), try linear(512, 256, seed: 3)]
+    let x = try randomTensor([2, 256], seed: 4)
+    let alone = try bits(parts[0](x))
+    weak let packed = try parts[0].prepared()
+    let mlp = MLP(gateProjection: parts[0], downProjection: parts[1], upProjection: parts[2])
+    try mlp.prepared(PrepareOptions(compute: .float32))
+    #expect(packed == nil)
+    let direct = MLP(
+      gateProjection: try linear(512, 256, seed: 1), downProjection: try linear(256, 512, seed: 2),
+      upProjection: try linear(512, 256, seed: 3))
+    try direct.prepared(PrepareOptions(compute: .float32))
+    #expect(mlp.memory() == direct.memory())
+    #expect(try bits(mlp(x)) == bits(direct(x)))
+    // A part that is called by itself computes as it did.
+    #expect(try bits(parts[0](x)) == alone)
+    #expect(try bits(mlp(x)) == bits(direct(x)))
+  }
+
   @Test("mapped weights are counted apart, and their pages are given back when packed")
   func mapped() throws {
     let folder = try TemporaryFolder()

@@ -249,7 +249,8 @@ mxl_status mxl_gate(int32_t activation, const mxl_tensor *gate, const mxl_tensor
 mxl_status mxl_layer_entry_count(const mxl_layer *layer, size_t *count, mxl_error *error);
 
 /* Entry number index of the state dict, in the order weight, bias: what was loaded, bit for bit, for reading only.
- * Before a load, tensor.data is NULL. The caller calls entry->release(entry->owner) when that is not NULL; name and
+ * Before a load, tensor.data is NULL; so is, afterwards, that of an entry which the layer does without (g_idx, perm_idx, qzeros, weight_scale):
+ * leave it out of what another layer is to load. The caller calls entry->release(entry->owner) when that is not NULL; name and
  * shape are valid until then, or, when it is NULL, until the layer is destroyed. */
 mxl_status mxl_layer_entry(const mxl_layer *layer, size_t index, mxl_entry *entry, mxl_error *error);
 

@@ -4,6 +4,8 @@
 
 #include "../maxlinear.hpp"
 
+#include <algorithm>
+
 namespace maxlinear {
 
 /* mxl_layer: filled with load, prepared, called with forward by any number of threads at once. Copies are one layer. */
@@ -47,18 +49,23 @@ class layer {
     detail::call(mxl_layer_load_weights, handle_, from.c(), prefix.c_str(), flags);
   }
 
-  /* The state dict, for reading; the entries keep what they show. data() is null before a load. */
+  /* The state dict, for reading, and to be loaded elsewhere; the entries keep what they show. Before a load all are there and data() is null, afterwards
+   * those that were loaded: a layer may do without some. */
   std::vector<entry> state() const {
     std::size_t count = 0;
     detail::call(mxl_layer_entry_count, handle_, &count);
     std::vector<entry> made;
+    bool any_loaded = false;
     for (std::size_t index = 0; index < count; index++) {
       mxl_entry found{};
       detail::call(mxl_layer_entry, handle_, index, &found);
       std::shared_ptr<const void> owner;
       if (found.release != nullptr) owner = std::shared_ptr<void>(found.owner, found.release);
+      any_loaded = any_loaded || found.tensor.data != nullptr;
       made.push_back(detail::entry_of(found, std::move(owner)));
     }
+    const auto is_absent = [any_loaded](const entry &one) { return any_loaded && one.value.data() == nullptr; };
+    made.erase(std::remove_if(made.begin(), made.end(), is_absent), made.end());
     return made;
   }
 

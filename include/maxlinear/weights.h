@@ -51,7 +51,9 @@ MXL_BEGIN
  * must be unique over all files. Headers are checked whole; tensor data is not read until used.
  *
  * Errors: MXL_IO when a file cannot be opened or mapped; MXL_INVALID_FILE when it breaks a rule of the
- * format, or is of no known format, and for a folder without a checkpoint or with several. */
+ * format, or is of no known format, and for a folder without a checkpoint or with several; MXL_UNSUPPORTED for what is
+ * valid and not served: a big-endian GGUF or one of version 1, a tensor type or dtype that is not known, more than 16
+ * dimensions; MXL_INVALID_ARGUMENT for no paths, paths that are not UTF-8, or an index beside other paths. */
 mxl_status mxl_weights_open(const char *const *paths, size_t count, mxl_weights **weights, mxl_error *error);
 
 /* The number of tensors. */

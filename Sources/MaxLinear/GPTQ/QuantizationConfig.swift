@@ -60,8 +60,8 @@ public struct QuantizationConfig: Equatable, Sendable {
     }
   }
 
-  /// What a checkpoint's folder says: quantize_config.json, else quant_config.json, else config.json's "quantization_config"; nil when none
-  /// does.
+  /// What a checkpoint's folder says: quantize_config.json, else quant_config.json, else config.json's "quantization_config" where that is of
+  /// GPTQ or AWQ; nil when none does. `folder` ends with "/" or is empty.
   ///
   /// Throws `.invalidFile` for a file that is no such JSON, `.io` for one that cannot be read.
   static func read(folder: String) throws -> QuantizationConfig? {
@@ -74,6 +74,11 @@ public struct QuantizationConfig: Equatable, Sendable {
     // Others write it about the whole model, and Python's json into it what is no number in JSON.
     guard let model = try json(folder + "config.json", dialect: .python), let value = model.value["quantization_config"]
     else {
+      return nil
+    }
+    // Other methods' fields are their own: float8 checkpoints have no bits.
+    if case .null = value { return nil }
+    if let method = try text(value, "quant_method", model.path)?.lowercased(), !["gptq", "awq"].contains(method) {
       return nil
     }
     return try QuantizationConfig(value, path: model.path, method: "gptq")

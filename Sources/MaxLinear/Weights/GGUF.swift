@@ -160,12 +160,14 @@ enum GGUF {
       dtype = .uint8
       encoding = name
     }
+    // Dimensions of 0 count as 1 for the overflow, because strides are products too.
     var bytes = dtype.bits / 8
     for dimension in shape {
-      let (product, overflow) = bytes.multipliedReportingOverflow(by: dimension)
+      let (product, overflow) = bytes.multipliedReportingOverflow(by: max(dimension, 1))
       guard !overflow else { throw failure("shape is \(shape), expected one that memory can hold") }
       bytes = product
     }
+    if shape.contains(0) { bytes = 0 }
     guard tensor.offset % UInt64(alignment) == 0 else {
       throw failure("offset is \(tensor.offset), expected a multiple of the alignment, \(alignment)")
     }
@@ -250,14 +252,16 @@ enum GGUF {
     mutating func readMetadata() throws -> (text: [String: String], values: [GGUFMetadata]) {
       var text: [String: String] = [:]
       var values: [GGUFMetadata] = []
+      var keys = Set<ByteExactString>()
       for _ in 0..<metadataCount {
         let key = try readString("a metadata key")
         let type = try read(UInt32.self)
         let begin = position
         let value = try readValue(type, depth: 0)
-        guard text.updateValue(value ?? "", forKey: key) == nil else {
+        guard keys.insert(ByteExactString(key)).inserted else {
           throw failure("the metadata key \"\(key)\" comes twice, expected it once")
         }
+        if text[key] == nil { text[key] = value ?? "" }
         guard let kind = GGUFValue.Kind(rawValue: type) else {
           throw failure("metadata type is \(type), expected a known one")
         }

@@ -21,6 +21,8 @@ public final class Weights: Sendable {
   public let ggufMetadata: [GGUFMetadata]
 
   private let files: [FileMapping]
+  /// Of the first file, as it was when that was opened: the process may be in another folder by now.
+  private let folder: String
   /// In the order of the files, then of the data within them.
   private let entries: [WeightData]
   /// Where each file's entries begin, and after the last the number of all.
@@ -31,8 +33,10 @@ public final class Weights: Sendable {
   /// (`*.safetensors.index.json`), whose files lie beside it, or one folder: its index, else all its safetensors files, else its
   /// one GGUF file or split.
   ///
-  /// Throws `.io` when a file cannot be opened or mapped, `.invalidFile` when it breaks a rule of its format or is of no
-  /// known one, when a name comes twice, and for a folder without a checkpoint or with several.
+  /// Throws `.io` when a file cannot be opened or mapped; `.invalidFile` when it breaks a rule of its format or is of no
+  /// known one, when a name comes twice, and for a folder without a checkpoint or with several; `.unsupported` for what is valid and not served:
+  /// big-endian GGUF, its version 1, a tensor type or dtype that is not known, more dimensions than a tensor has; `.invalidArgument` for no paths, or an
+  /// index beside other paths.
   public static func open(_ paths: [String]) throws -> Weights {
     let folder = paths.count == 1 ? try CheckpointFolder.paths(in: paths[0]) : nil
     let paths = folder ?? paths
@@ -80,6 +84,7 @@ public final class Weights: Sendable {
       fileStarts.append(entries.count)
     }
     self.files = files
+    folder = FileMapping.folder(of: paths.first ?? "")
     self.entries = entries
     self.fileStarts = fileStarts
     self.positions = positions
@@ -98,14 +103,11 @@ public final class Weights: Sendable {
     }
   }
 
-  /// How GPTQ tensors are quantized, as quantize_config.json, quant_config.json or config.json's "quantization_config" in the checkpoint's folder says; nil
-  /// when neither does.
+  /// How GPTQ or AWQ tensors are quantized, as quantize_config.json, quant_config.json or config.json's "quantization_config" in the folder of the
+  /// first file says; nil when none does, or when it is of another method.
   ///
   /// Throws `.invalidFile` for a file that is no such JSON, `.io` for one that cannot be read.
-  public func quantizationConfig() throws -> QuantizationConfig? {
-    let path = files.first?.path ?? ""
-    return try QuantizationConfig.read(folder: path.lastIndex(of: "/").map { String(path[...$0]) } ?? "")
-  }
+  public func quantizationConfig() throws -> QuantizationConfig? { try QuantizationConfig.read(folder: folder) }
 
   /// The files, in their order, and how many bytes each has.
   package var fileSizes: [(path: String, byteCount: Int)] { files.map { ($0.path, $0.bytes.count) } }
