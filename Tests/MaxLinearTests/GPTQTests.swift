@@ -50,6 +50,22 @@ struct GPTQTests {
     #expect(error?.status == .invalidFile)
   }
 
+  @Test("are left out of some layers, which are then what any weight makes")
+  func otherLayers() throws {
+    let dense = try Tensor([1, 2, 3, 4], shape: [2, 2]).converted(to: DType.bfloat16, purpose: "weight")
+    func create(_ weight: WeightData, _ dtype: DType, _ inDim: Int, _ outDim: Int) throws -> Linear {
+      try Linear.create(
+        dtype: dtype, inFeatures: inDim, outFeatures: outDim, weights: weight, quantizationConfig: Self.config)
+    }
+    #expect(try type(of: create(WeightData(name: "weight", tensor: dense), .bfloat16, 2, 2)) == Linear.self)
+    expectError(.invalidDType, "weight: dtype is bfloat16, expected float32") {
+      _ = try create(WeightData(name: "weight", tensor: dense), .float32, 2, 2)
+    }
+    let blocks = try QuantizationEncoding("Q8_0").quantize(Self.weight(4, 32))
+    let encoded = try create(WeightData(name: "weight", tensor: blocks, encoding: "Q8_0"), .float32, 32, 4)
+    #expect(type(of: encoded) == QLinear.self)
+  }
+
   @Test("rounded to nearest, computes what its tensors say", arguments: [-1, 32, 100, 128], [false, true])
   func roundTrip(groupSize: Int, sym: Bool) throws {
     let (outDim, inDim) = (43, 256)
