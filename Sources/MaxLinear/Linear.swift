@@ -62,7 +62,7 @@ open class Linear: Layer {
     var quantizationEncoding = quantizationEncoding
     if quantizationEncoding == .gptq || quantizationConfig != nil {
       guard let quantizationConfig else {
-        throw MaxLinearError(.invalidArgument, "quantization_config: is nil, expected that of the GPTQ checkpoint")
+        throw MaxLinearError(.invalidArgument, "quantization_config: is missing, expected that of the GPTQ checkpoint")
       }
       if let path = weights as? WeightsPath, path.path("qweight").exists() {
         let layer = try GPTQLinear(weights: path, bias: bias, quantizationConfig: quantizationConfig)

@@ -50,7 +50,8 @@ open class MLPV2: MLP {
           )
         }
         guard let quantizationConfig else {
-          throw MaxLinearError(.invalidArgument, "quantization_config: is nil, expected that of the GPTQ checkpoint")
+          throw MaxLinearError(
+            .invalidArgument, "quantization_config: is missing, expected that of the GPTQ checkpoint")
         }
         return try GPTQLinearV2(
           inDim: inDim, outDim: outDim, dtype: dtype, device: device, hasBias: hasBias,

@@ -158,7 +158,7 @@ extension LinearV2 {
         quantizationEncoding: quantizationEncoding, name: name, clipWeight: clipWeight)
     }
     guard let quantizationConfig else {
-      throw MaxLinearError(.invalidArgument, "quantization_config: is nil, expected that of the GPTQ checkpoint")
+      throw MaxLinearError(.invalidArgument, "quantization_config: is missing, expected that of the GPTQ checkpoint")
     }
     guard clipWeight == nil else {
       throw MaxLinearError(.unsupported, "clip_weight: encoded weights cannot be clipped, expected none")

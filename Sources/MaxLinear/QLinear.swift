@@ -23,7 +23,8 @@ open class QLinear: Linear {
     }
     guard let encoding = found.quantizationEncoding else {
       throw MaxLinearError(
-        .invalidArgument, "quantization_encoding: is nil, expected an encoding, as the weight does not bring its own")
+        .invalidArgument,
+        "quantization_encoding: is missing, expected an encoding, as the weight does not bring its own")
     }
     if let quantizationEncoding, encoding != quantizationEncoding {
       throw MaxLinearError(.invalidDType, "weight: encoding is \(encoding), expected \(quantizationEncoding)")

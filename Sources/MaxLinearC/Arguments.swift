@@ -73,6 +73,14 @@ func copied<Struct: SizedStruct>(
   return value
 }
 
+/// Writes the first `size` bytes of a struct, as `checkedSize` found them, to the caller's.
+func write<Struct: SizedStruct>(_ value: Struct, to pointer: UnsafeMutablePointer<Struct>, size: Int) {
+  withUnsafeBytes(of: value) { bytes in
+    UnsafeMutableRawBufferPointer(start: pointer, count: size).copyMemory(
+      from: UnsafeRawBufferPointer(rebasing: bytes[..<size]))
+  }
+}
+
 /// The pointer, once it is not NULL.
 @inline(__always)
 func required<Pointee>(

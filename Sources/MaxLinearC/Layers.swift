@@ -245,10 +245,7 @@ public func mxl_layer_memory(
     value.packed = UInt64(held.packed)
     value.source = UInt64(held.source)
     value.mapped = UInt64(held.mapped)
-    withUnsafeBytes(of: value) { bytes in
-      UnsafeMutableRawBufferPointer(start: memory, count: size).copyMemory(
-        from: UnsafeRawBufferPointer(rebasing: bytes[..<size]))
-    }
+    write(value, to: memory, size: size)
   }
 }
 

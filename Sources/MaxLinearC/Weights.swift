@@ -54,6 +54,21 @@ public func mxl_weights_find(
   }
 }
 
+@_cdecl("mxl_weights_quantization") @implementation
+public func mxl_weights_quantization(
+  _ weights: UnsafePointer<mxl_weights>!, _ quantization: UnsafeMutablePointer<mxl_quantization>!,
+  _ error: UnsafeMutablePointer<mxl_error>!
+) -> mxl_status {
+  reporting(to: error) { () throws(MaxLinearError) in
+    let handle = try WeightsHandle.of(weights)
+    let quantization = try required(quantization, "quantization")
+    let size = try checkedSize(UnsafePointer(quantization), "quantization")
+    var value = try handle.quantization()
+    value.struct_size = quantization.pointee.struct_size
+    write(value, to: quantization, size: size)
+  }
+}
+
 @_cdecl("mxl_weights_memory") @implementation
 public func mxl_weights_memory(
   _ weights: UnsafePointer<mxl_weights>!, _ mapped: UnsafeMutablePointer<UInt64>!,

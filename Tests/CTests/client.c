@@ -186,7 +186,6 @@ static void checkpoint(void) {
   mxl_status opened = mxl_weights_open(paths, 1, &weights, &failure);
   unlink(path);
   CALL(opened);
-
   size_t count = 0;
   mxl_entry entry = {0};
   uint64_t mapped = 0, resident = 0;
@@ -199,6 +198,8 @@ static void checkpoint(void) {
   CHECK(mxl_weights_find(weights, "b", &entry, &failure) == MXL_MISSING_KEY);
   CALL(mxl_weights_memory(weights, &mapped, &resident, &failure));
   CHECK(mapped >= sizeof weight + sizeof bias && resident <= mapped);
+  mxl_quantization config = {.struct_size = sizeof config};
+  CHECK(mxl_weights_quantization(weights, &config, &failure) == MXL_MISSING_KEY);
 
   mxl_linear_options options = {0};
   options.struct_size = sizeof options;

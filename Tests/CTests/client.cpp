@@ -119,6 +119,7 @@ void linears(const char *checkpoint) {
     EXPECT(weights.size() == 1 && weights.contains("w") && !weights.contains("v") &&
            weights["w"].name == weights[0].name);
     REFUSES(MXL_MISSING_KEY, "v", weights["v"]);
+    EXPECT(!maxlinear::quantization_of(weights));
     maxlinear::entry mapped = weights["w"];
     mapped.name = "weight";
     stored.load({mapped});

@@ -31,6 +31,7 @@ static void refused(const void *pointer, const char *came_as_layer, const char *
   int64_t begin = 0;
   mxl_entry entry = {0};
   const char *kernel = NULL;
+  mxl_quantization quantization = {.struct_size = sizeof quantization};
   mxl_memory memory = {.struct_size = sizeof memory};
   float numbers[2] = {0};
   static const int64_t shape[] = {2};
@@ -66,6 +67,7 @@ static void refused(const void *pointer, const char *came_as_layer, const char *
   NO_WEIGHTS(mxl_weights_count(weights, &count, error));
   NO_WEIGHTS(mxl_weights_entry(weights, 0, &entry, error));
   NO_WEIGHTS(mxl_weights_find(weights, "weight", &entry, error));
+  NO_WEIGHTS(mxl_weights_quantization(weights, &quantization, error));
   NO_WEIGHTS(mxl_weights_memory(weights, NULL, NULL, error));
   NO_WEIGHTS(mxl_mlp_create_from_weights(weights, 0, NULL, &made, error));
   mxl_layer *good = new_layer();

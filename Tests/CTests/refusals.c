@@ -180,6 +180,13 @@ static void load_weights(const char *path) {
   REFUSED(MXL_INVALID_ARGUMENT, mxl_weights_find(weights, "weight", NULL, error));
   REFUSED(MXL_MISSING_KEY, mxl_weights_find(weights, "weigth", &entry, error));
   REFUSED(MXL_INVALID_ARGUMENT, mxl_weights_find(weights, "\xff", &entry, error));
+  mxl_quantization quantization = {.struct_size = sizeof quantization, .bits = 77};
+  REFUSED(MXL_INVALID_HANDLE, mxl_weights_quantization(NULL, &quantization, error));
+  REFUSED(MXL_INVALID_ARGUMENT, mxl_weights_quantization(weights, NULL, error));
+  REFUSED(MXL_MISSING_KEY, mxl_weights_quantization(weights, &quantization, error));
+  for (quantization.struct_size = 0; quantization.struct_size < sizeof quantization; quantization.struct_size++)
+    REFUSED(MXL_INVALID_ARGUMENT, mxl_weights_quantization(weights, &quantization, error));
+  CHECK(quantization.bits == 77);
   REFUSED(MXL_INVALID_HANDLE, mxl_weights_memory(NULL, NULL, NULL, error));
   ACCEPTED(mxl_weights_memory(weights, NULL, NULL, error));
   CHECK(count == 7 && strcmp(entry.name, "untouched") == 0);

@@ -34,6 +34,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   folder.write(name, data + 1, size - 1);
   mxl_weights *weights = fuzz::open_weights(data[0] & 4 ? awq : gptq);
   EXPECT(weights != nullptr);
+  mxl_quantization config = {};
+  config.struct_size = sizeof config;
+  if (CHECKED(mxl_weights_quantization, weights, &config) == MXL_OK)
+    EXPECT(config.quant_method != nullptr && (config.desc_act | config.sym | 1) == 1);
   fuzz::run_mlp(weights);
   mxl_weights_destroy(weights);
   folder.remove(name);

@@ -1,6 +1,5 @@
 import CHandles
 import Foundation
-import MaxLinear
 import MaxLinearC
 import Testing
 
@@ -53,33 +52,6 @@ struct CInterfaceTests {
     memory.struct_size = UInt32(MemoryLayout<mxl_memory>.size)
     expectOK { mxl_layer_memory(layer, &memory, $0) }
     #expect(memory.packed > 0 && memory.source == 0 && memory.mapped == 0)
-  }
-
-  @Test("a layer filled from a checkpoint's entry keeps the file mapped")
-  func checkpointEntry() throws {
-    let folder = try TemporaryFolder()
-    let data = [1, 2, 3, 4, 5, 6].map(Float.init).withUnsafeBytes { Array($0) }
-    let header = "{" + tensorText("x.weight", "F32", [2, 3], 0, data.count) + "}"
-    let path = try folder.write("m.safetensors", safetensors(header, data: data))
-    let paths = arguments.array([Optional(arguments.string(path))])
-    var weights: UnsafeMutablePointer<mxl_weights>?
-    expectOK { mxl_weights_open(paths, 1, &weights, $0) }
-    var entry = mxl_entry()
-    expectOK { mxl_weights_find(weights, arguments.string("x.weight"), &entry, $0) }
-    entry.name = arguments.string("weight")
-    let layer = arguments.layer(inDim: 3, outDim: 2)
-    expectOK { mxl_layer_load(layer, &entry, 1, MXL_LOAD_STRICT, $0) }
-    let mapped = UnsafeRawPointer(entry.tensor.data)
-    #expect(FileMapping.mapped(at: mapped)?.path == path)
-    mxl_weights_destroy(weights)
-    try #require(FileMapping.mapped(at: mapped) != nil)
-    var options = mxl_prepare_options()
-    options.struct_size = UInt32(MemoryLayout<mxl_prepare_options>.size)
-    options.pack = MXL_PACK_NEVER.rawValue
-    expectOK { mxl_layer_prepare(layer, &options, $0) }
-    #expect(run(layer, [1, 1, 1], [3], [2]) == [6, 15])
-    mxl_layer_destroy(layer)
-    #expect(FileMapping.mapped(at: mapped) == nil)
   }
 
   @Test("run options accumulate, and are checked")

@@ -78,6 +78,25 @@ inline std::vector<float> dequantize(const std::string &encoding, const const_te
   return values;
 }
 
+/* mxl_weights_quantization: how a checkpoint's GPTQ or AWQ tensors are quantized; none where no file beside it says. */
+inline std::optional<quantization> quantization_of(const weights &from) {
+  auto found = detail::sized<mxl_quantization>();
+  try {
+    detail::call(mxl_weights_quantization, from.c(), &found);
+  } catch (const error &failure) {
+    if (failure.status() == MXL_MISSING_KEY) return {};
+    throw;
+  }
+  quantization made;
+  made.bits = found.bits;
+  made.group_size = found.group_size;
+  made.desc_act = found.desc_act != 0;
+  made.sym = found.sym != 0;
+  made.quant_method = found.quant_method;
+  if (found.checkpoint_format != nullptr) made.checkpoint_format = found.checkpoint_format;
+  return made;
+}
+
 /* mxl_quantize_gptq, into tensors of the caller's. */
 inline void quantize_gptq(const quantization &how, const const_tensor &values, const tensor &qweight,
                           const tensor &qzeros, const tensor &scales, std::int32_t threads = 0) {

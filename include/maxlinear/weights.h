@@ -2,6 +2,7 @@
 #ifndef MAXLINEAR_WEIGHTS_H
 #define MAXLINEAR_WEIGHTS_H
 
+#include "encodings.h"
 #include "status.h"
 #include "types.h"
 
@@ -65,6 +66,14 @@ mxl_status mxl_weights_entry(const mxl_weights *weights, size_t index, mxl_entry
 
 /* The tensor of that name, as mxl_weights_entry gives it; MXL_MISSING_KEY when there is none. */
 mxl_status mxl_weights_find(const mxl_weights *weights, const char *name, mxl_entry *entry, mxl_error *error);
+
+/* How the checkpoint's GPTQ or AWQ tensors are quantized, as quantize_config.json, quant_config.json or config.json's "quantization_config" in the
+ * folder of its first file says. Set struct_size beforehand; the result goes into a layer's options as it is. Its texts are valid until the
+ * handle is destroyed. mxl_mlp_create_from_weights asks by itself.
+ *
+ * Errors: MXL_MISSING_KEY when no file says, or one of another method; MXL_INVALID_FILE for a file that is no such JSON; MXL_IO for one that cannot
+ * be read; MXL_UNSUPPORTED for numbers beyond int32_t. quantization is untouched then. */
+mxl_status mxl_weights_quantization(const mxl_weights *weights, mxl_quantization *quantization, mxl_error *error);
 
 /* Bytes mapped, and how many of those are in memory now (mincore). Either pointer may be NULL. */
 mxl_status mxl_weights_memory(const mxl_weights *weights, uint64_t *mapped, uint64_t *resident, mxl_error *error);

@@ -29,10 +29,7 @@ public struct QuantizationConfig: Equatable, Sendable {
 
   /// Throws `.unsupported` or `.invalidArgument` unless the kernels take such weights.
   func check() throws(MaxLinearError) {
-    guard quantMethod == "gptq" || isAWQ else {
-      throw MaxLinearError(
-        .unsupported, "quantization_config: quant_method is \"\(quantMethod)\", expected \"gptq\" or \"awq\"")
-    }
+    guard quantMethod == "gptq" || isAWQ else { throw Self.unserved(quantMethod) }
     guard (isAWQ ? [4] : [2, 3, 4, 8]).contains(bits) else {
       throw MaxLinearError(
         .unsupported, "quantization_config: bits is \(bits), expected \(isAWQ ? "4 of AWQ" : "2, 3, 4 or 8")")
@@ -63,8 +60,9 @@ public struct QuantizationConfig: Equatable, Sendable {
   /// What a checkpoint's folder says: quantize_config.json, else quant_config.json, else config.json's "quantization_config" where that is of
   /// GPTQ or AWQ; nil when none does. `folder` ends with "/" or is empty.
   ///
-  /// Throws `.invalidFile` for a file that is no such JSON, `.io` for one that cannot be read.
-  static func read(folder: String) throws -> QuantizationConfig? {
+  /// Throws `.invalidFile` for a file that is no such JSON, `.io` for one that cannot be read; where it is to be of these two, `.unsupported` for
+  /// another method.
+  static func read(folder: String, refusingOthers: Bool = false) throws -> QuantizationConfig? {
     if let own = try json(folder + "quantize_config.json") {
       return try QuantizationConfig(own.value, path: own.path, method: "gptq")
     }
@@ -79,9 +77,15 @@ public struct QuantizationConfig: Equatable, Sendable {
     // Other methods' fields are their own: float8 checkpoints have no bits.
     if case .null = value { return nil }
     if let method = try text(value, "quant_method", model.path)?.lowercased(), !["gptq", "awq"].contains(method) {
+      if refusingOthers { throw unserved(method) }
       return nil
     }
     return try QuantizationConfig(value, path: model.path, method: "gptq")
+  }
+
+  /// Whether a checkpoint's folder says the same; nil where it says nothing. A file that says something unreadable says something else.
+  package func isSaid(in folder: String) -> Bool? {
+    do { return try Self.read(folder: folder).map { $0.fileText == fileText } } catch { return false }
   }
 
   private static func json(
@@ -138,6 +142,10 @@ public struct QuantizationConfig: Equatable, Sendable {
 
   /// Whether tensors are packed as AWQ's.
   var isAWQ: Bool { quantMethod == "awq" }
+
+  private static func unserved(_ method: String) -> MaxLinearError {
+    MaxLinearError(.unsupported, "quantization_config: quant_method is \"\(method)\", expected \"gptq\" or \"awq\"")
+  }
 
   private static func wrong(_ key: String, _ path: String, _ expected: String) -> MaxLinearError {
     MaxLinearError(.invalidFile, "\(path): \"\(key)\" is missing or something else, expected \(expected)")

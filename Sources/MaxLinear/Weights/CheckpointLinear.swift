@@ -24,10 +24,10 @@ struct CheckpointLinear {
     guard let first = found.first, first.name.hasSuffix("weight") else { throw weights.missing("\(name).weight") }
     entries = found
     if first.name.hasSuffix("qweight") {
-      guard let config = try quantizationConfig ?? weights.quantizationConfig() else {
+      guard let config = try quantizationConfig ?? weights.quantizationConfigOfTensors() else {
         throw MaxLinearError(
           .invalidArgument,
-          "quantization_config: is nil, expected that of \(name): it is GPTQ or AWQ, and no quantize_config.json, quant_config.json or "
+          "quantization_config: is missing, expected that of \(name): it is GPTQ or AWQ, and no quantize_config.json, quant_config.json or "
             + "config.json beside it says how"
         )
       }

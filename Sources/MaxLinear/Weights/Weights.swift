@@ -109,6 +109,11 @@ public final class Weights: Sendable {
   /// Throws `.invalidFile` for a file that is no such JSON, `.io` for one that cannot be read.
   public func quantizationConfig() throws -> QuantizationConfig? { try QuantizationConfig.read(folder: folder) }
 
+  /// The same for tensors that are of GPTQ or AWQ: `.unsupported` for another method.
+  func quantizationConfigOfTensors() throws -> QuantizationConfig? {
+    try QuantizationConfig.read(folder: folder, refusingOthers: true)
+  }
+
   /// The files, in their order, and how many bytes each has.
   package var fileSizes: [(path: String, byteCount: Int)] { files.map { ($0.path, $0.bytes.count) } }
 
