@@ -173,6 +173,22 @@ def test_bad_calls(random):
     assert all((y == mlp_of(MLPV2, "F32", state)(x)).all() for y in mlp([x, x.copy(), np.asfortranarray(x)]))
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_an_array_alone_is_no_list_of_its_rows(count):
+    w = np.ones((64, 64), np.float32)
+    mlp = DistributedMLP(DType.float32, None, 64, 64, devices=cpus(count))
+    mlp.load_state_dict({f"{part}.weight": w for part in SHAPES})
+    layers = [mlp]
+    for cls in (ColumnParallelLinear, RowParallelLinear):
+        layers.append(cls(64, 64, DType.float32, cpus(count)))
+        layers[-1].load_state_dict({"weight": w})
+    for layer in layers:
+        for x in (np.ones((count, 64), np.float32), memoryview(np.ones((count, 64), np.float32)), iter([w] * count)):
+            with pytest.raises(TypeError, match=f"xs: is a {type(x).__name__}, expected a list with one x a device"):
+                layer(x)
+    assert [y.shape for y in mlp((w[:1],) * count)] == [(1, 64)] * count
+
+
 def test_signal_buffers_are_accepted_and_ignored(random):
     mlp = mlp_of(DistributedMLP, "F32", state_of(random, "F32"), devices=cpus(2))
     x = random.standard_normal((2, HIDDEN)).astype(np.float32)

@@ -175,7 +175,7 @@ def test_every_cpu_variant_gives_the_same_bytes():
         (lambda: QLinear(np.zeros((2, 18), np.uint8)), "INVALID_ARGUMENT", "quantization_encoding"),
         (lambda: QLinear(np.zeros((2, 19), np.uint8), None, QuantizationEncoding.Q4_0), "INVALID_SHAPE", "18"),
         (lambda: MLPV2(DType.float32, None, 4, 8, activation_function="no"), "INVALID_ARGUMENT", "gelu_tanh"),
-        (lambda: MLPV2(DType.float32, None, 0, 8), "INVALID_SHAPE", "in_dim"),
+        (lambda: MLPV2(DType.float32, None, 0, 8), "INVALID_SHAPE", "hidden_dim"),
     ],
 )
 def test_refusals(make, status, part):

@@ -1,6 +1,7 @@
 """Bad input: the class, the status and the message, and that a failed call changes nothing."""
 
 import contextlib
+import functools
 import os
 import re
 import subprocess
@@ -15,7 +16,17 @@ from maxlinear.dtype import DType
 from maxlinear.graph import DeviceRef
 from maxlinear.graph.quantization import QuantizationConfig, QuantizationEncoding
 from maxlinear.graph.weights import load_weights
-from maxlinear.nn.linear import MLPV2, ColumnParallelLinear, GPTQLinearV2, Linear, LinearV2
+from maxlinear.nn import (
+    MLPV2,
+    ColumnParallelLinear,
+    DistributedMLP,
+    GPTQLinear,
+    GPTQLinearV2,
+    Linear,
+    LinearV2,
+    QLinear,
+    RowParallelLinear,
+)
 
 W = np.arange(6, dtype=np.float32).reshape(2, 3)
 
@@ -31,7 +42,7 @@ def layer():
 def raises(kind, status, *parts):
     """A maxlinear.Error that is also of that kind, with that status, whose message has these parts."""
     with pytest.raises(kind) as caught:
-        yield
+        yield caught
     assert isinstance(caught.value, maxlinear.Error) and caught.value.status == status
     for part in parts:
         assert part in str(caught.value)
@@ -101,6 +112,75 @@ def test_no_dtype(dtype):
             make()
     with raises(TypeError, "MXL_INVALID_DTYPE", "scales: is"):
         maxlinear.quantize_gptq(W, QuantizationConfig("gptq", 4, -1), dtype)
+
+
+class OwnCommunicator:
+    rank, size = 0, 1
+
+
+CONFIG = {"bits": 4, "group_size": 32, "quant_method": "gptq"}
+#: Arguments of another type, by how their messages begin; what json.load gives of a quantize_config.json is one.
+OTHER_TYPES = {
+    "quantization_config: is a dict, expected a maxlinear.graph.quantization.QuantizationConfig": (
+        lambda: GPTQLinearV2(32, 8, DType.uint8, quantization_config=CONFIG),
+        lambda: GPTQLinear(W, quantization_config=CONFIG),
+        lambda: Linear.create(DType.uint8, None, 32, 8, W, quantization_config=CONFIG),
+        lambda: MLPV2(DType.uint8, "GPTQ", 32, 32, quantization_config=CONFIG),
+        lambda: ColumnParallelLinear(32, 8, DType.uint8, quantization_encoding="GPTQ", quantization_config=CONFIG),
+        lambda: maxlinear.can_run(32, 8, DType.uint8, quantization_encoding="GPTQ", quantization_config=CONFIG),
+    ),
+    "config: is a dict, expected": (lambda: maxlinear.quantize_gptq(W, CONFIG),),
+    "device: is 'cpu', expected a maxlinear.graph.DeviceRef": (
+        lambda: LinearV2(3, 2, DType.float32, "cpu"),
+        lambda: GPTQLinearV2(32, 8, DType.uint8, "cpu", quantization_config=QuantizationConfig("gptq", 4, 32)),
+        lambda: maxlinear.can_run(3, 2, DType.float32, "cpu"),
+    ),
+    "devices[0]: is 'cpu', expected a maxlinear.graph.DeviceRef": (
+        lambda: MLPV2(DType.float32, None, 3, 2, devices=["cpu"]),
+        lambda: DistributedMLP(DType.float32, None, 3, 2, devices=["cpu"]),
+        lambda: ColumnParallelLinear(3, 2, DType.float32, ["cpu"]),
+        lambda: RowParallelLinear(3, 2, DType.float32, ["cpu"]),
+    ),
+    "quantization_encoding: is 5, expected a QuantizationEncoding or the name of one": (
+        lambda: LinearV2(32, 2, DType.uint8, quantization_encoding=5),
+        lambda: QLinear(W, quantization_encoding=5),
+        lambda: GPTQLinearV2(32, 8, DType.uint8, quantization_encoding=5),
+        lambda: Linear.create(DType.uint8, 5, 32, 8, W),
+        lambda: MLPV2(DType.uint8, 5, 32, 32),
+        lambda: RowParallelLinear(32, 8, DType.uint8, quantization_encoding=5),
+        lambda: maxlinear.can_run(32, 8, DType.uint8, quantization_encoding=5),
+    ),
+    "encoding: is 5, expected": (
+        lambda: maxlinear.quantize(W, 5),
+        lambda: maxlinear.dequantize(np.zeros(34, np.uint8), 5),
+    ),
+    "encoding: is None, expected": (lambda: maxlinear.quantize(W, None),),
+    "fallback: is 5, expected": (lambda: maxlinear.quantize(W, "Q4_K", None, 5),),
+    "communicator: is a OwnCommunicator, expected a maxlinear.Communicator": (
+        lambda: DistributedMLP(DType.float32, None, 3, 2, communicator=OwnCommunicator()),
+        lambda: ColumnParallelLinear(3, 2, DType.float32, communicator=OwnCommunicator()),
+    ),
+    "key of state_dict: is 5, expected text": (
+        lambda: LinearV2(3, 2, DType.float32).load_state_dict({5: W}),
+        lambda: MLPV2(DType.float32, None, 3, 2, functools.partial(LinearV2)).load_state_dict({5: W}),
+    ),
+    "name: is 5, expected text": (lambda: LinearV2(3, 2, DType.float32, name=5),),
+    "kind: is 5, expected text": (lambda: maxlinear.Communicator(5),),
+}
+
+
+@pytest.mark.parametrize("message", OTHER_TYPES)
+def test_another_type(message):
+    for call in OTHER_TYPES[message]:
+        with raises(TypeError, "MXL_INVALID_DTYPE") as caught:
+            call()
+        assert str(caught.value).startswith(message)
+
+
+def test_a_failed_key_changes_nothing(layer):
+    with raises(TypeError, "MXL_INVALID_DTYPE", "state_dict"):
+        layer.load_state_dict({"weight": 2 * W, 5: W}, replace=True)
+    assert layer.state_dict()["weight"].tobytes() == W.tobytes()
 
 
 def test_no_checkpoint(layer):

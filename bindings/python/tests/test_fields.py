@@ -99,6 +99,9 @@ def test_gptq():
     array = np.concatenate([words, state["scales"].view(np.uint8).reshape(-1, N)])
     layer = GPTQLinear(array, quantization_config=SYM)
     same(assigned(layer, bias=B), GPTQLinear(array, B, quantization_config=SYM))
+    for wrong, kind in (({"bits": 4}, TypeError), (None, ValueError)):
+        with pytest.raises(kind, match="quantization_config: is .*, expected"):
+            GPTQLinear(array, quantization_config=SYM).quantization_config = wrong
     with pytest.raises(ValueError, match="weight: is assigned, expected another GPTQLinear"):
         GPTQLinear(array, quantization_config=SYM).weight = array
 
@@ -159,6 +162,10 @@ def test_layers_on_devices():
         (lambda: mlp(), "hidden_dim", 8, ValueError),
         (lambda: mlp(), "has_bias", True, KeyError),
         (lambda: mlp(), "devices", [DeviceRef.GPU()], ValueError),
+        (lambda: mlp(), "devices", "cpu", TypeError),
+        (lambda: mlp(), "quantization_encoding", 5, TypeError),
+        (lambda: linear(), "device", "cpu", TypeError),
+        (lambda: linear(), "name", 5, TypeError),
     ],
 )
 def test_refused_and_as_it_was(make, name, value, kind):

@@ -1,6 +1,7 @@
 """Linear and LinearV2 against MAX's golden cases, float64, and themselves."""
 
 import array
+import collections
 import ctypes
 import os
 import subprocess
@@ -15,6 +16,7 @@ from python_support import relative_error
 
 import maxlinear
 from maxlinear._ffi import dlpack
+from maxlinear._ffi.tensors import as_array
 from maxlinear.dtype import DType
 from maxlinear.graph import DeviceRef
 from maxlinear.nn.linear import Linear, LinearV2
@@ -108,6 +110,24 @@ def test_other_kinds_of_arrays(random):
     assert (layer(x.tolist()) == y).all()
     x.flags.writeable = False
     assert (layer(x) == y).all()
+
+
+@pytest.mark.parametrize("code", "BbHhiq")
+def test_memory_keeps_its_dtype(random, code):
+    """An array.array is a sequence, too."""
+    values = array.array(code, [1, 2, 3])
+    view = as_array(values, "x")
+    assert view.dtype == np.dtype(code) and np.shares_memory(view, np.frombuffer(values, code))
+    blocks = maxlinear.quantize(random.standard_normal(32).astype(np.float32), "Q8_0")
+    assert (maxlinear.dequantize(array.array("B", blocks.tobytes()), "Q8_0") == maxlinear.dequantize(blocks)).all()
+
+
+def test_memory_of_another_dtype_is_refused(random):
+    layer, _ = layer_of(random)
+    for code in ("d", "u"):
+        with pytest.raises(maxlinear.Error, match="x: dtype is"):
+            layer(array.array(code, ["a"] * 96 if code == "u" else [0.0] * 96))
+    assert (layer(collections.UserList([1.0] * 96)) == layer([1.0] * 96)).all()
 
 
 class BFloat16:

@@ -14,6 +14,7 @@ from maxlinear.graph import DeviceRef
 from maxlinear.graph.weights import load_weights
 from maxlinear.nn import MLP, MLPV2, DistributedMLP, LinearV2
 from maxlinear.nn.mlp import gate
+from maxlinear.nn.module import Module
 
 SHAPES = {"gate_proj": (96, 64), "down_proj": (64, 96), "up_proj": (96, 64)}
 CPUS = [DeviceRef.CPU(0), DeviceRef.CPU(1)]
@@ -106,6 +107,49 @@ def test_out_and_accumulate(state, x):
     assert (mlp(x, out=out, accumulate=True) == y + y).all()
 
 
+class Named(LinearV2):
+    def __call__(self, x, *, threads=None):
+        return super().__call__(x, threads=threads)
+
+
+class Plain(LinearV2):
+    """Has a call that takes x alone."""
+
+    def __call__(self, x):
+        return super().__call__(x)
+
+
+def test_threads_of_each_linear(state, x, monkeypatch):
+    told = []
+    call = Module.__call__
+
+    def noted(self, x, out=None, *, accumulate=False, threads=None):
+        told.append((type(self), threads))
+        return call(self, x, out, accumulate=accumulate, threads=threads)
+
+    monkeypatch.setattr(Module, "__call__", noted)
+    plain = mlp_of(state)
+    for cls, expected in ((Named, 1), (Plain, None), (Doubling, 1)):
+        own = mlp_of(state, cls)
+        gates, down, ups = mlp_of(state, Own)._linears.linears
+        for mlp, kinds in (
+            (own, [(cls, expected)] * 3),
+            (MLP(own._linears.linears[0], down, ups), [(cls, expected), (Own, 1), (Own, 1)]),
+            (MLP(gates, own._linears.linears[1], ups), [(Own, 1), (Own, 1), (cls, expected)]),
+        ):
+            y = mlp(x)
+            told.clear()
+            assert (mlp(x, threads=1) == y).all() and told == kinds
+            told.clear()
+            assert (mlp(x) == y).all() and told == [(kind, None) for kind, _ in kinds]
+    mlp = mlp_of(state, Named, DistributedMLP, devices=CPUS)
+    told.clear()
+    assert all((y == plain(x)).all() for y in mlp([x, x], threads=2))
+    assert set(told) - {(MLPV2, None)} == {(Named, 2)}
+    functions = [lambda x, w=state[f"{part}.weight"]: x @ w.T for part in SHAPES]
+    assert (MLP(*functions)(x, threads=1) == MLP(*functions)(x)).all()
+
+
 @pytest.mark.parametrize("linear_cls", [Own, Doubling])
 def test_xs_of_devices(state, x, linear_cls):
     mlp = mlp_of(state, linear_cls, DistributedMLP, devices=CPUS)
@@ -119,6 +163,7 @@ def test_xs_of_devices(state, x, linear_cls):
         ([x, wrong], r"xs\[1\]: differs"),
         ([x, x.astype(np.float16)], r"xs\[1\]: differs"),
         ([x, object()], r"xs\[1\]: is a object"),
+        (np.stack([x, x]), "xs: is a ndarray, expected a list with one x a device"),
     ):
         with pytest.raises(maxlinear.Error, match=part):
             mlp(xs)

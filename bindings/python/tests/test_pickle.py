@@ -2,8 +2,11 @@
 
 import copy
 import functools
+import json
 import multiprocessing
+import os
 import pickle
+import shutil
 
 import ml_dtypes
 import numpy as np
@@ -302,3 +305,72 @@ def test_gptq_beside_a_dense_matrix(tmp_path, config):
     mlp = MLPV2.from_weights(load_weights(path), quantization_config=config)
     x = values(2, K)
     assert (copy.deepcopy(mlp)(x) == mlp(x)).all()
+
+
+def fields(**other):
+    return {"bits": 4, "group_size": 64, **other}
+
+
+#: The files in a checkpoint's folder, and what they say, which the first of them does.
+FOLDERS = {
+    "gptq": (
+        {"quantize_config.json": fields(sym=True, desc_act=None, checkpoint_format=None), "config.json": {}},
+        QuantizationConfig("gptq", 4, 64, sym=True),
+    ),
+    "gptq_v2": (
+        {"quantize_config.json": fields(quant_method="GPTQ", sym=False, checkpoint_format="gptq_v2")},
+        QuantizationConfig("gptq", 4, 64, checkpoint_format="gptq_v2"),
+    ),
+    "model": (
+        {"config.json": {"nan": float("nan"), "quantization_config": fields(quant_method=None, sym=None)}},
+        QuantizationConfig("gptq", 4, 64),
+    ),
+    "awq": (
+        {"quant_config.json": {"w_bit": 4, "q_group_size": 64, "zero_point": True, "version": "GEMM"}},
+        QuantizationConfig("awq", 4, 64, checkpoint_format="gemm"),
+    ),
+    "awq-sym": (
+        {"quant_config.json": {"w_bit": 4, "q_group_size": 64, "zero_point": False, "version": None}},
+        QuantizationConfig("awq", 4, 64, sym=True),
+    ),
+    "awq-model": (
+        {"config.json": {"quantization_config": fields(quant_method="awq", zero_point=True, version="gemm")}},
+        QuantizationConfig("awq", 4, 64, checkpoint_format="gemm"),
+    ),
+}
+
+
+@pytest.mark.parametrize("parts", [("gate_proj", "down_proj", "up_proj"), ("down_proj",)])
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_folders_quantization_config_goes_along(tmp_path, monkeypatch, name, parts):
+    files, config = FOLDERS[name]
+    folder = tmp_path / "checkpoint"
+    folder.mkdir()
+    state = {}
+    for part, shape in {"gate_proj": (512, K), "down_proj": (K, 512), "up_proj": (512, K)}.items():
+        array = values(*shape, seed=len(part))
+        own = maxlinear.quantize_gptq(array, config) if part in parts else {"weight": array}
+        state |= {f"model.layers.0.mlp.{part}.{key}": value for key, value in own.items()}
+    safetensors.numpy.save_file(state, folder / "a.safetensors")
+    for file, text in files.items():
+        (folder / file).write_text(json.dumps(text))
+    monkeypatch.chdir(tmp_path)
+    x = values(3, K)
+    expected = MLPV2.from_weights(load_weights(folder / "a.safetensors"), quantization_config=config)(x)
+    for path in ("checkpoint", "checkpoint/a.safetensors", folder, os.fsencode(folder / "a.safetensors")):
+        mlp = MLPV2.from_weights(load_weights(path))
+        assert mlp.quantization_config == config and (mlp(x) == expected).all()
+    layers = [cls.from_weights(load_weights(folder)) for cls in (MLPV2, DistributedMLP)]
+    monkeypatch.chdir(folder)
+    layers.append(MLPV2.from_weights(load_weights("a.safetensors")))
+    monkeypatch.chdir(tmp_path)
+    shutil.rmtree(folder)
+    if len(parts) == 1:
+        del layers[1]  # Of several dtypes, which is not pickled.
+    for layer in layers:
+        for other in (pickle.loads(pickle.dumps(layer)), copy.deepcopy(layer)):
+            assert np.array_equal(other([x])[0] if isinstance(other, DistributedMLP) else other(x), expected)
+            other.load_state_dict(layer.state_dict(), replace=True)
+    relu = copy.copy(layers[0])
+    relu.activation_function = "relu"
+    assert (relu(x) != expected).any()

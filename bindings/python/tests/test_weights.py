@@ -1,7 +1,10 @@
 """Checkpoints: mapped files, paths into them, layers filled from them."""
 
+import copy
 import gc
 import json
+import os
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -144,6 +147,60 @@ def test_a_failed_load_lets_the_file_go(tmp_path, tensors, bad):
     fail()
     gc.collect()
     assert str(path) not in Path("/proc/self/maps").read_text()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, "float32", np.dtype("float32")])
+def test_allocate_takes_a_dtype_of_the_library(tmp_path, tensors, dtype):
+    weights = load_weights(write_safetensors(tmp_path / "a.safetensors", tensors))
+    with pytest.raises(TypeError, match=r"dtype: is .*, expected a maxlinear\.dtype\.DType") as caught:
+        weights.model.norm.allocate(dtype)
+    assert isinstance(caught.value, maxlinear.Error)
+
+
+def test_a_tensor_equals_itself(tmp_path, tensors):
+    path = write_safetensors(tmp_path / "a.safetensors", tensors)
+    weights = load_weights(path)
+    norm, bias = weights.model.norm.data(), weights.model.layers[0].up.bias.data()
+    assert norm == weights["model.norm"].data() and norm != bias and norm != "model.norm"
+    assert len({norm, bias, weights.model.norm.data()}) == 2
+    other = load_weights(path).model.norm.data()
+    assert norm != other and len({norm, other}) == 2
+    assert copy.copy(norm) == norm
+
+
+def test_a_checkpoint_is_not_pickled(tmp_path, tensors):
+    weights = load_weights(write_safetensors(tmp_path / "a.safetensors", tensors))
+    for value in (weights, weights.model.norm, weights.model.norm.data(), {"weight": weights.model.norm.data()}):
+        for action in (pickle.dumps, copy.deepcopy):
+            with pytest.raises(ValueError, match="cannot be pickled .* expected load_weights") as caught:
+                action(value)
+            assert isinstance(caught.value, maxlinear.Error) and caught.value.status == "MXL_UNSUPPORTED"
+    assert (copy.copy(weights).model.norm.numpy() == tensors["model.norm"]).all()
+
+
+class PathOfBytes:
+    def __init__(self, path):
+        self.path = path
+
+    def __fspath__(self):
+        return os.fsencode(self.path)
+
+
+def test_kinds_of_paths(tmp_path, tensors):
+    path = write_safetensors(tmp_path / "a.safetensors", tensors)
+    for own in (path, str(path), os.fsencode(path), PathOfBytes(path)):
+        for paths in (own, [own]):
+            assert (load_weights(paths).model.norm.numpy() == tensors["model.norm"]).all()
+    assert type(load_weights(os.fsencode(tmp_path))) is SafetensorWeights
+
+
+def test_a_path_that_is_not_utf_8(tmp_path, tensors):
+    path = os.fsencode(tmp_path) + b"/\xff.safetensors"
+    write_safetensors(tmp_path / "a.safetensors", tensors).rename(os.fsdecode(path))
+    for own in (path, os.fsdecode(path)):
+        with pytest.raises(ValueError, match="expected valid UTF-8") as caught:
+            load_weights(own)
+        assert isinstance(caught.value, maxlinear.Error)
 
 
 def test_as_an_array(tmp_path, tensors):

@@ -12,16 +12,16 @@ from ._ffi.library import library
 from ._ffi.tensors import as_array, rows_of, tensor_of
 from .dtype import DType
 from .errors import ArgumentError, check, encoded, integer, new_error
-from .graph.quantization import QuantizationConfig, QuantizationEncoding, as_encoding
+from .graph.quantization import QuantizationConfig, QuantizationEncoding
 
 Array = np.ndarray[Any, Any]
 
 
-def _encoding(encoding: QuantizationEncoding | str) -> tuple[bytes, int, int]:
+def _encoding(encoding: QuantizationEncoding | str, argument: str = "encoding") -> tuple[bytes, int, int]:
     """An encoding's name, and the weights and bytes of its blocks."""
-    encoding = as_encoding(encoding)
+    encoding = QuantizationEncoding._of(encoding, argument)
     block = encoding.block_parameters
-    return encoded(encoding.name, "encoding"), block.elements_per_block, block.block_size
+    return encoded(encoding.name, argument), block.elements_per_block, block.block_size
 
 
 def _other_shape(shape: tuple[int, ...], given: int, wanted: int, argument: str) -> tuple[int, ...]:
@@ -61,7 +61,7 @@ def _chosen(
     """The encoding that holds rows of so many values: this one or the fallback."""
     chosen = ctypes.c_char_p()
     error = new_error()
-    other = None if fallback is None else _encoding(fallback)[0]
+    other = None if fallback is None else _encoding(fallback, "fallback")[0]
     check(library.mxl_encoding_choose(_encoding(encoding)[0], other, columns, ctypes.byref(chosen), error), error)
     return QuantizationEncoding((chosen.value or b"").decode())
 
@@ -128,6 +128,7 @@ def quantize_gptq(
             (ValueError), a dtype (TypeError).
     """
     DType._number(scales, "scales")
+    settings = QuantizationConfig._checked(config, "config")._struct()
     values = rows_of(array, "array")
     if values.ndim != 2 or 0 in values.shape:
         message = f"array: shape is {list(values.shape)}, expected [out_dim, in_dim]"
@@ -148,7 +149,6 @@ def quantize_gptq(
     )
     parts = {"array": values, **{name: state[name] for name in ("qweight", "qzeros", "scales")}}
     views = [tensor_of(part, name) for name, part in parts.items()]
-    settings = config._struct()
     error = new_error()
     arguments = (ctypes.byref(part) for part in (settings, options, *views))
     check(library.mxl_quantize_gptq(*arguments, error), error)

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from ._ffi import structs
 from ._ffi.library import library
-from .errors import ArgumentError, check, encoded, new_error
+from .errors import ArgumentError, DTypeError, check, encoded, new_error
 
 __all__ = ["Communicator"]
 
@@ -68,6 +68,14 @@ class Communicator:
         """
         error = new_error()
         check(library.mxl_communicator_abort(self._handle, encoded(message, "message"), error), error)
+
+    @staticmethod
+    def _handle_of(communicator: Communicator) -> Any:
+        """The library's handle of a communicator. TypeError (`maxlinear.Error`) for what is none, as one of mpi4py."""
+        if not isinstance(communicator, Communicator):
+            message = f"communicator: is a {type(communicator).__name__}, expected a maxlinear.Communicator"
+            raise DTypeError("MXL_INVALID_DTYPE", message)
+        return communicator._handle
 
     def __del__(self) -> None:
         handle = self.__dict__.pop("_handle", None)

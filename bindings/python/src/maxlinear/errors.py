@@ -115,7 +115,9 @@ def check(status: int, error: _Error, named: Mapping[str, str] | None = None) ->
 
 
 def encoded(text: str | bytes, argument: str) -> bytes:
-    """The text for C, which would take it to end at its first NUL character. Raises ValueError for text with one."""
+    """The text for C, which would take it to end at its first NUL character. Raises ValueError for text with one, TypeError for what is none."""
+    if not isinstance(text, (str, bytes)):
+        raise DTypeError("MXL_INVALID_DTYPE", f"{argument}: is {text!r}, expected text")
     data = text if isinstance(text, bytes) else text.encode()
     if b"\0" in data:
         message = f"{argument}: is {text!r} with a NUL character, expected text without one"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ._ffi.library import library
 from .dtype import DType
-from .errors import Error, check, new_error
+from .errors import DTypeError, Error, check, new_error
 from .graph.device import DeviceRef
 from .graph.quantization import QuantizationConfig, QuantizationEncoding
 from .nn._options import linear_options
@@ -74,7 +74,6 @@ def can_run(
     """
     kernel = ctypes.c_char_p()
     error = new_error()
-    DType._number(dtype)
     try:
         options = linear_options(
             in_dim,
@@ -88,6 +87,11 @@ def can_run(
             quantization_config,
         )
         how = prepare_options(compute, pack, threads)
+    except DTypeError:
+        raise
+    except Error as refusal:
+        return CanRun(None, refusal)
+    try:
         check(library.mxl_can_run(ctypes.byref(options), ctypes.byref(how), ctypes.byref(kernel), error), error)
     except Error as refusal:
         return CanRun(None, refusal)

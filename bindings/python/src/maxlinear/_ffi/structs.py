@@ -227,6 +227,7 @@ PROTOTYPES = {
     "mxl_weights_count": (_status, [WeightsHandle, POINTER(c_size_t), _error]),
     "mxl_weights_entry": (_status, [WeightsHandle, c_size_t, POINTER(Entry), _error]),
     "mxl_weights_find": (_status, [WeightsHandle, c_char_p, POINTER(Entry), _error]),
+    "mxl_weights_quantization": (_status, [WeightsHandle, POINTER(Quantization), _error]),
     "mxl_weights_memory": (_status, [WeightsHandle, POINTER(c_uint64), POINTER(c_uint64), _error]),
     "mxl_weights_destroy": (None, [WeightsHandle]),
     "mxl_linear_create": (_status, [POINTER(LinearOptions), POINTER(LayerHandle), _error]),

@@ -17,7 +17,7 @@ from .structs import Tensor
 
 def as_array(value: Any, argument: str, dtype: Any = np.float32) -> np.ndarray[Any, Any]:
     """The value as a numpy array, without a copy where it has memory: numpy, DLPack, the buffer protocol, a tensor of a checkpoint. Nested
-    sequences and numbers become of dtype, float32 where that is for whole numbers and they are not."""
+    sequences without memory and numbers become of dtype, float32 where that is for whole numbers and they are not."""
     if isinstance(value, np.ndarray):
         return value
     if hasattr(value, "__dlpack__"):
@@ -29,23 +29,31 @@ def as_array(value: Any, argument: str, dtype: Any = np.float32) -> np.ndarray[A
                 return narrow
             message = f"{argument}: DLPack says {error}, expected what it can hand over"
             raise DTypeError("MXL_INVALID_DTYPE", message) from error
-    if isinstance(value, (int, float, Sequence)) and not isinstance(value, (str, bytes, bytearray, memoryview)):
-        try:
-            if dtype is not np.float32 and np.asarray(value).dtype.kind not in "iu":
-                dtype = np.float32
-            return np.asarray(value, dtype)
-        except (OverflowError, TypeError, ValueError) as error:
-            message = f"{argument}: numpy says {error}, expected numbers in rows of one length"
-            raise ArgumentError("MXL_INVALID_ARGUMENT", message) from error
+    if isinstance(value, (int, float, list, tuple, range)):
+        return _numbers(value, argument, dtype)
     try:
-        return np.asarray(memoryview(value))
+        memory = memoryview(value)
     except TypeError:
         from ..graph.weights import WeightData, Weights
 
         if isinstance(value, (WeightData, Weights)):
             return value.numpy()
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            return _numbers(value, argument, dtype)
         message = f"{argument}: is a {type(value).__name__}, expected an array"
         raise DTypeError("MXL_INVALID_DTYPE", message) from None
+    return np.asarray(memory)
+
+
+def _numbers(value: Any, argument: str, dtype: Any) -> np.ndarray[Any, Any]:
+    """A number or a nested sequence of them as an array of dtype, or float32."""
+    try:
+        if dtype is not np.float32 and np.asarray(value).dtype.kind not in "iu":
+            dtype = np.float32
+        return np.asarray(value, dtype)
+    except (OverflowError, TypeError, ValueError) as error:
+        message = f"{argument}: numpy says {error}, expected numbers in rows of one length"
+        raise ArgumentError("MXL_INVALID_ARGUMENT", message) from error
 
 
 def rows_contiguous(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .._ffi import constants
+from .._ffi import constants, structs
+from ..errors import DTypeError, integer
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,11 @@ class DeviceRef:
         """A GPU, which would need a device plugin."""
         return DeviceRef("gpu", id)
 
-    @property
-    def _number(self) -> int:
-        return constants.MXL_DEVICE_CPU if self.device_type == "cpu" else constants.MXL_DEVICE_CUDA
+    @staticmethod
+    def _struct(device: DeviceRef, argument: str = "device") -> structs.Device:
+        """The C struct of a device. TypeError (`maxlinear.Error`) for what is none, as a device's name."""
+        if not isinstance(device, DeviceRef):
+            message = f"{argument}: is {device!r}, expected a maxlinear.graph.DeviceRef, such as DeviceRef.CPU()"
+            raise DTypeError("MXL_INVALID_DTYPE", message)
+        kind = constants.MXL_DEVICE_CPU if device.device_type == "cpu" else constants.MXL_DEVICE_CUDA
+        return structs.Device(kind, integer(device.id, 32, argument))

@@ -9,7 +9,7 @@ from typing import ClassVar, overload
 from .._ffi import structs
 from .._ffi.info import info
 from .._ffi.library import library
-from ..errors import ArgumentError, check, encoded, integer, new_error
+from ..errors import ArgumentError, DTypeError, check, encoded, integer, new_error
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,16 @@ class QuantizationEncoding:
         """The encodings that store rows of blocks, which is all but GPTQ, in the order that the library registers them."""
         blocks = [facts["name"] for facts in info()["encodings"] if facts["elements_per_block"] > 1]
         return [QuantizationEncoding(name) for name in blocks if not name.startswith("GPTQ")]
+
+    @staticmethod
+    def _of(encoding: QuantizationEncoding | str, argument: str = "quantization_encoding") -> QuantizationEncoding:
+        """The encoding, also of its name. TypeError (`maxlinear.Error`) for what is neither."""
+        if isinstance(encoding, str):
+            return QuantizationEncoding(encoding)
+        if not isinstance(encoding, QuantizationEncoding):
+            message = f"{argument}: is {encoding!r}, expected a QuantizationEncoding or the name of one, such as 'Q4_K'"
+            raise DTypeError("MXL_INVALID_DTYPE", message)
+        return encoding
 
     @property
     def block_parameters(self) -> BlockParameters:
@@ -101,8 +111,8 @@ def as_encoding(encoding: QuantizationEncoding | str) -> QuantizationEncoding: .
 @overload
 def as_encoding(encoding: QuantizationEncoding | str | None) -> QuantizationEncoding | None: ...
 def as_encoding(encoding: QuantizationEncoding | str | None) -> QuantizationEncoding | None:
-    """The encoding, also of its name."""
-    return QuantizationEncoding(encoding) if isinstance(encoding, str) else encoding
+    """The encoding, also of its name. TypeError (`maxlinear.Error`) for what is neither."""
+    return None if encoding is None else QuantizationEncoding._of(encoding)
 
 
 @dataclass(frozen=True)
@@ -125,6 +135,29 @@ class QuantizationConfig:
     desc_act: bool = False
     sym: bool = False
     checkpoint_format: str | None = None
+
+    @staticmethod
+    def _checked(config: QuantizationConfig, argument: str = "quantization_config") -> QuantizationConfig:
+        """The config. TypeError (`maxlinear.Error`) for what is none, as the dict in a quantize_config.json."""
+        if not isinstance(config, QuantizationConfig):
+            message = (
+                f"{argument}: is a {type(config).__name__}, expected a maxlinear.graph.quantization.QuantizationConfig"
+            )
+            raise DTypeError("MXL_INVALID_DTYPE", message)
+        return config
+
+    @classmethod
+    def _from(cls, struct: structs.Quantization) -> QuantizationConfig:
+        """The config of a C struct that has a quant_method."""
+        version = struct.checkpoint_format
+        return cls(
+            quant_method=struct.quant_method.decode(),
+            bits=struct.bits,
+            group_size=struct.group_size,
+            desc_act=bool(struct.desc_act),
+            sym=bool(struct.sym),
+            checkpoint_format=None if version is None else version.decode(),
+        )
 
     def _run(self) -> tuple[int, int]:
         """Codes that fill whole words, and these words."""

@@ -6,8 +6,8 @@ import ctypes
 import functools
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -17,11 +17,11 @@ from .._ffi.lifetime import when_gone
 from .._ffi.tensors import array_of, shape_of
 from ..dtype import DType
 from ..errors import ArgumentError, DTypeError, check, encoded, new_error
-from .quantization import QuantizationEncoding
+from .quantization import QuantizationConfig, QuantizationEncoding
 
 __all__ = ["GGUFWeights", "SafetensorWeights", "WeightData", "Weights", "load_weights"]
 
-Path = str | os.PathLike[str]
+Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 
 class _Checkpoint:
@@ -35,6 +35,13 @@ class _Checkpoint:
         check(library.mxl_weights_open(names, len(files), ctypes.byref(handle), error), error)
         self.handle = handle
         when_gone(self, library.mxl_weights_destroy, handle)
+
+    def __reduce__(self) -> NoReturn:
+        message = (
+            "weights: cannot be pickled or deeply copied, as their files are mapped into this process, expected load_weights "
+            "of the files where they are needed"
+        )
+        raise ArgumentError("MXL_UNSUPPORTED", message)
 
     @functools.cached_property
     def names(self) -> dict[str, None]:
@@ -56,6 +63,15 @@ class _Checkpoint:
         check(library.mxl_weights_find(self.handle, encoded(name, "name"), ctypes.byref(entry), error), error)
         return entry
 
+    def quantization(self) -> QuantizationConfig | None:
+        config = structs.Quantization(struct_size=ctypes.sizeof(structs.Quantization))
+        error = new_error()
+        status = library.mxl_weights_quantization(self.handle, ctypes.byref(config), error)
+        if status == constants.MXL_MISSING_KEY:
+            return None
+        check(status, error)
+        return QuantizationConfig._from(config)
+
     def memory(self) -> tuple[int, int]:
         mapped, resident = ctypes.c_uint64(), ctypes.c_uint64()
         error = new_error()
@@ -66,7 +82,7 @@ class _Checkpoint:
 
 @dataclass(frozen=True)
 class WeightData:
-    """A named tensor of a checkpoint.
+    """A named tensor of a checkpoint. Equal to the same tensor of what the same `load_weights` returned, and to no other.
 
     Attributes:
         name: its whole name.
@@ -79,8 +95,8 @@ class WeightData:
     dtype: DType
     shape: tuple[int, ...]
     quantization_encoding: QuantizationEncoding | None
-    _entry: structs.Entry
-    _checkpoint: _Checkpoint
+    _checkpoint: _Checkpoint  # Before the entry: what copies a tensor comes to the checkpoint's refusal first.
+    _entry: structs.Entry = field(compare=False)
 
     def numpy(self) -> np.ndarray[Any, Any]:
         """The elements as a read-only view of the mapped file, without a copy. TypeError for a dtype that numpy lacks."""
@@ -99,7 +115,7 @@ class Weights:
     """The tensors of a checkpoint whose names begin with a prefix; of all, when it is empty. Made as `load_weights` returns it.
 
     `weights.model.layers[0].mlp` and `weights["model.layers.0.mlp"]` are paths into it. Nothing is read until it is used.
-    Thread safe.
+    Thread safe. It cannot be pickled or deeply copied, nor can its tensors (ValueError, `maxlinear.Error`): another process maps the files itself.
     """
 
     def __init__(self, checkpoint: _Checkpoint, prefix: str = "") -> None:
@@ -118,6 +134,14 @@ class Weights:
 
     def __getitem__(self, part: str | int) -> Weights:
         return Weights(self._checkpoint, f"{self._prefix}.{part}" if self._prefix else str(part))
+
+    def quantization_config(self) -> QuantizationConfig | None:
+        """How the checkpoint's GPTQ or AWQ tensors are quantized, as quantize_config.json, quant_config.json or config.json's "quantization_config" in
+        the folder of its first file says; None when none does, or when it is of another method.
+
+        Raises ValueError or OSError (`maxlinear.Error`) for a file that is no such JSON or cannot be read.
+        """
+        return self._checkpoint.quantization()
 
     def exists(self) -> bool:
         """Whether there is a tensor of exactly this name."""
@@ -150,8 +174,10 @@ class Weights:
             shape: as stored; None accepts any.
 
         Raises:
-            maxlinear.Error: no such tensor (KeyError), another dtype (TypeError) or shape (ValueError).
+            maxlinear.Error: no such tensor (KeyError), another dtype, or what is no DType (TypeError), another shape (ValueError).
         """
+        if dtype is not None:
+            DType._number(dtype)
         data = self.data()
         if dtype is not None and data.dtype is not dtype:
             message = f"{self._prefix}: dtype is {data.dtype.name}, expected {dtype.name}"
@@ -207,15 +233,16 @@ class SafetensorWeights(Weights):
 def load_weights(paths: Path | Sequence[Path]) -> Weights:
     """Maps a checkpoint: one file, several, the first file of a split GGUF, one `*.safetensors.index.json`, or one folder.
 
-    A folder stands for its index, else for all its safetensors files, else for its one GGUF file or split.
+    A folder stands for its index, else for all its safetensors files, else for its one GGUF file or split. A path is a str, bytes or
+    `os.PathLike`, and UTF-8.
 
-    Raises OSError or ValueError (`maxlinear.Error`) for a file that cannot be opened or breaks the rules of its format, and for a folder
-    without a checkpoint or with several.
+    Raises OSError or ValueError (`maxlinear.Error`) for a file that cannot be opened or breaks the rules of its format, for a folder
+    without a checkpoint or with several, and for a path that is not UTF-8.
 
     The files stay open and mapped as long as something refers to them. They may be removed or replaced by renaming, and must not be written to or
     truncated: where a layer would read one that was, that is an OSError, but reading an array of it then ends the process (SIGBUS).
     """
-    files: list[Path] = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
+    files: list[Path] = [paths] if isinstance(paths, (str, bytes, os.PathLike)) else list(paths)
     checkpoint = _Checkpoint(files)
     first = os.fspath(files[0])
     if os.path.isdir(first):

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from .._ffi import structs
 from ..dtype import DType
 from ..errors import check, encoded, integer, new_error
 from ..graph.device import DeviceRef
 from ..graph.quantization import QuantizationConfig, QuantizationEncoding, as_encoding
+from ..graph.weight import Weight
+
+Read = TypeVar("Read")
+Given = TypeVar("Given")
 
 #: What a LinearV2 is made of, by the parameters' names, and what it may hold values of.
 MADE_OF = (
@@ -26,6 +31,28 @@ MADE_OF = (
 WEIGHTS = ("weight", "bias", "weight_scale")
 
 
+class Field(Generic[Read, Given]):
+    """To a type checker, an attribute of one type that may be assigned values of another, of which the layer is made anew; only annotated, never
+    made."""
+
+    if TYPE_CHECKING:
+
+        def __get__(self, layer: object, owner: type) -> Read: ...
+
+        def __set__(self, layer: object, value: Given) -> None: ...
+
+
+WeightField = Field[Weight, Any]
+OptionalWeightField = Field["Weight | None", Any]
+EncodingField = Field["QuantizationEncoding | None", "QuantizationEncoding | str | None"]
+DevicesField = Field["tuple[DeviceRef, ...]", Sequence[DeviceRef]]
+
+
+def quantization_of(config: QuantizationConfig | None) -> Any:
+    """The C struct of a config, which ctypes keeps, or None."""
+    return None if config is None else ctypes.pointer(QuantizationConfig._checked(config)._struct())
+
+
 def linear_options(
     in_dim: int,
     out_dim: int,
@@ -39,18 +66,17 @@ def linear_options(
 ) -> structs.LinearOptions:
     """The C options of a linear layer. ctypes keeps what they point to."""
     encoding = as_encoding(quantization_encoding)
-    config = None if quantization_config is None else quantization_config._struct()
     return structs.LinearOptions(
         struct_size=ctypes.sizeof(structs.LinearOptions),
         dtype=DType._number(dtype),
         in_dim=integer(in_dim, 64, "in_dim"),
         out_dim=integer(out_dim, 64, "out_dim"),
         has_bias=int(has_bias),
-        device=structs.Device(device._number, integer(device.id, 32, "device")),
+        device=DeviceRef._struct(device),
         encoding=None if encoding is None else encoded(encoding.name, "quantization_encoding"),
         name=None if name is None else encoded(name, "name"),
         clip_weight=None if clip_weight is None else ctypes.pointer(ctypes.c_float(clip_weight)),
-        quantization=None if config is None else ctypes.pointer(config),
+        quantization=quantization_of(quantization_config),
     )
 
 

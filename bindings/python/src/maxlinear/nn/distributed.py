@@ -14,11 +14,11 @@ from .._ffi.library import library
 from .._ffi.tensors import as_array, rows_contiguous, tensor_of
 from ..communicator import Communicator
 from ..dtype import DType
-from ..errors import ArgumentError, check, new_error
+from ..errors import ArgumentError, DTypeError, check, new_error
 from ..graph.device import DeviceRef
 from ..graph.quantization import QuantizationConfig, QuantizationEncoding, as_encoding
 from ..graph.weights import Weights
-from ._options import MADE_OF, linear_options, new_handle
+from ._options import MADE_OF, DevicesField, EncodingField, linear_options, new_handle
 from .gated import activation_number
 from .linear import GPTQLinearV2, LinearV2
 from .mlp import MLP, MLPV2, device_array
@@ -45,10 +45,18 @@ def _shards(layer: Module) -> list[range]:
     return shards
 
 
-def _forward(layer: Module, xs: Sequence[Any], out_dims: Sequence[int], threads: int | None) -> list[Array]:
+def _arrays(xs: Any) -> list[Array]:
+    """One array a device. TypeError for an array alone, of which each row would be one."""
+    if not isinstance(xs, (list, tuple)):
+        message = f"xs: is a {type(xs).__name__}, expected a list with one x a device"
+        raise DTypeError("MXL_INVALID_DTYPE", message)
+    return [as_array(x, f"xs[{device}]") for device, x in enumerate(xs)]
+
+
+def _forward(layer: Module, xs: Any, out_dims: Sequence[int], threads: int | None) -> list[Array]:
     """One y for each x."""
     layer._ensure_prepared()
-    sources = [rows_contiguous(as_array(x, f"xs[{device}]")) for device, x in enumerate(xs)]
+    sources = [rows_contiguous(array) for array in _arrays(xs)]
     widths = (*out_dims, *[0] * len(sources))
     results = [
         np.empty((*source.shape[:-1], width), source.dtype) for source, width in zip(sources, widths, strict=False)
@@ -71,9 +79,9 @@ def _call(layer: Module, x: Any, threads: int | None) -> Array:
     return layer._call_checked(x, None, False, threads)  # once: a second try would meet the ranks in another call
 
 
-def _same(xs: Sequence[Any], count: int) -> list[Array]:
+def _same(xs: Any, count: int) -> list[Array]:
     """One x a device, all of the same bits."""
-    arrays = [as_array(x, f"xs[{device}]") for device, x in enumerate(xs)]
+    arrays = _arrays(xs)
     if len(arrays) != count:
         message = f"xs: there are {len(arrays)}, expected one for each of the {count} devices"
         raise ArgumentError("MXL_INVALID_ARGUMENT", message)
@@ -184,7 +192,7 @@ class DistributedMLP(MLPV2):
         """
         distribution: dict[str, Any] = {"distributed": 1, "reduce": int(reduce)}
         if communicator is not None:
-            distribution |= {"communicator": communicator._handle, "device_count": len(devices)}
+            distribution |= {"communicator": Communicator._handle_of(communicator), "device_count": len(devices)}
         self = cls._from_weights(weights, layer, devices, activation_function, quantization_config, **distribution)
         self.reduce = reduce
         self.communicator = communicator
@@ -194,7 +202,7 @@ class DistributedMLP(MLPV2):
         options = self._options(activation)
         options.reduce = int(self.reduce)
         if self.communicator is not None:
-            options.communicator = self.communicator._handle
+            options.communicator = Communicator._handle_of(self.communicator)
             options.device_count = len(self._wanted)
         self._own(new_handle(library.mxl_distributed_mlp_create, ctypes.byref(options)))
 
@@ -239,13 +247,14 @@ class DistributedMLP(MLPV2):
             xs: the same x (..., hidden_dim), float32, float16 or bfloat16, for each device, in a list; with a communicator this x alone, the same on
                 all ranks, or a list with it.
             signal_buffers: accepted as in MAX; there is nothing to signal.
-            threads: the most threads this call may use.
+            threads: the most threads this call may use; of layers that `linear_cls` made as in `MLP`.
 
         Returns:
             For each device a new array (..., hidden_dim) of x's dtype; for an x alone its y.
 
         Raises:
-            maxlinear.Error: not one x a device, xs that differ, what `MLPV2` raises; with a communicator ConnectionError.
+            maxlinear.Error: not one x a device, xs that differ (ValueError), no list (TypeError), what `MLPV2` raises; with a communicator
+                ConnectionError.
         """
         if self.communicator is not None and not isinstance(xs, (list, tuple)):
             return _call(self, xs, threads)
@@ -269,6 +278,8 @@ class _Parallel(Module):
             "communicator",
         )
     )
+    devices: DevicesField
+    quantization_encoding: EncodingField
 
     def __init__(
         self,
@@ -308,7 +319,7 @@ class _Parallel(Module):
             device_count=len(devices),
         )
         if self.communicator is not None:
-            options.communicator = self.communicator._handle
+            options.communicator = Communicator._handle_of(self.communicator)
         self._own(new_handle(getattr(library, create), ctypes.byref(options)))
 
     def _stored(self) -> list[Stored]:
@@ -396,7 +407,7 @@ class ColumnParallelLinear(_Parallel):
             For each device a new array of x's dtype: (..., out_dim), or without `gather` its own outputs. For an x alone its whole y.
 
         Raises:
-            maxlinear.Error: not one x a device, xs that differ, a shape (ValueError), a dtype (TypeError), no weights yet
+            maxlinear.Error: not one x a device, xs that differ, a shape (ValueError), no list, a dtype (TypeError), no weights yet
                 (RuntimeError); with a communicator ConnectionError.
         """
         if self.communicator is not None and not isinstance(xs, (list, tuple)):
@@ -447,7 +458,7 @@ class RowParallelLinear(_Parallel):
             For each device a new array (..., out_dim) of x's dtype, the whole sum; for an x alone one.
 
         Raises:
-            maxlinear.Error: not one x a device, a shape (ValueError), a dtype (TypeError), no weights yet (RuntimeError); with a communicator
+            maxlinear.Error: not one x a device, a shape (ValueError), no list, a dtype (TypeError), no weights yet (RuntimeError); with a communicator
                 ConnectionError.
         """
         if self.communicator is not None and not isinstance(xs, (list, tuple)):

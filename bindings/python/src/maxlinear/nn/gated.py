@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -119,7 +120,8 @@ class Gated:
         _check_threads(threads)
         wide = source.astype(np.float32, copy=False)
         gate_proj, down_proj, up_proj = self.linears
-        y = down_proj(gate(self.activation_function, gate_proj(wide), up_proj(wide)))
+        gates, ups = _called(gate_proj, wide, threads), _called(up_proj, wide, threads)
+        y = _called(down_proj, gate(self.activation_function, gates, ups), threads)
         if out is None:
             return y.astype(source.dtype, copy=False)
         if out.shape != y.shape:
@@ -164,6 +166,24 @@ class Gated:
     def memory(self) -> dict[str, int]:
         each = [linear.memory() for linear in self.linears]
         return {kind: sum(memory[kind] for memory in each) for kind in each[0]}
+
+
+def _called(linear: Module, x: Array, threads: int | None) -> Array:
+    """y = linear(x) on at most so many threads, where its call can be told."""
+    return linear(x) if threads is None or not _takes_threads(linear) else linear(x, threads=threads)
+
+
+def _takes_threads(linear: Module) -> bool:
+    """Whether the call is the library's, or one of its own that has threads, or keywords that it passes on."""
+    if type(linear).__call__ is Module.__call__:
+        return True
+    try:
+        parameters = inspect.signature(linear).parameters
+    except (TypeError, ValueError):
+        return False
+    any_keyword = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    own = parameters.get("threads")
+    return any_keyword if own is None else own.kind in (own.KEYWORD_ONLY, own.POSITIONAL_OR_KEYWORD)
 
 
 def _floats(array: Array, argument: str) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._ffi import constants, structs
 from .._ffi.library import library
@@ -16,8 +16,11 @@ from ..graph.device import DeviceRef
 from ..graph.quantization import QuantizationConfig, QuantizationEncoding, as_encoding
 from ..graph.weight import Weight
 from ..graph.weights import WeightData, Weights
-from ._options import MADE_OF, WEIGHTS, linear_options, new_handle
+from ._options import MADE_OF, WEIGHTS, OptionalWeightField, WeightField, linear_options, new_handle, quantization_of
 from .module import Module, Stored, forgotten_on_failure
+
+if TYPE_CHECKING:
+    from .distributed import *  # A type checker takes these for exported, whatever __all__ says.
 
 __all__ = ["GPTQLinear", "GPTQLinearV2", "Linear", "LinearV2", "QLinear"]
 
@@ -45,6 +48,9 @@ class LinearV2(Module):
     _fields = frozenset(
         ("in_dim", "out_dim", "dtype", "device", "name", "clip_weight", "weight", "bias", "weight_scale")
     )
+    weight: WeightField
+    bias: OptionalWeightField
+    weight_scale: OptionalWeightField
 
     def __init__(
         self,
@@ -144,9 +150,9 @@ class Linear(Module):
     """
 
     _fields = frozenset(("weight", "bias", "weight_scale"))
-    weight: Weight
-    bias: Weight | None
-    weight_scale: Weight | None
+    weight: WeightField
+    bias: OptionalWeightField
+    weight_scale: OptionalWeightField
 
     def __init__(self, weight: Any, bias: Any = None, weight_scale: Any = None) -> None:
         self._make(weight, bias, None, None, 0, 0, weight_scale=weight_scale)
@@ -177,9 +183,7 @@ class Linear(Module):
         """
         quantization_encoding = as_encoding(quantization_encoding)
         if quantization_config is not None or quantization_encoding == QuantizationEncoding.GPTQ:
-            if quantization_config is None:
-                message = "quantization_config: is None, expected that of the GPTQ checkpoint"
-                raise ArgumentError("MXL_INVALID_ARGUMENT", message)
+            quantization_config = _gptq_config(quantization_config)
             if isinstance(weights, Weights) and weights["qweight"].exists():
                 found_bias = None if bias is None else cls._found(bias, "bias", "weight")
                 gptq = GPTQLinear(weights, found_bias, quantization_config=quantization_config)
@@ -226,7 +230,6 @@ class Linear(Module):
             path = weight if isinstance(weight, Weights) else Weights(weight._checkpoint, weight.name)
             weight_scale = _scale_beside(path)
         values = {"weight": weight, "bias": bias, "perm_idx": perm_idx, "weight_scale": weight_scale}
-        config = None if quantization_config is None else quantization_config._struct()
         entries, kept = {}, []
         with forgotten_on_failure() as made:
             for name, value in values.items():
@@ -244,11 +247,11 @@ class Linear(Module):
                 in_features=integer(in_features, 64, "in_features"),
                 out_features=integer(out_features, 64, "out_features"),
                 encoding=None if encoding is None else encoded(encoding.name, "quantization_encoding"),
-                quantization=None if config is None else ctypes.pointer(config),
+                quantization=quantization_of(quantization_config),
                 **entries,
             )
             self._own(new_handle(library.mxl_linear_v1_create, ctypes.byref(options)))
-        if config is not None:
+        if quantization_config is not None:
             return
         weights = {weight.name: weight for weight in self.weights}
         # Not assigned, which would make the layer of them.
@@ -376,9 +379,7 @@ class GPTQLinear(QLinear):
         perm_idx: Any = None,
     ) -> None:
         _check_gptq(quantization_encoding)
-        if quantization_config is None:
-            message = "quantization_config: is None, expected that of the GPTQ checkpoint"
-            raise ArgumentError("MXL_INVALID_ARGUMENT", message)
+        quantization_config = _gptq_config(quantization_config)
         self.quantization_config = quantization_config
         if isinstance(weight, Weights) and not weight.exists():
             self._from_checkpoint(weight, bias, quantization_config, perm_idx)
@@ -418,7 +419,7 @@ class GPTQLinear(QLinear):
         state = {key: array for key, _, array in stored}
         shape = state["qweight"].shape
         if name == "quantization_config":
-            self.__dict__[name] = value
+            self.__dict__[name] = _gptq_config(value)
         elif name == "bias":
             state = {**state, name: value} if value is not None else {key: state[key] for key in state if key != name}
         else:
@@ -463,10 +464,20 @@ def _check_gptq(encoding: QuantizationEncoding | str | None) -> None:
         raise ArgumentError("MXL_INVALID_ARGUMENT", message)
 
 
-def __getattr__(name: str) -> Any:
-    """The MLPs and parallel layers, which MAX keeps in this module."""
-    if name in ("MLP", "MLPV2", "DistributedMLP", "ColumnParallelLinear", "RowParallelLinear"):
-        from . import distributed
+def _gptq_config(config: QuantizationConfig | None) -> QuantizationConfig:
+    if config is None:
+        message = "quantization_config: is None, expected that of the GPTQ checkpoint"
+        raise ArgumentError("MXL_INVALID_ARGUMENT", message)
+    return QuantizationConfig._checked(config)
 
-        return getattr(distributed, name)
-    raise AttributeError(name)
+
+# A type checker would take any name for one of this module.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        """The MLPs and parallel layers, which MAX keeps in this module."""
+        if name in ("MLP", "MLPV2", "DistributedMLP", "ColumnParallelLinear", "RowParallelLinear"):
+            from . import distributed
+
+            return getattr(distributed, name)
+        raise AttributeError(name)

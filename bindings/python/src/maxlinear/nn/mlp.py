@@ -14,7 +14,7 @@ from ..graph.device import DeviceRef
 from ..graph.quantization import QuantizationConfig, QuantizationEncoding, as_encoding
 from ..graph.weight import Weight
 from ..graph.weights import Weights, whole_checkpoint
-from ._options import new_handle
+from ._options import DevicesField, EncodingField, new_handle, quantization_of
 from .gated import PARTS, Gated, activation_number, gate
 from .linear import GPTQLinearV2, Linear, LinearV2
 from .module import Array, Module, Stored
@@ -27,9 +27,8 @@ __all__ = ["MLP", "MLPV2", "gate"]
 
 def device_array(devices: Sequence[DeviceRef]) -> Any:
     """The devices as C structs."""
-    return (structs.Device * len(devices))(
-        *(structs.Device(device._number, integer(device.id, 32, "devices")) for device in devices)
-    )
+    made = (DeviceRef._struct(device, f"devices[{index}]") for index, device in enumerate(devices))
+    return (structs.Device * len(devices))(*made)
 
 
 class MLP:
@@ -61,7 +60,8 @@ class MLP:
             x: (..., hidden_dim), float32, float16 or bfloat16: an array, or anything with `__dlpack__` or the buffer protocol.
             out: (..., hidden_dim), written in place; a new array of x's dtype when None.
             accumulate: add to out instead of writing it.
-            threads: the most threads this call may use.
+            threads: the most threads this call may use. Where layers override `__call__`, those are passed it whose call has a parameter
+                `threads` or takes any keyword, and `gate` between them runs on up to `maxlinear.num_threads()`.
 
         Returns:
             out, or the new array.
@@ -129,6 +129,8 @@ class MLPV2(Module):
             "quantization_config",
         )
     )
+    quantization_encoding: EncodingField
+    devices: DevicesField
     _linears: Gated | None = None
 
     def __init__(
@@ -214,12 +216,11 @@ class MLPV2(Module):
         checkpoint = whole_checkpoint(weights)
         self = cls.__new__(cls)
         self.devices = tuple(devices) or (DeviceRef.CPU(),)
-        config = None if quantization_config is None else quantization_config._struct()
         options = structs.MLPWeightsOptions(
             struct_size=ctypes.sizeof(structs.MLPWeightsOptions),
             activation=activation_number(activation_function),
             devices=self._device_array(),
-            quantization=None if config is None else ctypes.pointer(config),
+            quantization=quantization_of(quantization_config),
             **{"device_count": len(self.devices), **distribution},
         )
         number = integer(layer, 64, "layer")
@@ -237,16 +238,12 @@ class MLPV2(Module):
             self.quantization_encoding = gate_weight.quantization_encoding
             self.feed_forward_length, self.hidden_dim = gate_weight.shape
         self.has_bias = "gate_proj.bias" in named
+        if quantization_config is None and any(name.endswith(".qweight") for name in named):
+            # With the layer wherever it is pickled to, where there may be no folder.
+            quantization_config = checkpoint.quantization()
         self.quantization_config = quantization_config
         self.activation_function = activation_function
         return self
-
-    def _stored(self) -> list[Stored]:
-        stored = super()._stored()
-        if any(key.endswith(".qweight") for key, _, _ in stored) and self.quantization_config is None:
-            message = "quantization_config: is the checkpoint folder's, expected one given to from_weights, for a layer to be pickled or assigned to"
-            raise ArgumentError("MXL_INVALID_ARGUMENT", message)
-        return stored
 
     def _remake(self, stored: list[Stored]) -> None:
         if self._linears is not None:
@@ -316,7 +313,7 @@ class MLPV2(Module):
         self._own(new_handle(library.mxl_mlp_create, ctypes.byref(self._options(activation))))
 
     def _options(self, activation: int) -> structs.MLPOptions:
-        encoding, config = self.quantization_encoding, self.quantization_config
+        encoding = self.quantization_encoding
         return structs.MLPOptions(
             struct_size=ctypes.sizeof(structs.MLPOptions),
             dtype=DType._number(self.dtype),
@@ -327,7 +324,7 @@ class MLPV2(Module):
             encoding=None if encoding is None else encoded(encoding.name, "quantization_encoding"),
             devices=self._device_array(),
             device_count=len(self.devices),
-            quantization=None if config is None else ctypes.pointer(config._struct()),
+            quantization=quantization_of(self.quantization_config),
         )
 
     @property
@@ -378,7 +375,8 @@ class MLPV2(Module):
     def __call__(
         self, x: Any, out: Array | None = None, *, accumulate: bool = False, threads: int | None = None
     ) -> Array:
-        """y = mlp(x): x (..., hidden_dim), y (..., hidden_dim) of x's dtype; otherwise as `Module.__call__`."""
+        """y = mlp(x): x (..., hidden_dim), y (..., hidden_dim) of x's dtype; otherwise as `Module.__call__`, of layers that `linear_cls` made as
+        `MLP.__call__`."""
         if self._linears is None:
             return super().__call__(x, out, accumulate=accumulate, threads=threads)
         return self._linears(x, out, accumulate, threads)

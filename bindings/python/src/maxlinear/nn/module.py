@@ -288,9 +288,10 @@ class Module:
         kept: list[Any] = []
         with forgotten_on_failure() as made:
             for key, value in state_dict.items():
+                name = encoded(key, "key of state_dict")
                 entry, keep = self._incoming(value, key)
                 made.append(entry)
-                entry.name = encoded(key, "state_dict")
+                entry.name = name
                 kept.append(keep)
             entries = (structs.Entry * max(len(made), 1))(*made)
             error = new_error()
@@ -303,8 +304,7 @@ class Module:
         if isinstance(value, Weights):
             value = value.data()
         if isinstance(value, WeightData):
-            entry = entry_of(value)
-            return entry, value
+            return entry_of(value), value
         dtype = np.int32 if key.rpartition(".")[2] in _WHOLE_NUMBERS else np.float32
         array = whole_strides(as_array(value, key, dtype))
         entry = structs.Entry(tensor=tensor_of(array, key), storage=constants.MXL_STORAGE_COPY)
