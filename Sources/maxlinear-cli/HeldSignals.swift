@@ -1,3 +1,5 @@
+import ArgumentParser
+
 #if canImport(Glibc)
   import Glibc
 #elseif canImport(Musl)
@@ -40,6 +42,17 @@ struct HeldSignals {
     var pending = sigset_t()
     guard sigpending(&pending) == 0 else { return }
     if numbers.contains(where: { sigismember(&pending, $0) == 1 }) { throw Interrupted() }
+  }
+
+  /// Runs a command's work. A signal that it has found in `check`, and undone what it did, ends the process.
+  static func during(_ work: (HeldSignals) throws -> Void) throws {
+    let signals = HeldSignals()
+    do {
+      try work(signals)
+    } catch is Interrupted {
+      signals.release()
+      throw ExitCode.failure
+    }
   }
 
   /// Lets them through: one that has come ends the process, as whoever sent it expects.

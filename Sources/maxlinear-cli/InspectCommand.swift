@@ -46,8 +46,18 @@ struct InspectCommand: ParsableCommand {
       found.append(tensor)
     }
     let files = weights.fileSizes.map { InspectedFile(path: $0.path, bytes: $0.byteCount) }
-    let inspection = Inspection(files: files, tensors: found, metadata: metadata ? weights.metadata : nil)
+    let inspection = Inspection(files: files, tensors: found, metadata: metadata ? self.metadata(of: weights) : nil)
     if json { writeOutput(try inspection.jsonText() + "\n") } else { progress.say(inspection.summary) }
+  }
+
+  /// Arrays, a vocabulary's among them, are told by their size alone.
+  private func metadata(of weights: Weights) -> [InspectedMetadata] {
+    let arrays = weights.ggufMetadata.compactMap { entry in
+      entry.value.arrayShape.map { InspectedMetadata(key: entry.key, value: nil, text: "[\($0.count) x \($0.kind)]") }
+    }
+    let others = weights.metadata.filter { key, _ in !arrays.contains { $0.key == key } }
+    return (arrays + others.map { InspectedMetadata(key: $0.key, value: $0.value, text: $0.value) })
+      .sorted { $0.key < $1.key }
   }
 
   private func checksum(of source: WeightData, _ progress: Progress) throws -> String {
@@ -63,6 +73,13 @@ struct InspectCommand: ParsableCommand {
 private struct InspectedFile: Encodable {
   let path: String
   let bytes: Int
+}
+
+private struct InspectedMetadata {
+  let key: String
+  /// nil for an array.
+  let value: String?
+  let text: String
 }
 
 private struct InspectedTensor: Encodable {
@@ -103,20 +120,24 @@ private struct InspectedEncoding: Encodable {
 private struct Inspection: Encodable {
   let files: [InspectedFile]
   let tensors: [InspectedTensor]
-  let metadata: [String: String]?
+  let metadata: [String: String?]?
   let encodings: [InspectedEncoding]
   let bytes: Int
   /// Of all tensors; nil without checksums.
   let xxh64: String?
+  private let metadataLines: [String]
+
+  private enum CodingKeys: String, CodingKey { case files, tensors, metadata, encodings, bytes, xxh64 }
 
   static func header(_ checksum: Bool) -> [String] {
     ["tensor", "encoding", "shape", "bytes"] + (checksum ? ["xxh64"] : [])
   }
 
-  init(files: [InspectedFile], tensors: [InspectedTensor], metadata: [String: String]?) {
+  init(files: [InspectedFile], tensors: [InspectedTensor], metadata: [InspectedMetadata]?) {
     self.files = files
     self.tensors = tensors
-    self.metadata = metadata
+    self.metadata = metadata.map { Dictionary($0.map { ($0.key, $0.value) }) { first, _ in first } }
+    metadataLines = (metadata ?? []).map { "\($0.key) = \($0.text)".printable }
     bytes = tensors.reduce(0) { $0 + $1.bytes }
     var names: [String] = []
     for tensor in tensors where !names.contains(tensor.encoding) { names.append(tensor.encoding) }
@@ -147,7 +168,7 @@ private struct Inspection: Encodable {
     let table = Table(cells: cells)
     var lines = [""] + cells.map(table.line)
     lines.append("")
-    lines += (metadata ?? [:]).sorted { $0.key < $1.key }.map { "\($0.key) = \($0.value)".printable }
+    lines += metadataLines
     lines += files.map { "\($0.path.printable): \($0.bytes) bytes" }
     lines.append("\(tensors.count) tensors, \(bytes) bytes\(xxh64.map { ", xxh64 \($0)" } ?? "")")
     return lines.joined(separator: "\n")

@@ -17,10 +17,19 @@ struct MaxLinearCommand: ParsableCommand {
       RunCommand.self,
     ])
 
+  /// Other bytes would be read as the name of another file.
+  private static func checkArguments() throws {
+    for index in 1..<max(1, Int(CommandLine.argc)) {
+      guard let argument = CommandLine.unsafeArgv[index], String(validatingCString: argument) == nil else { continue }
+      throw ValidationError("argument \(index): is \(String(cString: argument).printable), expected UTF-8")
+    }
+  }
+
   static func main() {
     openStandardDescriptors()
     do {
       do {
+        try checkArguments()
         var command = try parseAsRoot()
         try command.run()
       } catch let error where exitCode(for: error).isSuccess {

@@ -84,13 +84,7 @@ struct QuantizeCommand: ParsableCommand {
 
   func run() throws {
     ignoreFailedWrites()
-    let signals = HeldSignals()
-    do {
-      try quantize(signals)
-    } catch is HeldSignals.Interrupted {
-      signals.release()
-      throw ExitCode.failure
-    }
+    try HeldSignals.during(quantize)
   }
 
   private func quantize(_ signals: HeldSignals) throws {
@@ -119,7 +113,7 @@ struct QuantizeCommand: ParsableCommand {
     // What was read while a file changed may be of either state.
     for step in steps { try step.source.checkFile() }
     try writer.finish()
-    try Quantized(output: output, tensors: steps.map(\.result)).say(progress, json: json)
+    try Quantized(output: output, tensors: steps.map(\.result)).say(progress, quiet: quiet, json: json)
   }
 
   /// What becomes of a tensor.

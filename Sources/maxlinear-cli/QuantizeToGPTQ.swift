@@ -37,7 +37,7 @@ struct QuantizeToGPTQ {
       steps.append(try step(source, of: weights, first: steps.last.map { $0.first + $0.infos.count } ?? 0))
     }
     guard steps.contains(where: \.isQuantized) else { throw try weights.nothingToQuantize(input, layers) }
-    let configPath = try checkedConfigPath()
+    let configPath = try configPath()
     let progress = Progress(quiet: quiet || json, total: steps.reduce(0) { $0 + $1.source.tensor.byteCount })
     defer { progress.clear() }
     let writer = try SafetensorsWriter(
@@ -50,22 +50,30 @@ struct QuantizeToGPTQ {
     try signals.check()
     // What was read while a file changed may be of either state.
     for step in steps { try step.source.checkFile() }
-    try writer.finish { try config.write(to: configPath) }
-    try Quantized(output: output, tensors: steps.map(\.result)).say(progress, json: json)
+    try writer.finish { if let configPath { try config.write(to: configPath) } }
+    try Quantized(output: output, tensors: steps.map(\.result)).say(progress, quiet: quiet, json: json)
   }
 
-  /// The place of quantize_config.json. One that says something else belongs to another checkpoint, unless OUT is replaced.
-  private func checkedConfigPath() throws -> String {
-    let folder = output.lastIndex(of: "/").map { String(output[...$0]) } ?? ""
-    let path = folder + "quantize_config.json"
-    if let there = FileManager.default.contents(atPath: path), there != Data(config.fileText.utf8),
-      !FileManager.default.fileExists(atPath: output)
-    {
-      throw MaxLinearError(
-        .invalidArgument, "\(path): is there and says something else, expected a folder without another GPTQ checkpoint"
-      )
+  /// Where quantize_config.json is to be written; nil where the folder says the same already. A folder that says something else has another checkpoint,
+  /// unless OUT, which is replaced, is all that is there.
+  private func configPath() throws -> String? {
+    let slash = output.lastIndex(of: "/")
+    let folder = slash.map { String(output[...$0]) } ?? "./"
+    let name = slash.map { String(output[output.index(after: $0)...]) } ?? output
+    switch config.isSaid(in: folder) {
+    case true?: return nil
+    case nil: break
+    case false?:
+      let endings = [".safetensors", ".safetensors.index.json", ".gguf"]
+      let files = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+      guard files.filter({ file in endings.contains { file.hasSuffix($0) } }) == [name] else {
+        throw MaxLinearError(
+          .invalidArgument,
+          "\(folder): a quantization config is there and says something else, expected a folder without another GPTQ or AWQ checkpoint"
+        )
+      }
     }
-    return path
+    return folder + "quantize_config.json"
   }
 
   /// "format" is what readers of safetensors look for. GGUF's metadata, a tokenizer among them, has no place in the file.
@@ -77,7 +85,7 @@ struct QuantizeToGPTQ {
 
   /// What becomes of a tensor.
   private func step(_ source: WeightData, of weights: Weights, first: Int) throws -> Step {
-    let encoding = try source.encoding.map { try QuantizationEncoding($0) }
+    let encoding = try naming(source) { try source.encoding.map { try QuantizationEncoding($0) } }
     let shape = source.valuesShape
     guard weights.owner(ofPart: source.name) == nil, isChosen(source, shape) else {
       let dtype = encoding == nil ? source.dtype : .float32
@@ -86,7 +94,9 @@ struct QuantizeToGPTQ {
         infos: [SafetensorsWriter.TensorInfo(name: source.name, dtype: dtype, shape: shape)], first: first,
         result: QuantizedTensor(source, becomes: dtype.name, isQuantized: false))
     }
-    let stem = source.name.hasSuffix("weight") ? String(source.name.dropLast("weight".count)) : source.name + "."
+    // The names that layers are found by.
+    let isWeight = source.name == "weight" || source.name.hasSuffix(".weight")
+    let stem = isWeight ? String(source.name.dropLast("weight".count)) : source.name + "."
     return Step(
       source: source, isQuantized: true,
       infos: try naming(source) { try config.tensorInfos(prefix: stem, outDim: shape[0], inDim: shape[1]) },

@@ -30,8 +30,9 @@ struct Quantized: Encodable {
   let output: String
   let tensors: [QuantizedTensor]
 
-  func say(_ progress: Progress, json: Bool) throws {
+  func say(_ progress: Progress, quiet: Bool, json: Bool) throws {
     progress.clear()
+    guard !quiet else { return }
     if json { return writeOutput(try jsonText() + "\n") }
     progress.say("\(output): \(tensors.count) tensors, \(tensors.count { $0.quantized }) of them quantized")
   }

@@ -84,6 +84,10 @@ struct RunCommand: ParsableCommand {
 
   func run() throws {
     ignoreFailedWrites()
+    try HeldSignals.during(run)
+  }
+
+  private func run(_ signals: HeldSignals) throws {
     if threads > 0 { try Threads.set(threads) }
     let x = try NPY.read(input)
     let weights = try Weights.open([checkpoint])
@@ -96,9 +100,11 @@ struct RunCommand: ParsableCommand {
     var prepared: PreparedLayer?
     let preparing = try BenchClock.seconds { prepared = try module.prepared(PrepareOptions(compute: compute.value)) }
     guard let prepared else { return }
+    try signals.check()
     var y: Tensor?
     let running = try BenchClock.seconds { y = try prepared(x) }
     guard let y else { return }
+    try signals.check()
     try NPY.write(y, to: output)
     guard !quiet else { return }
     let what = tensor.map { "linear \($0.printable)" } ?? "MLP of layer \(layer ?? 0)"

@@ -254,7 +254,9 @@ def test_refusals(command, checkpoint, tmp_path):
     longer = write(tmp_path, "longer.safetensors", np.ones((2, 4), np.float32))
     refused(run(command, "compare", other, longer), f'"w": shape is [2, 4] in {longer}, expected [2, 3] of {other}')
     refused(run(command, "compare", other, tmp_path / "none"), "No such file or directory")
-    refused(run(command, "compare", other, other, "--plot", tmp_path / "none" / "out.png"), "No such file or directory")
+    result = run(command, "compare", other, other, "--plot", tmp_path / "none" / "out.png")
+    refused(result, "No such file or directory")
+    assert result.stdout == ""
     save_file({"w.qweight": np.zeros((4, 32), np.int32)}, tmp_path / "gptq.safetensors")
     refused(run(command, "compare", other, tmp_path / "gptq.safetensors"), "no quantize_config.json")
     (tmp_path / "quantize_config.json").write_text(json.dumps({"bits": 4, "group_size": 32}))
@@ -263,3 +265,23 @@ def test_refusals(command, checkpoint, tmp_path):
     refused(result, "scales")
     misused(run(command, "compare", other), "Missing expected argument '<file>'")
     misused(run(command, "compare", other, other, "--limit", -1), "limit must not be negative")
+
+
+def test_layers_leave_out_what_cannot_be_read(command, tmp_path):
+    matrix = np.ones((4, 32), np.float32)
+    (tmp_path / "gptq").mkdir()
+    save_file({"a.weight": matrix, "b.weight": matrix}, tmp_path / "floats.safetensors")
+    save_file({"a.weight": matrix, "b.qweight": np.zeros((4, 32), np.int32)}, tmp_path / "gptq" / "w.safetensors")
+    words = [command, "compare", tmp_path / "floats.safetensors", tmp_path / "gptq"]
+    refused(run(*words), "no quantize_config.json")
+    assert [found["name"] for found in printed_json(*words, "--layers", "a")["matrices"]] == ["a"]
+
+
+def test_tensors_of_one_stem(command, tmp_path):
+    tensors = {"a": np.ones((8, 32), np.float32), "a.weight": np.full((4, 32), 2, np.float32)}
+    save_file(tensors, tmp_path / "w.safetensors")
+    found = printed_json(command, "compare", tmp_path / "w.safetensors", tmp_path / "w.safetensors")
+    assert [(matrix["shape"], matrix["errors"]["relative_rms"]) for matrix in found["matrices"]] == [
+        ([8, 32], 0),
+        ([4, 32], 0),
+    ]

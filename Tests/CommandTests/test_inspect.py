@@ -112,6 +112,7 @@ def write_gguf(path, **keywords):
     blocks = maxlinear.quantize(tensors()["model.layers.0.up.weight"], "Q4_K")
     writer = gguf.GGUFWriter(path, "llama", **keywords)
     writer.add_uint32("llama.block_count", 2)
+    writer.add_array("tokens", ["one", "two", "three"])
     writer.add_tensor("blk.0.ffn_up.weight", blocks, raw_dtype=gguf.GGMLQuantizationType.Q4_K)
     writer.add_tensor("norm", np.arange(5, dtype=np.float16))
     writer.write_header_to_file()
@@ -132,6 +133,8 @@ def test_gguf(command, tmp_path):
         "bytes": blocks.nbytes,
         "xxh64": digest(blocks.tobytes()),
     }
+    assert found["metadata"]["tokens"] is None
+    assert "tokens = [3 x string]" in printed(command, "inspect", path, "--metadata").splitlines()
     assert found["metadata"]["llama.block_count"] == "2" and "4.500 bits a value" in printed(command, "inspect", path)
     # The folder stands for its one file, and for the parts of a split.
     assert printed_json(command, "inspect", tmp_path)["xxh64"] == found["xxh64"]

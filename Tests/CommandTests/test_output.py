@@ -133,3 +133,29 @@ def test_output_that_does_not_wait(command, folder):
             assert (first + file.readall()).decode() == wanted
         assert process.stderr.read() == b""
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize("name", ["quantize", "quantize_gptq", "run"])
+def test_a_link_stays(command, folder, name):
+    """What it leads to is replaced, or made into what it was to be."""
+    words = COMMANDS[name].split()
+    out = folder / next(word for word in words if word in ("out.gguf", "out.safetensors", "y.npy"))
+    printed(command, *words, cwd=folder)
+    wanted = out.read_bytes()
+    out.unlink()
+    (folder / "elsewhere").mkdir()
+    target = folder / "elsewhere" / "target"
+    out.symlink_to(target)
+    refused(run(command, *words, cwd=folder), "is a link that leads nowhere")
+    target.write_text("what was there")
+    printed(command, *words, cwd=folder)
+    assert out.is_symlink() and target.read_bytes() == wanted and os.listdir(folder / "elsewhere") == ["target"]
+
+
+def test_quiet_is_quiet(command, folder):
+    for name in ("quantize", "quantize_gptq", "run"):
+        assert printed(command, *COMMANDS[name].split(), "--quiet", "--json", cwd=folder) == ""
+
+
+def test_arguments_of_other_bytes(command, folder):
+    misused(run(command, "inspect", os.fsdecode(b"w\xff.safetensors"), cwd=folder), "argument 2: is w")

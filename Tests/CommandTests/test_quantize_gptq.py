@@ -10,7 +10,7 @@ import gguf
 import ml_dtypes
 import numpy as np
 import pytest
-from command_support import refused
+from command_support import printed, refused
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 from test_quantize import ENDING, broken, quantize, quantized
@@ -221,6 +221,45 @@ def test_another_checkpoints_config_stays(command, source, tmp_path):
     config.write_text('{"bits": 4, "group_size": 32}')
     refused(quantize(command, source, tmp_path / "out.safetensors", "--gptq"), "is there and says something else")
     assert os.listdir(tmp_path) == ["quantize_config.json"] and config.read_text() == '{"bits": 4, "group_size": 32}'
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("quant_config.json", {"w_bit": 4, "q_group_size": 32, "zero_point": True}),
+        ("config.json", {"quantization_config": {"bits": 4, "group_size": 32, "quant_method": "gptq"}}),
+    ],
+)
+def test_a_folder_says_one_thing(command, source, tmp_path, name, text):
+    """Whichever file says it, and whether OUT is there: another checkpoint beside it would be read otherwise."""
+    (tmp_path / name).write_text(json.dumps(text))
+    out = tmp_path / "out.safetensors"
+    words = [source, out, "--gptq", "--group-size", 64]
+    refused(quantize(command, *words), "is there and says something else")
+    save_file({"w": np.ones(3, np.float32)}, out)
+    (tmp_path / "other.safetensors").write_bytes(out.read_bytes())
+    refused(quantize(command, *words), "is there and says something else")
+    (tmp_path / "other.safetensors").unlink()
+    quantized(command, *words)
+    assert load_weights(out).quantization_config().group_size == 64
+
+
+def test_what_the_folder_says_already_is_left(command, source, tmp_path):
+    text = '{"bits": 4, "group_size": 128, "sym": true, "damp_percent": 0.1}'
+    (tmp_path / "quantize_config.json").write_text(text)
+    quantized(command, source, tmp_path / "out.safetensors", "--gptq")
+    assert (tmp_path / "quantize_config.json").read_text() == text
+
+
+def test_names_that_readers_find(command, tmp_path):
+    matrix = np.random.default_rng(6).standard_normal((8, 128), np.float32)
+    save_file({"attention.in_proj_weight": matrix, "weight": matrix}, tmp_path / "in.safetensors")
+    out = tmp_path / "out" / "out.safetensors"
+    out.parent.mkdir()
+    quantized(command, tmp_path / "in.safetensors", out, "--gptq", "--layers", "*")
+    assert {"attention.in_proj_weight.qweight", "qweight"} <= contents(out).keys()
+    found = json.loads(printed(command, "compare", tmp_path / "in.safetensors", out, "--json"))
+    assert found["matrices"][0]["name"] == "attention.in_proj_weight"
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,10 @@ import Testing
     ("shape", GGUFWriter.TensorInfo(name: "w", dtype: .float32, shape: [1, 1, 1, 1, 1]), Status.unsupported),
     ("dtype", GGUFWriter.TensorInfo(name: "w", dtype: .bool, shape: [1]), .unsupported),
     ("encoding", GGUFWriter.TensorInfo(name: "w", dtype: .uint8, shape: [18], encoding: "Q9"), .unsupported),
+    (
+      "long name", GGUFWriter.TensorInfo(name: String(repeating: "w", count: 64), dtype: .float32, shape: [3]),
+      .unsupported
+    ),
     ("floats", GGUFWriter.TensorInfo(name: "w", dtype: .float32, shape: [18], encoding: "Q4_0"), .invalidDType),
     ("rest", GGUFWriter.TensorInfo(name: "w", dtype: .uint8, shape: [2, 17], encoding: "Q4_0"), .invalidShape),
     ("scalar", GGUFWriter.TensorInfo(name: "w", dtype: .uint8, shape: [], encoding: "Q4_0"), .invalidShape),

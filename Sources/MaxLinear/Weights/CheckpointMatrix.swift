@@ -47,9 +47,15 @@ package struct CheckpointMatrix {
     byteCount = tensor.tensor.byteCount
   }
 
-  /// `name`, and where its tensor's name ends so, `name` with ".weight" and with ".qweight": the same matrix has the one in a checkpoint of floats
-  /// and the other in one of GPTQ.
-  package var names: [String] { tensor.name == name ? [name] : [name] + MLPNames.tensors.map { name + $0 } }
+  /// The name of its tensor.
+  package var tensorName: String { tensor.name }
+
+  /// The name of a tensor's matrix, and where the tensor's ends so, that with ".weight" and with ".qweight": the same matrix has the one in a
+  /// checkpoint of floats and the other in one of GPTQ.
+  fileprivate static func names(ofTensor tensor: String) -> [String] {
+    let name = CheckpointLinear.stem(of: tensor)
+    return tensor == name ? [name] : [name] + MLPNames.tensors.map { name + $0 }
+  }
 
   /// What gives rows of the values, as float32 (rows, columns). GPTQ's are decoded whole, and kept as long as it.
   ///
@@ -95,10 +101,13 @@ package struct CheckpointMatrix {
 }
 
 extension Weights {
-  /// The matrices of floats and codes, in the order of `names`.
+  /// The matrices of floats and codes, in the order of `names`; `isWanted` is asked with each of a matrix's names.
   ///
   /// Throws `.invalidArgument` for GPTQ tensors without a config, and their other errors.
-  package func matrices() throws -> [CheckpointMatrix] { try items().compactMap { try CheckpointMatrix($0, in: self) } }
+  package func matrices(where isWanted: (String) -> Bool = { _ in true }) throws -> [CheckpointMatrix] {
+    try items().filter { CheckpointMatrix.names(ofTensor: $0.name).contains(where: isWanted) }
+      .compactMap { try CheckpointMatrix($0, in: self) }
+  }
 
   /// The name of the tensor of codes whose scales these are; nil for a tensor that belongs to no other.
   package func owner(ofPart name: String) -> String? {

@@ -19,6 +19,8 @@ enum GGUF {
   static let alignmentKey = "general.alignment"
   static let defaultAlignment = 32
   private static let maximumRank = 4
+  /// Bytes of a tensor's name: 64 with the end that ggml keeps behind it. Longer ones are read.
+  static let longestName = 63
 
   static func recognizes(_ bytes: UnsafeRawBufferPointer) -> Bool { bytes.starts(with: magic) }
 

@@ -115,6 +115,17 @@ public struct GGUFValue: Sendable {
     }
   }
 
+  /// The kind and the number of an array's elements; nil for a value that is none.
+  package var arrayShape: (kind: Kind, count: UInt64)? {
+    guard kind == .array else { return nil }
+    return withBytes { bytes in
+      guard bytes.count >= 12 else { return nil }
+      let kind = Kind(rawValue: UInt32(littleEndian: bytes.loadUnaligned(as: UInt32.self)))
+      let count = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: 4, as: UInt64.self))
+      return kind.map { ($0, count) }
+    }
+  }
+
   /// The number of a value that is an integer from 0; nil for another.
   var naturalNumber: Int? {
     switch kind {

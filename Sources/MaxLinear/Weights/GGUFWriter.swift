@@ -153,6 +153,12 @@ extension GGUFWriter {
       guard !info.name.utf8.contains(0) else {
         throw MaxLinearError(.invalidArgument, "tensor \"\(info.name)\": the name has a NUL byte, expected none")
       }
+      guard info.name.utf8.count <= GGUF.longestName else {
+        throw MaxLinearError(
+          .unsupported,
+          "tensor \"\(info.name)\": the name has \(info.name.utf8.count) bytes, expected at most \(GGUF.longestName), which readers of GGUF have room for"
+        )
+      }
       let stored = try GGUF.stored(info)
       let place = Place(
         info: info, type: stored.type, dimensions: stored.dimensions, offset: offset, byteCount: stored.byteCount)

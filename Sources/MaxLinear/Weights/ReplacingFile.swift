@@ -8,9 +8,12 @@
 
 /// A file that appears whole or not at all. The bytes go to a temporary file in the same folder, which `finish` gives the file's name, in
 /// one step, once the disk has them. Until then whatever had that name stays, and a file that is cancelled or let go leaves nothing behind.
+/// A link stays: what it leads to is replaced.
 /// Not Sendable: one thread at a time.
 package final class ReplacingFile {
   package let path: String
+  /// The path, or where it leads.
+  private let target: String
   private let temporary: String
   /// -1 once the file is closed.
   private var descriptor: Int32
@@ -23,7 +26,8 @@ package final class ReplacingFile {
   package init(path: String) throws(MaxLinearError) {
     try Self.checkPath(path)
     self.path = path
-    (descriptor, temporary) = try Self.openTemporary(beside: path)
+    target = try Self.target(of: path)
+    (descriptor, temporary) = try Self.openTemporary(beside: target, named: path)
   }
 
   deinit { cancel() }
@@ -79,9 +83,9 @@ package final class ReplacingFile {
   package func finish() throws(MaxLinearError) {
     try settle()
     guard exists else { throw MaxLinearError(.invalidArgument, "\(path): is closed, expected an open file") }
-    guard rename(temporary, path) == 0 else { throw cancelled("named", errno) }
+    guard rename(temporary, target) == 0 else { throw cancelled("named", errno) }
     exists = false
-    Self.syncFolder(of: path)
+    Self.syncFolder(of: target)
   }
 
   /// Removes what was written. Does nothing after `finish`.
@@ -112,8 +116,21 @@ package final class ReplacingFile {
     }
   }
 
-  private static func openTemporary(beside path: String) throws(MaxLinearError) -> (Int32, String) {
-    let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? ""
+  /// Where a link leads, which may be through others; a path that is none as it is.
+  private static func target(of path: String) throws(MaxLinearError) -> String {
+    var information = stat()
+    guard lstat(path, &information) == 0, information.st_mode & S_IFMT == S_IFLNK else { return path }
+    guard let target = realpath(path, nil) else {
+      throw MaxLinearError(.invalidArgument, "\(path): is a link that leads nowhere, expected a regular file or none")
+    }
+    defer { free(target) }
+    return String(cString: target)
+  }
+
+  private static func openTemporary(
+    beside target: String, named path: String
+  ) throws(MaxLinearError) -> (Int32, String) {
+    let folder = target.lastIndex(of: "/").map { String(target[...$0]) } ?? ""
     var attempt = 0
     while true {
       let temporary = "\(folder).maxlinear-\(getpid())-\(attempt).partial"

@@ -58,9 +58,16 @@ struct CompareCommand: ParsableCommand {
 
   func run() throws {
     ignoreFailedWrites()
+    try HeldSignals.during(compare)
+  }
+
+  private func compare(_ signals: HeldSignals) throws {
     let references = try matrices(reference)
     let files = try matrices(file)
     let pairs = try pairs(references, files)
+    // A place that takes no file is found before the work.
+    let picture = try plot.map { try ReplacingFile(path: $0) }
+    defer { picture?.cancel() }
     let progress = Progress(quiet: json, total: pairs.reduce(0) { $0 + $1.reference.byteCount + $1.file.byteCount })
     defer { progress.clear() }
     let header = ["matrix", "shape", "reference", "file", "relative RMS", "largest", "cosine"]
@@ -70,7 +77,7 @@ struct CompareCommand: ParsableCommand {
     var total = ErrorSums()
     var compared: [ComparedMatrix] = []
     for pair in pairs {
-      let sums = try sums(of: pair, progress)
+      let sums = try sums(of: pair, progress, signals)
       total.add(sums)
       let matrix = ComparedMatrix(pair.reference, pair.file, sums)
       progress.say(table.line(matrix.cells))
@@ -80,22 +87,23 @@ struct CompareCommand: ParsableCommand {
       reference: reference, file: file, matrices: compared, all: Errors(total),
       onlyInReference: references.map(\.name).filter { name in !pairs.contains { $0.reference.name == name } },
       onlyInFile: files.map(\.name).filter { name in !pairs.contains { $0.file.name == name } })
-    if let plot { try HeatMap(compared.map { ($0.name, $0.errors.relativeRMS) })?.picture.write(to: plot) }
+    if let picture { try HeatMap(compared.map { ($0.name, $0.errors.relativeRMS) })?.picture.write(to: picture) }
     if json { writeOutput(try comparison.jsonText() + "\n") } else { progress.say(comparison.summary(table)) }
     try checkLimit(compared, progress)
   }
 
   private func matrices(_ path: String) throws -> [CheckpointMatrix] {
-    try Weights.open([path]).matrices().filter { matrix in
-      layers.map { layers in matrix.names.contains { $0.matches(layers) } } ?? true
-    }
+    try Weights.open([path]).matrices { name in layers.map { name.matches($0) } ?? true }
   }
 
   private func pairs(_ references: [CheckpointMatrix], _ files: [CheckpointMatrix]) throws -> [Pair] {
     // By bytes: Swift's strings equal where Unicode says that they look alike.
+    let byTensor = Dictionary(files.map { (Array($0.tensorName.utf8), $0) }) { first, _ in first }
     let byName = Dictionary(files.map { (Array($0.name.utf8), $0) }) { first, _ in first }
     let pairs = references.compactMap { reference in
-      byName[Array(reference.name.utf8)].map { Pair(reference: reference, file: $0) }
+      (byTensor[Array(reference.tensorName.utf8)] ?? byName[Array(reference.name.utf8)]).map {
+        Pair(reference: reference, file: $0)
+      }
     }
     guard !pairs.isEmpty else {
       let which = layers.map { " whose name matches \"\($0)\"" } ?? ""
@@ -110,7 +118,7 @@ struct CompareCommand: ParsableCommand {
     return pairs
   }
 
-  private func sums(of pair: Pair, _ progress: Progress) throws -> ErrorSums {
+  private func sums(of pair: Pair, _ progress: Progress, _ signals: HeldSignals) throws -> ErrorSums {
     let (rows, columns) = (pair.reference.shape[0], pair.reference.shape[1])
     let reference = try naming(pair.reference, in: self.reference) { try pair.reference.reader() }
     let file = try naming(pair.file, in: self.file) { try pair.file.reader() }
@@ -119,6 +127,7 @@ struct CompareCommand: ParsableCommand {
     let bytes = pair.reference.byteCount + pair.file.byteCount
     var done = 0
     for first in stride(from: 0, to: rows, by: rowsAtOnce) {
+      try signals.check()
       let range = first..<min(first + rowsAtOnce, rows)
       sums.add(try file(range), against: try reference(range))
       let now = bytes / rows * range.upperBound

@@ -43,9 +43,8 @@ struct PNG {
     return file
   }
 
-  /// Writes a file, which appears whole or not at all. Throws `.io`, `.invalidArgument`.
-  func write(to path: String) throws {
-    let file = try ReplacingFile(path: path)
+  /// Writes a file, which appears whole or not at all. Throws `.io`.
+  func write(to file: ReplacingFile) throws {
     try bytes.withUnsafeBytes { try file.write($0) }
     try file.finish()
   }
