@@ -119,6 +119,14 @@ open class Linear: Layer {
     }
   }
 
+  /// Throws `.invalidShape` unless this is one of the stored weight's dimensions.
+  package func check(dimension: Int) throws(MaxLinearError) {
+    guard weight.shape.contains(dimension) else {
+      throw MaxLinearError(
+        .invalidShape, "weight: shape is \(weight.shape), expected one with the given features, \(dimension)")
+    }
+  }
+
   /// Throws `.invalidShape` unless these are the stored weight's two dimensions, in either order.
   package func check(inFeatures: Int, outFeatures: Int) throws(MaxLinearError) {
     guard weight.shape == [outFeatures, inFeatures] || weight.shape == [inFeatures, outFeatures] else {

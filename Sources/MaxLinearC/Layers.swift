@@ -80,8 +80,10 @@ public func mxl_linear_v1_create(
         weight: weight, bias: bias, quantizationEncoding: try encoding.map(QuantizationEncoding.init))
     }
     if let dtype, linear.weight.quantizationEncoding == nil { try linear.check(dtype: dtype, encoding: nil) }
-    if options.in_features != 0 || options.out_features != 0 {
-      try linear.check(inFeatures: Int(options.in_features), outFeatures: Int(options.out_features))
+    switch (Int(options.in_features), Int(options.out_features)) {
+    case (0, 0): break
+    case (let one, 0), (0, let one): try linear.check(dimension: one)
+    case (let inFeatures, let outFeatures): try linear.check(inFeatures: inFeatures, outFeatures: outFeatures)
     }
     layer.pointee = try LayerHandle.create(linear)
     lent.take()

@@ -110,8 +110,13 @@ static void create_v1(void) {
   WITH(MXL_INVALID_DTYPE, options.dtype = MXL_INT8);
   WITH(MXL_INVALID_SHAPE, options.in_features = 5);
   WITH(MXL_INVALID_SHAPE, (options.in_features = OUT, options.out_features = INT64_MIN));
+  WITH(MXL_INVALID_SHAPE, options.out_features = INT64_MIN);
   WITH(MXL_INVALID_SHAPE, (bad = bias_entry, bad.tensor.shape = long_bias, options.bias = &bad));
 #undef WITH
+  options = good;
+  options.out_features = IN;
+  ACCEPTED(mxl_linear_v1_create(&options, &layer, error));
+  mxl_layer_destroy(layer);
   ACCEPTED(mxl_linear_v1_create(&good, &layer, error));
   mxl_layer_destroy(layer);
 }

@@ -41,6 +41,32 @@ def test_layers_have_the_bits_of_one_process(tmp_path, mpi_plugin, checkpoint, s
         assert result["plugin"][0] == ["mpi"] and result["plugin"][1]
 
 
+def test_communicators_of_several_threads(tmp_path, mpi_plugin, checkpoint):
+    """Each is called by a thread of its own, and no two threads are in MPI at once, which MPI_THREAD_SERIALIZED forbids."""
+    watch = tmp_path / "one_thread.so"
+    support.run(["mpicc", "-O2", "-shared", "-fPIC", support.HERE / "one_thread.c", "-o", watch])
+    body = f"""
+    import ctypes, threading
+    weights = load_weights("{checkpoint}")
+    expected = MLPV2.from_weights(weights)(x_of(2))
+    layers = [DistributedMLP.from_weights(weights, communicator=connect()) for _ in range(3)]
+    same = []
+    def loop(layer):
+        for _ in range(20):
+            same.append(bool((layer(x_of(2)) == expected).all()))
+    threads = [threading.Thread(target=loop, args=(layer,)) for layer in layers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    result["same"] = same
+    result["overlaps"] = ctypes.CDLL("{watch}").overlapping_calls()
+    """
+    told, _ = support.run_mpi(tmp_path, mpi_plugin, 2, body, "-x", "LD_PRELOAD", LD_PRELOAD=str(watch))
+    assert [result["same"] for result in told] == [[True] * 60] * 2
+    assert [result["overlaps"] for result in told] == [0, 0]
+
+
 def test_beside_mpi4py(tmp_path, mpi_plugin, checkpoint):
     """Communicators of mpi4py, its messages between a layer's, and halves of the world."""
     body = f"""

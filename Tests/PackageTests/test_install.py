@@ -112,6 +112,17 @@ def test_cmake(prefix, language, tmp_path):
     assert (tmp_path / "mlp").exists()
 
 
+def test_cmake_through_a_link(prefix, tmp_path):
+    """As on systems whose /lib is a link to usr/lib, where CMake may find the package below /lib."""
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "usr").symlink_to(prefix)
+    (tmp_path / "root" / "lib").symlink_to("usr/lib")
+    source = ROOT / "examples" / "c"
+    run(CMAKE, "-S", source, "-B", tmp_path / "build", f"-DCMAKE_PREFIX_PATH={tmp_path / 'root'}")
+    run(CMAKE, "--build", tmp_path / "build")
+    assert run(tmp_path / "build" / "linear") == "16 35\n"
+
+
 @pytest.mark.parametrize(
     "wanted, found",
     [("0.1", True), ("0.0.9", True), ("0.1.0 EXACT", True), ("0.2", False), ("1.0", False), ("0.0...0.1", True)],

@@ -126,6 +126,16 @@ CASES = {
         FILE,
         "expected another row of its encoding and compute that needs none",
     ),
+    "int8 of one row on one CPU only": (
+        "row.compute = other_row.compute = MXL_COMPUTE_INT8; row.cpu_features = MXL_CPU_AVX2; other_row.least_rows = 2",
+        FILE,
+        "expected another row of its encoding and compute that needs none",
+    ),
+    "no bfloat16 row of one row": (
+        'row.encoding = other_row.encoding = "BF16"; other_row.compute = MXL_COMPUTE_BFLOAT16; other_row.least_rows = 2',
+        FILE,
+        '"BF16" has rows of compute bfloat16',
+    ),
     "communicator NULL": ("communicators[0] = 0", FILE, "communicators[0]: is NULL"),
     "communicators NULL": ("plugin.communicators = 0", FILE, "communicators: is NULL"),
     "communicator short": ("communicator.struct_size = 40", FILE, "communicators[0]: struct_size is 40"),

@@ -181,9 +181,9 @@ def test_entry_that_calls_the_library(way, tmp_path, good):
     link = [f"-L{LIBRARY.parent}", f"-Wl,-rpath,{LIBRARY.parent}", "-lmaxlinear"]
     path = build(tmp_path / "host.so", HERE / "host.c", f'-DCALLS_BACK="{good}"', *link)
     if way == "call":
-        info = python(INFO, path)
+        info = python(INFO, path, MAXLINEAR_NUM_THREADS="2")
     else:
-        info = python(INFO, MAXLINEAR_PLUGIN_PATH=str(path))
+        info = python(INFO, MAXLINEAR_PLUGIN_PATH=str(path), MAXLINEAR_NUM_THREADS="2")
     assert names(info) == ["maxlinear", "host"] and info["plugin_failures"] == []
     assert info["plugins"][1]["messages"] == expected_messages(back=True)
 

@@ -37,7 +37,8 @@ typedef struct mxl_quantize_options {
 MXL_BEGIN
 
 /* The weights and the bytes of one block of an encoding, such as 256 and 144 for "Q4_K". Either pointer may be NULL.
- * MXL_UNSUPPORTED for a name that is none of the library's block encodings. Any thread. */
+ * MXL_UNSUPPORTED for a name that is no block encoding of the library's or a plugin's; of "GPTQ", which is none, 8 and 4: a word of
+ * qweight of 4 bits. Any thread. */
 mxl_status mxl_encoding_block(const char *encoding, int64_t *elements, int64_t *bytes, mxl_error *error);
 
 /* The encoding in which rows of k values can be stored: `encoding` where k is a multiple of its block, else `fallback` where it is one of

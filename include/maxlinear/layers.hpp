@@ -400,10 +400,17 @@ inline void set_threads(std::int32_t threads) { detail::call(mxl_set_threads, th
 inline std::string info() {
   std::size_t length = 0;
   detail::call(mxl_info, nullptr, std::size_t{0}, &length);
-  std::string text(length + 1, '\0');
-  detail::call(mxl_info, text.data(), text.size(), &length);
-  text.resize(length);
-  return text;
+  for (;;) {
+    std::string text(length + 1, '\0');
+    try {
+      detail::call(mxl_info, text.data(), text.size(), &length);
+    } catch (const error &) {
+      if (length >= text.size()) continue; /* a plugin has written to its log meanwhile */
+      throw;
+    }
+    text.resize(length);
+    return text;
+  }
 }
 
 /* The version of the library that is running, such as "0.1.0". */

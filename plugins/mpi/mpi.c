@@ -5,228 +5,9 @@
  * initialized where the host has not, and then finalized when the process ends. Once a rank has not come in time, MPI_Finalize by the host ends
  * the job by MPI_Abort: it would wait for that rank. */
 #define _POSIX_C_SOURCE 200809L
-#include <maxlinear/plugin.h>
+#include "messages.h"
 
 #include <fenv.h>
-#include <mpi.h>
-#include <sched.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-
-enum { TAG_DATA = 1, TAG_END = 2 };
-
-#define MOST_MESSAGE ((size_t)1 << 30) /* MPI counts in int */
-#define SPIN_SECONDS 0.02              /* how long to poll without sleeping */
-#define END_SECONDS 1.0                /* how long a rank that ends tries to say so */
-
-/* What a rank that cannot go on sends the others. */
-typedef struct last_words {
-  char text[504];
-} last_words;
-
-typedef struct communicator {
-  MPI_Comm comm; /* a duplicate: the host's messages never meet these */
-  int rank, size;
-  int failed;
-  /* Messages go through memory of this communicator, which it keeps after a failure: late ones may still be written to it. */
-  char *memory;
-  size_t capacity;
-  MPI_Request *requests; /* receives from each rank, then sends to each */
-  int *indices;
-  MPI_Status *statuses;
-  last_words words;
-} communicator;
-
-/* Whether a communicator of this process has failed. */
-static int any_failed;
-
-/* Bytes that go to a rank or come from one. */
-typedef struct part {
-  char *data;
-  size_t bytes;
-} part;
-
-static double now(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
-}
-
-static mxl_status fail(mxl_error *error, mxl_status status, const char *text) {
-  size_t header = offsetof(mxl_error, message);
-  if (error != NULL && error->struct_size > header) {
-    error->status = status;
-    snprintf(error->message, error->struct_size - header, "mpi: %s", text);
-  }
-  return status;
-}
-
-static mxl_status fail_with(mxl_error *error, const char *call, int code) {
-  char reason[MPI_MAX_ERROR_STRING + 1] = "", text[MPI_MAX_ERROR_STRING + 64];
-  int length = 0;
-  MPI_Error_string(code, reason, &length);
-  snprintf(text, sizeof text, "%s: %s", call, reason);
-  return fail(error, MXL_COMMUNICATION, text);
-}
-
-static mxl_status no_memory(mxl_error *error) { return fail(error, MXL_OUT_OF_MEMORY, "cannot allocate messages"); }
-
-/* Seconds that a rank waits, read anew for each wait. */
-static double time_limit(void) {
-  const char *text = getenv("MAXLINEAR_MPI_TIMEOUT");
-  double seconds = text == NULL ? 0 : strtod(text, NULL);
-  return seconds > 0 ? seconds : 120;
-}
-
-/* Between two looks at what has come. */
-static void pause_since(double start) {
-  if (now() - start < SPIN_SECONDS) {
-    sched_yield();
-  } else {
-    nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
-  }
-}
-
-/* The ranks whose messages are missing, as a text. */
-static void list_missing(const communicator *c, char *text, size_t capacity) {
-  size_t used = 0;
-  int listed = 0, missing = 0;
-  for (int r = 0; r < c->size; r++) missing += c->requests[r] != MPI_REQUEST_NULL;
-  text[0] = 0;
-  for (int r = 0; r < c->size && used < capacity && listed < 16; r++) {
-    if (c->requests[r] == MPI_REQUEST_NULL) continue;
-    int length = snprintf(text + used, capacity - used, "%s%d", listed++ ? ", " : missing > 1 ? "ranks " : "rank ", r);
-    used += length > 0 ? (size_t)length : 0;
-  }
-  if (missing > listed && used < capacity) snprintf(text + used, capacity - used, " and %d more", missing - listed);
-}
-
-/* Whether another rank has said that it cannot go on; then why. */
-static int has_ended(communicator *c, mxl_error *error, mxl_status *status) {
-  int there = 0;
-  MPI_Status from;
-  if (MPI_Iprobe(MPI_ANY_SOURCE, TAG_END, c->comm, &there, &from) != MPI_SUCCESS || !there) return 0;
-  last_words words = {{0}};
-  MPI_Recv(&words, (int)sizeof words, MPI_BYTE, from.MPI_SOURCE, TAG_END, c->comm, MPI_STATUS_IGNORE);
-  words.text[sizeof words.text - 1] = 0;
-  char text[600];
-  snprintf(text, sizeof text, "rank %d has ended the communicator: %s", from.MPI_SOURCE, words.text);
-  *status = fail(error, MXL_COMMUNICATION, text);
-  return 1;
-}
-
-/* MPI_Finalize calls this first. With a rank that is gone it would never return: then it is an error of the whole job. */
-static int at_finalize(MPI_Comm comm, int key, void *value, void *state) {
-  (void)comm, (void)key, (void)value, (void)state;
-  return MPI_Abort(MPI_COMM_WORLD, 1);
-}
-
-static void expect_no_finalize(void) {
-  static int key = MPI_KEYVAL_INVALID;
-  if (key == MPI_KEYVAL_INVALID &&
-      MPI_Comm_create_keyval(MPI_COMM_NULL_COPY_FN, at_finalize, &key, NULL) == MPI_SUCCESS)
-    MPI_Comm_set_attr(MPI_COMM_SELF, key, NULL);
-}
-
-/* Completes the requests, or says who has not come. */
-static mxl_status complete(communicator *c, const char *call, mxl_error *error) {
-  double start = now(), limit = time_limit();
-  for (;;) {
-    int done = 0;
-    int code = MPI_Testsome(2 * c->size, c->requests, &done, c->indices, c->statuses);
-    if (code != MPI_SUCCESS) {
-      if (code == MPI_ERR_IN_STATUS && done != MPI_UNDEFINED)
-        for (int i = 0; i < done; i++)
-          if (c->statuses[i].MPI_ERROR != MPI_SUCCESS) {
-            char with[64];
-            snprintf(with, sizeof with, "%s with rank %d", call, c->indices[i] % c->size);
-            return fail_with(error, with, c->statuses[i].MPI_ERROR);
-          }
-      return fail_with(error, call, code);
-    }
-    if (done == MPI_UNDEFINED) return MXL_OK; /* none is left */
-    if (done > 0) continue;
-    mxl_status status;
-    if (has_ended(c, error, &status)) return status;
-    if (now() - start > limit) {
-      char missing[160], text[320];
-      expect_no_finalize();
-      list_missing(c, missing, sizeof missing);
-      snprintf(text, sizeof text, "%s: %s did not come within %g seconds (MAXLINEAR_MPI_TIMEOUT)", call,
-               missing[0] ? missing : "a rank that takes this one's message", limit);
-      return fail(error, MXL_COMMUNICATION, text);
-    }
-    pause_since(start);
-  }
-}
-
-/* One message from and to each rank at most. */
-static mxl_status exchange_round(communicator *c, const char *call, const part *in, const part *out, size_t from,
-                                 mxl_error *error) {
-  for (int i = 0; i < 2 * c->size; i++) c->requests[i] = MPI_REQUEST_NULL;
-  int code = MPI_SUCCESS;
-  /* Each begins with another rank, so that they do not all send to one. */
-  for (int step = 1; step < 2 * c->size && code == MPI_SUCCESS; step++) {
-    int receives = step < c->size, r = (c->rank + step) % c->size;
-    if (r == c->rank) continue;
-    const part *p = receives ? &in[r] : &out[r];
-    if (p->bytes <= from) continue;
-    size_t left = p->bytes - from;
-    int bytes = (int)(left < MOST_MESSAGE ? left : MOST_MESSAGE);
-    code = receives ? MPI_Irecv(p->data + from, bytes, MPI_BYTE, r, TAG_DATA, c->comm, &c->requests[r])
-                    : MPI_Isend(p->data + from, bytes, MPI_BYTE, r, TAG_DATA, c->comm, &c->requests[c->size + r]);
-  }
-  return code == MPI_SUCCESS ? complete(c, call, error) : fail_with(error, call, code);
-}
-
-/* Whether this thread may call MPI. */
-static int is_callable(void) {
-  int level = MPI_THREAD_MULTIPLE, is_main = 1;
-  MPI_Query_thread(&level);
-  if (level < MPI_THREAD_SERIALIZED) MPI_Is_thread_main(&is_main);
-  return is_main;
-}
-
-static mxl_status check_thread(mxl_error *error) {
-  if (!is_callable())
-    return fail(error, MXL_UNSUPPORTED,
-                "called by another thread than the one that initialized MPI, which needs MPI_THREAD_SERIALIZED");
-  return MXL_OK;
-}
-
-static mxl_status check_usable(const communicator *c, mxl_error *error) {
-  int finalized = 0;
-  MPI_Finalized(&finalized);
-  if (finalized) return fail(error, MXL_COMMUNICATION, "MPI is finalized");
-  if (c->failed) return fail(error, MXL_COMMUNICATION, "an earlier call failed");
-  return check_thread(error);
-}
-
-static int grow(communicator *c, size_t bytes) {
-  if (bytes <= c->capacity) return 1;
-  char *memory = realloc(c->memory, bytes);
-  if (memory == NULL) return 0;
-  c->memory = memory;
-  c->capacity = bytes;
-  return 1;
-}
-
-/* Sends out[r] to each rank r and receives in[r] from it; the own ones are not looked at. */
-static mxl_status exchange(communicator *c, const char *call, part *in, part *out, mxl_error *error) {
-  size_t most = 0;
-  for (int r = 0; r < c->size; r++) {
-    if (r == c->rank) continue;
-    if (in[r].bytes > most) most = in[r].bytes;
-    if (out[r].bytes > most) most = out[r].bytes;
-  }
-  mxl_status status = MXL_OK;
-  for (size_t from = 0; status == MXL_OK && from < most; from += MOST_MESSAGE)
-    status = exchange_round(c, call, in, out, from, error);
-  if (status != MXL_OK) c->failed = any_failed = 1;
-  return status;
-}
 
 static mxl_status allgather(void *self, const void *data, void *gathered, const size_t *bytes, const size_t *offsets,
                             mxl_error *error) {
@@ -359,13 +140,18 @@ static void end(void *self, const char *message) {
   c->failed = any_failed = 1;
   if (!is_callable()) return; /* the others find out when their time is over */
   snprintf(c->words.text, sizeof c->words.text, "%s", message == NULL ? "" : message);
+  hold();
   for (int i = 0; i < 2 * c->size; i++) c->requests[i] = MPI_REQUEST_NULL;
   for (int r = 0; r < c->size; r++)
     if (r != c->rank)
       MPI_Isend(&c->words, (int)sizeof c->words, MPI_BYTE, r, TAG_END, c->comm, &c->requests[c->size + r]);
-  int done = 0;
-  for (double start = now(); !done && now() - start < END_SECONDS; pause_since(start))
-    if (MPI_Testall(2 * c->size, c->requests, &done, c->statuses) != MPI_SUCCESS) return;
+  let_go();
+  int done = 0, code = MPI_SUCCESS;
+  for (double start = now(); !done && code == MPI_SUCCESS && now() - start < END_SECONDS; pause_since(start)) {
+    hold();
+    code = MPI_Testall(2 * c->size, c->requests, &done, c->statuses);
+    let_go();
+  }
 }
 
 /* After a failure the messages and their memory stay: freeing would wait for ranks that are gone. They also stay where this thread may not
@@ -375,7 +161,9 @@ static void destroy(void *self) {
   int finalized = 0;
   MPI_Finalized(&finalized);
   if (c->failed || (!finalized && !is_callable())) return;
+  hold();
   if (!finalized) MPI_Comm_free(&c->comm);
+  let_go();
   free(c->requests);
   free(c->indices);
   free(c->statuses);
@@ -400,11 +188,8 @@ static mxl_status initialize(mxl_error *error) {
   return MXL_OK;
 }
 
-static mxl_status create(const mxl_communicator_kind *kind, const void *native, void **self, mxl_error *error) {
-  (void)kind;
-  int finalized = 0;
-  MPI_Finalized(&finalized);
-  if (finalized) return fail(error, MXL_COMMUNICATION, "MPI is finalized");
+/* Begins to duplicate a communicator: all but waiting for the other ranks, under the lock. */
+static mxl_status begin(const void *native, communicator **self, MPI_Request *request, mxl_error *error) {
   mxl_status status = initialize(error);
   if (status == MXL_OK) status = check_thread(error);
   if (status != MXL_OK) return status;
@@ -421,12 +206,26 @@ static mxl_status create(const mxl_communicator_kind *kind, const void *native, 
     c->failed = 1; /* the others wait in vain, until their time is over */
     return no_memory(error);
   }
-  MPI_Request request;
-  int done = 0, code = MPI_Comm_idup(parent, &c->comm, &request);
-  double limit = time_limit();
-  for (double start = now(); code == MPI_SUCCESS && !done; pause_since(start)) {
-    code = MPI_Test(&request, &done, MPI_STATUS_IGNORE);
-    if (code != MPI_SUCCESS || done || now() - start <= limit) continue;
+  int code = MPI_Comm_idup(parent, &c->comm, request);
+  if (code != MPI_SUCCESS) {
+    any_failed = 1;
+    return fail_with(error, "MPI_Comm_idup", code);
+  }
+  *self = c;
+  return MXL_OK;
+}
+
+/* One look at whether all ranks have come, under the lock. */
+static mxl_status look_at_create(communicator *c, MPI_Request *request, int *done, int is_late, double limit,
+                                 mxl_error *error) {
+  int code = MPI_Test(request, done, MPI_STATUS_IGNORE);
+  if (code != MPI_SUCCESS) {
+    any_failed = 1;
+    return fail_with(error, "MPI_Comm_idup", code);
+  }
+  if (*done) {
+    MPI_Comm_set_errhandler(c->comm, MPI_ERRORS_RETURN);
+  } else if (is_late) {
     char text[128];
     snprintf(text, sizeof text, "create: not all of the %d ranks came within %g seconds (MAXLINEAR_MPI_TIMEOUT)",
              c->size, limit);
@@ -434,13 +233,29 @@ static mxl_status create(const mxl_communicator_kind *kind, const void *native, 
     expect_no_finalize();
     return fail(error, MXL_COMMUNICATION, text);
   }
-  if (code != MPI_SUCCESS) {
-    any_failed = 1;
-    return fail_with(error, "MPI_Comm_idup", code);
-  }
-  MPI_Comm_set_errhandler(c->comm, MPI_ERRORS_RETURN);
-  *self = c;
   return MXL_OK;
+}
+
+static mxl_status create(const mxl_communicator_kind *kind, const void *native, void **self, mxl_error *error) {
+  (void)kind;
+  int finalized = 0, done = 0;
+  MPI_Finalized(&finalized);
+  if (finalized) return fail(error, MXL_COMMUNICATION, "MPI is finalized");
+  communicator *c = NULL;
+  MPI_Request request;
+  hold();
+  mxl_status status = begin(native, &c, &request, error);
+  let_go();
+  double start = now(), limit = time_limit();
+  while (status == MXL_OK && !done) {
+    int is_late = now() - start > limit;
+    hold();
+    status = look_at_create(c, &request, &done, is_late, limit, error);
+    let_go();
+    if (status == MXL_OK && !done) pause_since(start);
+  }
+  if (status == MXL_OK) *self = c;
+  return status;
 }
 
 static const mxl_communicator_kind mpi = {

@@ -185,13 +185,13 @@ static const mxl_encoding *encoding_of(const mxl_plugin *plugin, const char *nam
   return mxlk_registered_encoding(name);
 }
 
-/* Whether some row computes the same on any CPU. */
+/* Whether some row computes the same on any CPU, and of any number of rows of x. */
 static int has_plain_row(const mxl_plugin *plugin, const mxl_kernel_row *row, int is_own_encoding) {
-  if (row->cpu_features == 0 || (is_own_encoding && row->compute == MXL_COMPUTE_FLOAT32)) return 1;
+  if (is_own_encoding && row->compute == MXL_COMPUTE_FLOAT32) return 1;
   for (size_t i = 0; i < plugin->row_count; i++) {
-    const mxl_kernel_row *other = plugin->rows[i];
-    if (other->op == row->op && other->compute == row->compute && other->cpu_features == 0 &&
-        strcmp(other->encoding, row->encoding) == 0)
+    mxl_kernel_row other = mxlk_row_read(plugin->rows[i]);
+    if (other.op == row->op && other.compute == row->compute && other.cpu_features == 0 && other.least_rows <= 1 &&
+        strcmp(other.encoding, row->encoding) == 0)
       return 1;
   }
   return mxlk_registered_plain_row(row->op, row->encoding, row->compute) != NULL;
@@ -230,7 +230,7 @@ static int has_bfloat16_row(const mxl_plugin *plugin, const mxl_kernel_row *row)
   for (size_t i = 0; i < plugin->row_count; i++) {
     mxl_kernel_row other = mxlk_row_read(plugin->rows[i]);
     if (other.op == row->op && other.compute == MXL_COMPUTE_BFLOAT16 && strcmp(other.encoding, row->encoding) == 0 &&
-        other.pack == row->pack && other.panel_columns == row->panel_columns &&
+        other.pack == row->pack && other.panel_columns == row->panel_columns && other.least_rows <= 1 &&
         (other.cpu_features & ~row->cpu_features) == 0)
       return 1;
   }

@@ -60,20 +60,25 @@ typedef struct loop {
   int64_t count;
   void (*body)(void *context, int64_t begin, int64_t end);
   void *context;
+  int is_loading; /* whoever asked is loading a plugin */
 } loop;
 
 static void loop_thread(void *context, const mxlk_team *team) {
   const loop *all = context;
   int64_t begin, end;
   mxlk_share(team, all->count, &begin, &end);
-  if (begin < end) all->body(all->context, begin, end);
+  if (begin >= end) return;
+  int before = mxlk_plugin_set_loading(all->is_loading);
+  all->body(all->context, begin, end);
+  mxlk_plugin_set_loading(before);
 }
 
 static void host_parallel_for(const mxl_host *host, int64_t count,
                               void (*body)(void *context, int64_t begin, int64_t end), void *context) {
   (void)host;
   if (count < 1 || body == NULL) return;
-  loop all = {count, body, context};
+  loop all = {count, body, context, mxlk_plugin_set_loading(0)};
+  mxlk_plugin_set_loading(all.is_loading);
   int64_t threads = mxlk_threads();
   mxlk_parallel((int32_t)(count < threads ? count : threads), loop_thread, &all);
 }

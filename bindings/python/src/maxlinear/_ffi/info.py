@@ -15,7 +15,12 @@ def info() -> dict[str, Any]:
     error = new_error()
     length = ctypes.c_size_t()
     check(library.mxl_info(None, 0, ctypes.byref(length), error), error)
-    text = ctypes.create_string_buffer(length.value + 1)
-    check(library.mxl_info(text, len(text), ctypes.byref(length), error), error)
+    while True:
+        text = ctypes.create_string_buffer(length.value + 1)
+        status = library.mxl_info(text, len(text), ctypes.byref(length), error)
+        if status == 0 or length.value < len(text):
+            break
+        # A plugin has written to its log meanwhile.
+    check(status, error)
     result: dict[str, Any] = json.loads(text.value)
     return result
