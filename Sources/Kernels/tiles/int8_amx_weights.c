@@ -118,6 +118,8 @@ MXLK_INLINE void expand(const mxl_kernel_row *row, const int bits, const int pac
     case MXLK_SCHEME_SUPER16_MIN: scale_codes(1, 16, &w, scales, 0, 1, to); break;
     case MXLK_SCHEME_SUPER16:
       if (bits == 3) {
+        /* Negated, so that -4 to 3 times -32 to 31 fits into 8 bits, and so is d. A product of t and alpha cannot underflow to a zero, whose sign would
+         * then be another, since d is a half. */
         float *d = (float *)(void *)(scales + 16 * columns);
         scale_codes(1, 16, &w, scales, 4, -1, to);
         for (int i = 0; i < columns; i++) d[i] = -d[i];
