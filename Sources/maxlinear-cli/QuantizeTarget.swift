@@ -16,9 +16,9 @@ enum QuantizeTarget {
       + dense.map { .floats(name: $0.name, dtype: $0.dtype) }
   }
 
-  /// The target of this name; `option` is where it was given.
+  /// The target of this name, in whichever case; `option` is where it was given.
   init(_ name: String, option: String) throws(ValidationError) {
-    guard let target = Self.all.first(where: { $0.name == name }) else {
+    guard let target = Self.all.first(where: { $0.name.lowercased() == name.lowercased() }) else {
       throw ValidationError("\(option): is \"\(name)\", expected one of \(Self.names(Self.all))")
     }
     self = target

@@ -382,11 +382,18 @@ def test_scales_of_codes_stay(command, tmp_path):
     assert found["a.weight_scale"] == ("F32", [1, 256], scales.tobytes()) and found["b.weight"][0] == "Q8_0"
 
 
+@pytest.mark.parametrize(("name", "other"), [("Q8_0", "q8_0"), ("bf16", "BF16")])
+def test_names_in_any_case(command, safetensors_file, tmp_path, name, other):
+    for encoding in (name, other):
+        quantized(command, safetensors_file, tmp_path / f"{encoding}.gguf", "--encoding", encoding, "--quiet")
+    assert (tmp_path / f"{name}.gguf").read_bytes() == (tmp_path / f"{other}.gguf").read_bytes()
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["--encoding", "Q9"], '--encoding: is "Q9", expected one of Q4_0, Q4_1'),
-        (["--encoding", "q4_k"], '--encoding: is "q4_k", expected one of Q4_0, Q4_1'),
+        (["--encoding", "Q4K"], '--encoding: is "Q4K", expected one of Q4_0, Q4_1'),
         (["--encoding", "Q4_K", "--fallback", "GPTQ"], '--fallback: is "GPTQ", expected one of Q4_0, Q4_1'),
     ],
 )

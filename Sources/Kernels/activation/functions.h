@@ -57,7 +57,8 @@ MXLK_FUNCTION float mxlk_tanh(float x) {
   return x != x ? x : a < 0.625f ? small : large;
 }
 
-/* |x| < 1: x + x p(x^2). Else, up to 4, a polynomial in z = (|x| - 2.5) / 1.5; from 4 on 1. */
+/* |x| < 1: x + x p(x^2). Else a polynomial in z = (|x| - 2.5) / 1.5; from where 1 is nearest on, 3.9192, exactly 1: gelu multiplies what is missing
+ * with x. */
 MXLK_FUNCTION float mxlk_erf(float x) {
   float a = mxlk_absolute(x), s = x * x;
   float p = -0x1.4487fp-17f;
@@ -86,7 +87,7 @@ MXLK_FUNCTION float mxlk_erf(float x) {
   l = fmaf(l, z, -0x1.917ffap-7f);
   l = fmaf(l, z, 0x1.ac4456p-9f);
   l = fmaf(l, z, 0x1.ffcaa8p-1f);
-  float large = mxlk_with_sign(l > 1.0f ? 1.0f : l, x);
+  float large = mxlk_with_sign(a >= 0x1.f5a88ap+1f || l > 1.0f ? 1.0f : l, x);
   return x != x ? x : a < 1.0f ? small : large;
 }
 

@@ -43,7 +43,7 @@ struct BenchEncoding: BenchArgument {
   }
 
   init?(_ name: String) {
-    guard let known = Self.known.first(where: { $0.name == name }) else { return nil }
+    guard let known = Self.known.first(where: { $0.name.lowercased() == name.lowercased() }) else { return nil }
     self = known
   }
 
