@@ -108,12 +108,12 @@ open class DistributedMLP: MLPV2 {
   /// `.invalidArgument` for x that differ.
   open func callAsFunction(_ xs: [Tensor]) throws -> [Tensor] {
     guard isOfLibraryLayers else { return try xs.map { try self($0) } }
-    return try prepared()(devices: xs)
+    return try prepared(preparedOptions)(devices: xs)
   }
 
   override var hiddenShards: [Range<Int>] { (gateProjection as? LinearV2)?.outputShards?.ranges ?? [] }
 
-  override func toldRanks(_ error: MaxLinearError) -> MaxLinearError? { communicator?.told(error, .prepare) }
+  override var ranksCommunicator: Communicator? { communicator }
   override func prepare(_ options: PrepareOptions) throws(MaxLinearError) -> Preparation {
     guard let communicator else { return try super.prepare(options) }
     return try communicator.prepare(
@@ -130,7 +130,7 @@ open class DistributedMLP: MLPV2 {
       }
       let mlp = PreparedRankedMLP(
         PreparedHidden(gate: linears.gate, up: linears.up, activation: activationFunction), down: down,
-        columns: hiddenShards, outDim: hiddenDim, ranks: ranks)
+        columns: hiddenShards, outDim: hiddenDim, options: options, ranks: ranks)
       return Preparation(layer: PreparedLayer(mlp), contents: contents)
     }
   }

@@ -117,15 +117,20 @@ extension Layer.Preparation {
     inputs: Shards, _ tensors: GPTQWeights, bias: Weight?, options: PrepareOptions
   ) throws(MaxLinearError) {
     let features = try KernelSelection.allowedFeatures()
+    // A ragged last group keeps the whole layer from int8, so also those parts that it is not in.
+    let whole = try LinearPlan(
+      tensors, block: tensors.layout().block, bias: bias, options: options, features: features)
+    var own = options
+    if whole.compute == .float32 { own.compute = .float32 }
     let codes = try tensors.qweight.source()
     var parts: [PreparedLinear] = []
     for (device, range) in zip(inputs.first..., inputs.own) {
       parts.append(
         try PreparedLinear.prepare(
-          tensors, bias: device == 0 ? bias : nil, options: options, features: features, columns: range
+          tensors, bias: device == 0 ? bias : nil, options: own, features: features, columns: range
         ).layer)
     }
-    layer = PreparedLayer(PreparedRowParallel(parts: parts, inputs: inputs.own))
+    layer = PreparedLayer(PreparedRowParallel(parts: parts, inputs: inputs.own, options: options))
     contents = [(tensors.qweight, .source(codes))]
   }
 }

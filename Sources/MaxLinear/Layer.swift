@@ -10,7 +10,8 @@ open class Layer: Module {
   private final var preparedRevision = 0
   /// When a field was last assigned.
   private final var assigned = Revision.next()
-  private final var preparedOptions = PrepareOptions()
+  /// The options of the last time; those of the next unless others are given.
+  final private(set) var preparedOptions = PrepareOptions()
 
   // Only the library's own layers know how to prepare; others compose them in a Module.
   override init() { super.init() }
@@ -105,9 +106,17 @@ open class Layer: Module {
     }
   }
 
+  /// The ranks that prepare the layer together, where there are such.
+  var ranksCommunicator: Communicator? { nil }
+
   /// Tells the ranks that come to prepare the layer of an error that keeps this one from it. Returns the error to be thrown, nil where there
   /// are no ranks.
-  func toldRanks(_ error: MaxLinearError) -> MaxLinearError? { nil }
+  final func toldRanks(_ error: MaxLinearError) -> MaxLinearError? { ranksCommunicator?.told(error, .prepare) }
+
+  /// The error of arguments that keep this rank from preparing: those that come to it are told.
+  package final func toldOfPreparing(_ error: MaxLinearError) -> MaxLinearError {
+    currentPreparedLayer == nil ? toldRanks(error) ?? error : error
+  }
 
   /// Takes over what another layer of the same contents has prepared.
   final func restore(_ preparation: (layer: PreparedLayer, options: PrepareOptions)) {
@@ -117,7 +126,10 @@ open class Layer: Module {
 
   /// Prepares for a layer around this one: where the options leave the choice, with those of the time before.
   final func prepare(within options: PrepareOptions) throws(MaxLinearError) -> Preparation {
-    try prepare(options.asksForTheSame(as: PrepareOptions()) ? preparedOptions : options)
+    guard options.asksForTheSame(as: PrepareOptions()) else { return try prepare(options) }
+    var chosen = preparedOptions
+    chosen.threads = options.threads
+    return try prepare(chosen)
   }
 
   /// Makes this the prepared layer of the weights as they are.
@@ -138,9 +150,12 @@ open class Layer: Module {
     assigned = Revision.next()
   }
 
+  /// Layers that it is made of beside its modules, whose weights are its own.
+  var parts: [Layer] { [] }
+
   /// When anything that the prepared layer depends on last changed, in the layers inside too.
   final var revision: Int {
-    let inside = modules.map { ($0.module as? Layer)?.revision ?? 0 }
+    let inside = (modules.compactMap { $0.module as? Layer } + parts).map(\.revision)
     return (inside + weights.map(\.revision)).reduce(assigned, max)
   }
 

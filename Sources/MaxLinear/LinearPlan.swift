@@ -57,7 +57,8 @@ struct LinearPlan {
       encoding: encoding ?? "F32", isDense: encoding == nil, options: options, features: features,
       name: weights.qweight.name,
       reason:
-        "groups of a multiple of 32 columns, expected float32 for these, of group_size \(weights.config.groupSize)",
+        "groups of a multiple of 32 columns, the last one too, expected float32 for these, of group_size "
+        + "\(weights.config.groupSize) and in_dim \(weights.inDim)",
       mayUseBFloat16: false)
   }
 

@@ -157,6 +157,7 @@ extension Layer.Preparation {
     inputs: Shards, weight: Weight, bias: Weight?, scale: Weight?, clip: Float?, options: PrepareOptions
   ) throws(MaxLinearError) {
     try LinearRules.check(weight: weight, bias: bias, scale: scale, clip: clip)
+    try inputs.check(divide: weight, dimension: 1)
     let packedScale = try Weight.packed(scale: scale, outDim: weight.shape[0])
     let packedBias =
       scale == nil ? nil : try bias.map { bias throws(MaxLinearError) in try PackedBias(for: bias) }
@@ -171,7 +172,9 @@ extension Layer.Preparation {
           weight: part, bias: device == 0 && scale == nil ? bias : nil, clip: clip, options: options, features: features
         ).layer)
     }
-    layer = PreparedLayer(PreparedRowParallel(parts: parts, inputs: inputs.own, scale: packedScale, bias: packedBias))
+    layer = PreparedLayer(
+      PreparedRowParallel(
+        parts: parts, inputs: inputs.own, options: options, scale: packedScale, bias: packedBias))
     contents = [(weight, .source(source))]
   }
 }

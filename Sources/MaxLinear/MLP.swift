@@ -87,6 +87,8 @@ open class MLP: Layer {
       }
       computations.append(prepared.computation)
     }
+    // Those that were ready have not looked.
+    _ = try Threads.checked(options.threads)
     guard let gate = computations[0] as? PreparedLinear, let up = computations[2] as? PreparedLinear else {
       throw MaxLinearError(.unsupported, "gate_proj, up_proj: expected linear layers that are not summed over devices")
     }
@@ -102,7 +104,7 @@ open class MLP: Layer {
         gate: gate, down: down, up: up, activation: activationFunction, options: options, shards: hiddenShards)
     case let down as PreparedRowParallel:
       prepared = PreparedReducedMLP(
-        PreparedHidden(gate: gate, up: up, activation: activationFunction), down: down)
+        PreparedHidden(gate: gate, up: up, activation: activationFunction), down: down, options: options)
     default: throw MaxLinearError(.unsupported, "down_proj: expected a linear layer")
     }
     return Preparation(layer: PreparedLayer(prepared), contents: contents)

@@ -93,17 +93,24 @@ open class Module {
 
   /// `loadStateDict`, giving back what it took out.
   package final func loadKeepingRetired(_ state: StateDict, _ options: LoadOptions) throws -> Retired {
-    try load(StateDictSource(state), options)
+    try load(options) { () throws(MaxLinearError) in try StateDictSource(state) }
   }
 
   /// `load` from a checkpoint, giving back what it took out.
   package final func loadKeepingRetired(
     _ weights: Weights, prefix: String, _ options: LoadOptions
   ) throws -> Retired {
-    try load(CheckpointSource(weights: weights, prefix: prefix), options)
+    try load(options) { CheckpointSource(weights: weights, prefix: prefix) }
   }
 
-  func load(_ source: some WeightSource, _ options: LoadOptions) throws(MaxLinearError) -> Retired {
+  /// The error of arguments that keep this rank from loading: those that come to prepare the new weights are told.
+  package final func toldOfLoading(_ error: MaxLinearError, replace: Bool) -> MaxLinearError {
+    replace ? Self.told(preparedLayers(), error) : error
+  }
+
+  func load<Source: WeightSource>(
+    _ options: LoadOptions, from makeSource: () throws(MaxLinearError) -> Source
+  ) throws(MaxLinearError) -> Retired {
     let layers = preparedLayers()
     guard options.replace || layers.isEmpty else {
       throw MaxLinearError(
@@ -111,7 +118,7 @@ open class Module {
     }
     let named = namedWeights()
     let staged: [Weight.State]
-    do throws(MaxLinearError) { staged = try states(of: named, from: source, options) } catch {
+    do throws(MaxLinearError) { staged = try states(of: named, from: try makeSource(), options) } catch {
       throw Self.told(layers, error)
     }
     let before = named.map(\.weight.state)
@@ -123,7 +130,12 @@ open class Module {
       do throws(MaxLinearError) { try checkContents() } catch { throw Self.told(layers, error) }
       // A layer may use what the layers inside it have prepared, and they come first.
       for layer in layers { layer.preparedLayer = nil }
-      for layer in layers { retired.keep(try layer.prepareAgain()) }
+      for (index, layer) in layers.enumerated() {
+        do throws(MaxLinearError) { retired.keep(try layer.prepareAgain()) } catch {
+          // The ranks of the layers behind one that has none would wait.
+          throw layer.ranksCommunicator == nil ? Self.told(Array(layers[(index + 1)...]), error) : error
+        }
+      }
     } catch {
       for ((_, weight), state) in zip(named, before) { weight.state = state }
       for (layer, prepared) in zip(layers, current) {
@@ -180,9 +192,17 @@ open class Module {
   private func checkNoOthers(_ source: some WeightSource, _ expected: [String]) throws(MaxLinearError) {
     let known = Set(expected.map(ByteExactString.init))
     for key in source.keys where !known.contains(ByteExactString(key)) {
-      let nearest = nearestKey(to: key, among: expected).map { "; the nearest of its keys is \"\($0)\"" } ?? ""
+      var hint = nearestKey(to: key, among: expected).map { "; the nearest is \"\($0)\"" } ?? ""
+      // As torch's linears have one unless told otherwise.
+      if key.hasSuffix("bias"), !expected.contains(where: { $0.hasSuffix("bias") }) {
+        hint = "; it was made without has_bias"
+      }
+      let most = 8
+      let more = expected.count > most ? " and \(expected.count - most) more" : ""
       throw MaxLinearError(
-        .unexpectedKey, "\(source.fullName(key)): is a key of none, expected only keys that the layer has\(nearest)")
+        .unexpectedKey,
+        "\(source.fullName(key)): is none of the layer's keys, expected only \(expected.prefix(most).joined(separator: ", "))\(more)\(hint)"
+      )
     }
   }
 }

@@ -44,7 +44,8 @@ open class ColumnParallelLinear: Layer {
   open override var weights: [Weight] { linear.weights }
   override func checkContents() throws(MaxLinearError) { try linear.checkContents() }
 
-  override func toldRanks(_ error: MaxLinearError) -> MaxLinearError? { communicator?.told(error, .prepare) }
+  override var parts: [Layer] { [linear] }
+  override var ranksCommunicator: Communicator? { communicator }
   override func prepare(_ options: PrepareOptions) throws(MaxLinearError) -> Preparation {
     guard let communicator else {
       return try Preparation(of: PreparedLinear.self, linear, options) {
@@ -62,7 +63,7 @@ open class ColumnParallelLinear: Layer {
   }
 
   /// One y a device: (..., outDim), or without `gather` its own outputs. Prepares on first use. Errors as `PreparedLayer`'s.
-  open func callAsFunction(_ xs: [Tensor]) throws -> [Tensor] { try prepared()(devices: xs) }
+  open func callAsFunction(_ xs: [Tensor]) throws -> [Tensor] { try prepared(preparedOptions)(devices: xs) }
 }
 
 /// y = x Wᵀ + b with W split among devices by its inputs: called with one x a device, its own columns (`shards`), it returns one y a device, each
@@ -105,7 +106,8 @@ open class RowParallelLinear: Layer {
   /// Those of the undivided layer.
   open override var weights: [Weight] { linear.weights }
   override func checkContents() throws(MaxLinearError) { try linear.checkContents() }
-  override func toldRanks(_ error: MaxLinearError) -> MaxLinearError? { communicator?.told(error, .prepare) }
+  override var parts: [Layer] { [linear] }
+  override var ranksCommunicator: Communicator? { communicator }
   override func prepare(_ options: PrepareOptions) throws(MaxLinearError) -> Preparation {
     guard let communicator else { return try linear.prepare(options) }
     return try communicator.prepare(
@@ -118,7 +120,7 @@ open class RowParallelLinear: Layer {
   }
 
   /// One y (..., outDim) a device, each the whole sum. Prepares on first use. Errors as `PreparedLayer`'s.
-  open func callAsFunction(_ xs: [Tensor]) throws -> [Tensor] { try prepared()(devices: xs) }
+  open func callAsFunction(_ xs: [Tensor]) throws -> [Tensor] { try prepared(preparedOptions)(devices: xs) }
 }
 
 extension Sharding {

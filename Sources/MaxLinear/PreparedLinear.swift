@@ -36,6 +36,7 @@ final class PreparedLinear: PreparedComputation, @unchecked Sendable {
   ) throws(MaxLinearError) -> Result {
     let plan = try LinearPlan(
       weight: weight, bias: bias, scale: scale, clip: clip, options: options, features: features)
+    try shards?.check(divide: weight, dimension: 0)
     let source = try weight.source()
     let hasAll = shards?.rank == nil
     let shards = shards?.own ?? [0..<weight.shape[0]]
@@ -264,8 +265,12 @@ extension Tensor {
   /// Bytes from a matrix's row to the next. A single row never steps, and its stride may be anything.
   var rowBytes: Int { shape[0] > 1 ? strides[0] * (dtype.bits / 8) : 0 }
 
-  /// A contiguous copy of a float32, float16 or bfloat16 tensor in another of these dtypes, rounded to nearest even.
+  /// A contiguous copy of a float32, float16 or bfloat16 tensor in another of these dtypes, rounded to nearest even. Throws `.invalidDType` for
+  /// others, `.outOfMemory`.
   package func converted(to dtype: DType, purpose: @autoclosure () -> String) throws(MaxLinearError) -> Tensor {
+    for one in [self.dtype, dtype] where !one.isFloat {
+      throw MaxLinearError(.invalidDType, "\(purpose()): dtype is \(one.name), expected float32, float16 or bfloat16")
+    }
     var source = self
     if !isContiguous {
       source = try Tensor(uninitialized: shape, dtype: self.dtype, purpose: purpose())

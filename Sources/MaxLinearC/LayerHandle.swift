@@ -59,6 +59,14 @@ final class LayerHandle: HandleObject {
     withExtendedLifetime(retired) {}
   }
 
+  /// The error of a load's arguments, once the ranks that come to it have been told.
+  func toldOfLoading(_ error: MaxLinearError, replace: Bool) -> MaxLinearError {
+    layer.withLock { $0.toldOfLoading(error, replace: replace) }
+  }
+
+  /// The same of preparing.
+  func toldOfPreparing(_ error: MaxLinearError) -> MaxLinearError { layer.withLock { $0.toldOfPreparing(error) } }
+
   func prepare(_ options: PrepareOptions) throws(MaxLinearError) {
     let retired = try change { layer throws(MaxLinearError) in try layer.prepareKeepingRetired(options).retired }
     withExtendedLifetime(retired) {}

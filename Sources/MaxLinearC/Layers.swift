@@ -129,16 +129,21 @@ public func mxl_layer_load(
 ) -> mxl_status {
   reporting(to: error) { () throws(MaxLinearError) in
     let handle = try LayerHandle.of(layer)
-    let options = try loadOptions(flags)
-    guard count >= 0, count == 0 || entries != nil else {
-      throw MaxLinearError(
-        .invalidArgument,
-        count < 0
-          ? "count: is \(UInt(bitPattern: count)), expected no more than memory holds"
-          : "entries: is NULL, expected \(count) entries")
-    }
+    let options: LoadOptions
     var lent = LentEntries()
-    for index in 0..<count { try lent.append(entries[index], "entries[\(index)]") }
+    do throws(MaxLinearError) {
+      options = try loadOptions(flags)
+      guard count >= 0, count == 0 || entries != nil else {
+        throw MaxLinearError(
+          .invalidArgument,
+          count < 0
+            ? "count: is \(UInt(bitPattern: count)), expected no more than memory holds"
+            : "entries: is NULL, expected \(count) entries")
+      }
+      for index in 0..<count { try lent.append(entries[index], "entries[\(index)]") }
+    } catch {
+      throw handle.toldOfLoading(error, replace: flags & MXL_LOAD_REPLACE != 0)
+    }
     let state = StateDict(lent.entries)
     try handle.load { try $0.loadKeepingRetired(state, options) }
     lent.take()
@@ -152,9 +157,15 @@ public func mxl_layer_load_weights(
 ) -> mxl_status {
   reporting(to: error) { () throws(MaxLinearError) in
     let handle = try LayerHandle.of(layer)
-    let checkpoint = try WeightsHandle.of(weights).weights
-    let prefix = try text(prefix, "prefix") ?? ""
-    let options = try loadOptions(flags)
+    let checkpoint: Weights
+    let known: (prefix: String, options: LoadOptions)
+    do throws(MaxLinearError) {
+      checkpoint = try WeightsHandle.of(weights).weights
+      known = (try text(prefix, "prefix") ?? "", try loadOptions(flags))
+    } catch {
+      throw handle.toldOfLoading(error, replace: flags & MXL_LOAD_REPLACE != 0)
+    }
+    let (prefix, options) = known
     try handle.load { try $0.loadKeepingRetired(checkpoint, prefix: prefix, options) }
   }
 }
@@ -166,7 +177,9 @@ public func mxl_layer_prepare(
 ) -> mxl_status {
   reporting(to: error) { () throws(MaxLinearError) in
     let handle = try LayerHandle.of(layer)
-    try handle.prepare(try prepareOptions(options))
+    let known: PrepareOptions
+    do throws(MaxLinearError) { known = try prepareOptions(options) } catch { throw handle.toldOfPreparing(error) }
+    try handle.prepare(known)
   }
 }
 

@@ -117,6 +117,23 @@ def test_other_options(tmp_path, memory_plugin, checkpoint):
     result["dtype"] = tell(lambda: digest(mlp(x_of(1).astype(np.float16 if odd else np.float32))))
     result["values"] = tell(lambda: digest(mlp(x_of(1, seed=2 if odd else 1))))
     result["load"] = tell(lambda: linear.load_state_dict(dict(weight=np.ones((64, 63 if odd else 64), np.float32)), replace=True))
+    def load_in_c(entries):
+        array = np.ones((64, 64), np.float32)
+        error = module.new_error()
+        one = module.structs.Entry(name=b"weight", tensor=module.tensor_of(array, "tensor"))
+        if entries == 0:
+            one.tensor.data = None
+        made = (module.structs.Entry * max(entries, 1))(*[one] * max(entries, 1))
+        status = module.library.mxl_layer_load(linear._handle, made, len(made), 2, error)
+        module.check(status, error)
+    result["twice"] = tell(lambda: load_in_c(2 if odd else 1))
+    result["no data"] = tell(lambda: load_in_c(0 if odd else 1))
+    def prepare_in_c():
+        options = module.structs.PrepareOptions(ctypes.sizeof(module.structs.PrepareOptions), 9 if odd else 0)
+        error = module.new_error()
+        module.check(module.library.mxl_layer_prepare(fresh._handle, ctypes.byref(options), error), error)
+    fresh = column(True)
+    result["options"] = tell(prepare_in_c)
     result["same"] = bool((mlp(x_of(1)) == MLPV2.from_weights(weights)(x_of(1))).all())
     """
     told = support.run_ranks(tmp_path, memory_plugin, 3, body)
@@ -136,6 +153,9 @@ def test_other_options(tmp_path, memory_plugin, checkpoint):
     for key, status, text in (
         ("width", "MXL_INVALID_SHAPE", "x: last dimension is 511"),
         ("threads", "MXL_INVALID_ARGUMENT", "threads: is 5000"),
+        ("twice", "MXL_INVALID_ARGUMENT", "weight: comes twice"),
+        ("no data", "MXL_INVALID_ARGUMENT", "data is NULL"),
+        ("options", "MXL_INVALID_ARGUMENT", "compute: is 9"),
         ("accumulate", "MXL_INVALID_ARGUMENT", "accumulate: is 2"),
         ("devices", "MXL_INVALID_ARGUMENT", "count: is 2"),
         ("load", "MXL_INVALID_SHAPE", "weight: shape is"),

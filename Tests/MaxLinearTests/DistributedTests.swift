@@ -53,6 +53,63 @@ struct DistributedTests {
     }
   }
 
+  @Test("divide the weight that is there, and prepare anew for fields of the undivided layer")
+  func assigned() throws {
+    let made = try TestLayer(inDim: 8, outDim: 6)
+    let x = try randomTensor([3, 8], seed: 7)
+    let column = try ColumnParallelLinear(inDim: 8, outDim: 6, dtype: .float32, devices: Self.devices(2))
+    let row = try RowParallelLinear(inDim: 8, outDim: 6, dtype: .float32, devices: Self.devices(2))
+    for layer in [column, row] as [Layer] { try layer.loadStateDict(["weight": made.weight]) }
+    let before = try bits(column(x))
+    column.linear.clipWeight = 0.1
+    let clipped = try LinearV2(inDim: 8, outDim: 6, dtype: .float32, clipWeight: 0.1)
+    try clipped.loadStateDict(["weight": made.weight])
+    #expect(try bits(column(x)) == bits(clipped(x)) && bits(clipped(x)) != before)
+    column.linear.weight = try Weight(WeightData(name: "weight", tensor: randomTensor([4, 8], seed: 1)))
+    expectError(.invalidShape, "weight: shape is [4, 8], expected 6 outputs, which the devices divide") {
+      _ = try column(x)
+    }
+    row.linear.weight = try Weight(WeightData(name: "weight", tensor: randomTensor([6, 4], seed: 1)))
+    expectError(.invalidShape, "weight: shape is [6, 4], expected 8 inputs, which the devices divide") {
+      _ = try row.prepared()
+    }
+  }
+
+  @Test("compute in float32 on all devices where a ragged last group keeps the whole from int8")
+  func ragged() throws {
+    let (inDim, outDim) = (296, 40)
+    let state = try GPTQTests.config.quantize(randomTensor([outDim, inDim], seed: 1)).stateDict()
+    let whole = try GPTQLinearV2(
+      inDim: inDim, outDim: outDim, dtype: .float32, quantizationConfig: GPTQTests.config)
+    let row = try RowParallelLinear(
+      inDim: inDim, outDim: outDim, dtype: .float32, devices: Self.devices(2), quantizationEncoding: .gptq,
+      quantizationConfig: GPTQTests.config)
+    for layer in [whole, row] as [Layer] { try layer.loadStateDict(state) }
+    let x = try randomTensor([2, inDim], seed: 2)
+    #expect(relativeError(try row(x).floats(), try whole(x).floats().map(Double.init)) < 1e-6)
+    #expect(try bits(row(x)) == bits(row(x)))
+  }
+
+  @Test("stay prepared as they were, whoever calls and whatever their parts were", arguments: [false, true])
+  func options(reduce: Bool) throws {
+    let encoding = try QuantizationEncoding("Q8_0")
+    let x = try randomTensor([2, Self.hidden], seed: 4)
+    func make() throws -> DistributedMLP {
+      let mlp = try DistributedMLP(
+        dtype: .uint8, quantizationEncoding: encoding, hiddenDim: Self.hidden, feedForwardLength: Self.length,
+        devices: Self.devices(2), reduce: reduce)
+      try mlp.loadStateDict(Self.state(encoding))
+      return mlp
+    }
+    let wide = try make()
+    try wide.prepared(PrepareOptions(compute: .float32))
+    #expect(try bits(wide([x, x])[1]) == bits(wide(x)))
+    let mixed = try make()
+    try (mixed.gateProjection as? LinearV2)?.prepared(PrepareOptions(compute: .float32))
+    #expect(try bits(mixed(x)) == bits(mixed(x)))
+    #expect(try bits(mixed([x, x])[0]) == bits(mixed(x)))
+  }
+
   @Test("column and row parallel linears are a linear, and a sum in the order of the devices")
   func parallel() throws {
     let made = try TestLayer(inDim: 96, outDim: 50)

@@ -97,6 +97,25 @@ struct GPTQTests {
     }
   }
 
+  @Test("keeps scales of any dtype as they come, whatever was loaded before", arguments: [WeightStorage.copy, .map])
+  func scales(storage: WeightStorage) throws {
+    let source = try Self.weight(8, 256)
+    let x = try randomTensor([2, 256], seed: 3)
+    for first in DType.floats {
+      let layer = try GPTQLinearV2(inDim: 256, outDim: 8, dtype: .float32, quantizationConfig: Self.config)
+      try layer.loadStateDict(Self.config.quantize(source, scales: first).stateDict())
+      for second in DType.floats {
+        var state = try Self.config.quantize(source, scales: second).stateDict()
+        for index in state.entries.indices { state.entries[index].storage = storage }
+        try layer.loadStateDict(state, replace: true)
+        #expect(try layer.stateDict()["scales"]?.dtype == second)
+        let fresh = try GPTQLinearV2(inDim: 256, outDim: 8, dtype: .float32, quantizationConfig: Self.config)
+        try fresh.loadStateDict(state)
+        #expect(try bits(layer(x)) == bits(fresh(x)), "\(second) behind \(first)")
+      }
+    }
+  }
+
   @Test("refuses what it cannot read, and says why")
   func refused() throws {
     let source = try Self.weight(8, 64)

@@ -144,6 +144,45 @@ struct MLPTests {
     }
   }
 
+  @Test("of a checkpoint keep biases as they are stored, whatever their weights are")
+  func storedBiases() throws {
+    let folder = try TemporaryFolder()
+    let half = try Tensor([Float](repeating: 0.5, count: 32 * 32)).converted(to: DType.float16, purpose: "weight")
+    let bias = [Float](repeating: 1e5, count: 32)
+    let bytes = contents(half, count: 2 * 32 * 32) + bias.withUnsafeBytes { Array($0) }
+    var header: [String] = []
+    var data: [UInt8] = []
+    for part in ["gate", "up", "down"] {
+      let (begin, middle) = (data.count, data.count + 2 * 32 * 32)
+      data += bytes
+      header.append(tensorText("model.layers.0.mlp.\(part)_proj.weight", "F16", [32, 32], begin, middle))
+      header.append(tensorText("model.layers.0.mlp.\(part)_proj.bias", "F32", [32], middle, data.count))
+    }
+    let path = try folder.write(
+      "m.safetensors", safetensors("{" + header.joined(separator: ",") + "}", data: data))
+    let mlp = try MLPV2.fromWeights(Weights.open([path]))
+    #expect(try mlp.stateDict()["down_proj.bias"]?.tensor.floats() == bias)
+  }
+
+  @Test("refuse x that is no float where a linear class is one's own, and threads that are no number of them")
+  func badCalls() throws {
+    let weight = try Tensor([Float](repeating: 1, count: 32 * 32), shape: [32, 32])
+    let own = try Doubled(inDim: 32, outDim: 32, dtype: .float32)
+    try own.loadStateDict(["weight": weight])
+    let mlp = try MLP(
+      gate: own, down: Linear(weight: weight), up: Linear(weight: weight), activation: .silu)
+    expectError(.invalidDType, "x: dtype is uint8, expected float32, float16 or bfloat16") {
+      _ = try mlp(Tensor(elements: [UInt8](repeating: 1, count: 32), shape: [32]))
+    }
+    let whole = MLP(
+      gateProjection: try Linear(weight: weight), downProjection: try Linear(weight: weight),
+      upProjection: try Linear(weight: weight))
+    expectError(.invalidArgument, "threads: is -5, expected 1 to 1024, or 0 for the default") {
+      try whole.prepared(PrepareOptions(threads: -5))
+    }
+    try whole.prepared(PrepareOptions(threads: 1))
+  }
+
   @Test("call the forward of a linear class of one's own")
   func subclass() throws {
     func make(_ doubled: Bool) throws -> MLPV2 {

@@ -162,12 +162,12 @@ struct StateDictTests {
         entries(("weight", weight), ("bias", bias), ("bias", bias))
       ),
       (
-        .unexpectedKey, "extra: is a key of none, expected only keys that the layer has",
+        .unexpectedKey, "extra: is none of the layer's keys, expected only weight, bias",
         entries(("weight", weight), ("bias", bias), ("extra", bias))
       ),
       (
         .unexpectedKey,
-        "weights: is a key of none, expected only keys that the layer has; the nearest of its keys is \"weight\"",
+        "weights: is none of the layer's keys, expected only weight, bias; the nearest is \"weight\"",
         entries(("weight", weight), ("bias", bias), ("weights", bias))
       ),
     ]
@@ -283,8 +283,13 @@ struct StateDictTests {
         "m.safetensors", safetensors("{" + parts.joined(separator: ",") + "}", data: [UInt8](repeating: 0, count: 16)))
     ])
     let layer = try LinearV2(inDim: 1, outDim: 1, dtype: .float32, hasBias: true)
-    expectError(.unexpectedKey, "a.scale: is a key of none, expected only keys that the layer has") {
+    expectError(.unexpectedKey, "a.scale: is none of the layer's keys, expected only weight, bias") {
       try layer.load(weights, prefix: "a.", strict: true)
+    }
+    let plain = try LinearV2(inDim: 1, outDim: 1, dtype: .float32)
+    let hint = "bias: is none of the layer's keys, expected only weight; it was made without has_bias"
+    expectError(.unexpectedKey, hint) {
+      try plain.loadStateDict(["weight": Tensor([1], shape: [1, 1]), "bias": Tensor([1])], strict: true)
     }
     expectError(.missingKey, "b.bias: missing, expected it in the checkpoint; the nearest key is \"a.bias\"") {
       try layer.load(weights, prefix: "b.")
@@ -296,7 +301,7 @@ struct StateDictTests {
       try layer.load(weights, prefix: "model.layers.")
     }
     try layer.load(weights, prefix: "a.")
-    let plain = try LinearV2(inDim: 1, outDim: 1, dtype: .float32)
-    try plain.load(weights, prefix: "b.", strict: true)
+    let unbiased = try LinearV2(inDim: 1, outDim: 1, dtype: .float32)
+    try unbiased.load(weights, prefix: "b.", strict: true)
   }
 }

@@ -141,13 +141,17 @@ final class PreparedRankedMLP: PreparedComputation {
   private let down: Down
   private let columns: [Range<Int>]
   private let outDim: Int
+  private let options: PrepareOptions
   private let ranks: Ranks
 
-  init(_ hidden: PreparedHidden, down: Down, columns: [Range<Int>], outDim: Int, ranks: Ranks) {
+  init(
+    _ hidden: PreparedHidden, down: Down, columns: [Range<Int>], outDim: Int, options: PrepareOptions, ranks: Ranks
+  ) {
     self.hidden = hidden
     self.down = down
     self.columns = columns
     self.outDim = outDim
+    self.options = options
     self.ranks = ranks
   }
 
@@ -164,7 +168,9 @@ final class PreparedRankedMLP: PreparedComputation {
   var shards: [Range<Int>] { columns }
   var deviceCount: Int { 1 }
   func told(_ error: MaxLinearError) -> MaxLinearError { ranks.told(error) }
-  func matches(_ options: PrepareOptions) -> Bool { hidden.matches(options) && downComputation.matches(options) }
+  func matches(_ options: PrepareOptions) -> Bool {
+    self.options.asksForTheSame(as: options) || (hidden.matches(options) && downComputation.matches(options))
+  }
 
   func outputShape(_ x: mxl_tensor) throws(MaxLinearError) -> [Int] {
     Array(try hidden.gate.outputShape(x).dropLast()) + [outDim]

@@ -5,17 +5,21 @@ import Kernels
 final class PreparedReducedMLP: PreparedComputation {
   private let hidden: PreparedHidden
   private let down: PreparedRowParallel
+  private let options: PrepareOptions
 
-  init(_ hidden: PreparedHidden, down: PreparedRowParallel) {
+  init(_ hidden: PreparedHidden, down: PreparedRowParallel, options: PrepareOptions) {
     self.hidden = hidden
     self.down = down
+    self.options = options
   }
 
   var kernelName: UnsafePointer<CChar> { hidden.gate.kernelName }
   var mapped: [UnsafeRawPointer] { hidden.mapped + down.mapped }
   var packedBytes: Int { hidden.packedBytes + down.packedBytes }
   var shards: [Range<Int>] { down.inputs }
-  func matches(_ options: PrepareOptions) -> Bool { hidden.matches(options) && down.matches(options) }
+  func matches(_ options: PrepareOptions) -> Bool {
+    self.options.asksForTheSame(as: options) || (hidden.matches(options) && down.matches(options))
+  }
 
   func outputShape(_ x: mxl_tensor) throws(MaxLinearError) -> [Int] {
     Array(try hidden.gate.outputShape(x).dropLast()) + [down.outDim]

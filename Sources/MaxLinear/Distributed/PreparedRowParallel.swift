@@ -9,10 +9,15 @@ final class PreparedRowParallel: PreparedComputation {
   private let scale: PackedScale?
   /// Only beside a scale.
   private let bias: PackedBias?
+  private let options: PrepareOptions
 
-  init(parts: [PreparedLinear], inputs: [Range<Int>], scale: PackedScale? = nil, bias: PackedBias? = nil) {
+  init(
+    parts: [PreparedLinear], inputs: [Range<Int>], options: PrepareOptions, scale: PackedScale? = nil,
+    bias: PackedBias? = nil
+  ) {
     self.parts = parts
     self.inputs = inputs
+    self.options = options
     self.scale = scale
     self.bias = bias
   }
@@ -24,7 +29,9 @@ final class PreparedRowParallel: PreparedComputation {
     parts.reduce((scale?.byteCount ?? 0) + (bias?.byteCount ?? 0)) { $0 + $1.packedBytes }
   }
   var shards: [Range<Int>] { inputs }
-  func matches(_ options: PrepareOptions) -> Bool { parts.allSatisfy { $0.matches(options) } }
+  func matches(_ options: PrepareOptions) -> Bool {
+    self.options.asksForTheSame(as: options) || parts.allSatisfy { $0.matches(options) }
+  }
 
   func outputShape(_ x: mxl_tensor) throws(MaxLinearError) -> [Int] {
     _ = try LinearViews.checkX(x, inDim: inputs.last?.upperBound ?? 0)

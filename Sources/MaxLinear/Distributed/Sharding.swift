@@ -40,6 +40,17 @@ struct Shards {
     self.rank = rank
   }
 
+  /// Throws `.invalidShape` unless they divide that dimension of a weight, which may have been assigned since.
+  func check(divide weight: Weight, dimension: Int) throws(MaxLinearError) {
+    let count = ranges.last?.upperBound ?? 0
+    guard weight.shape[dimension] == count else {
+      throw MaxLinearError(
+        .invalidShape,
+        "\(weight.name): shape is \(weight.shape), expected \(count) \(dimension == 0 ? "outputs" : "inputs"), which the devices divide"
+      )
+    }
+  }
+
   /// What this process has.
   var own: [Range<Int>] { rank.map { [ranges[$0]] } ?? ranges }
   /// The number of the first of them.

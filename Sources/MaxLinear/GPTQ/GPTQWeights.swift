@@ -35,7 +35,7 @@ struct GPTQWeights {
     qweight = try Weight(
       name: "\(prefix)qweight", dtype: .int32, shape: shapes.qweight(inDim: inDim, outDim: outDim), device: device)
     scales = try Weight(name: "\(prefix)scales", dtype: .float16, shape: [groups, outDim], device: device)
-    scales.otherDTypes = [.bfloat16, .float32]
+    scales.otherDTypes = DType.floats
     qzeros = try Weight(
       name: "\(prefix)qzeros", dtype: .int32, shape: [groups, shapes.words(of: outDim)], device: device)
     gIdx = try Weight(name: "\(prefix)g_idx", dtype: .int32, shape: [inDim], device: device)

@@ -59,8 +59,11 @@ struct CheckpointLinear {
       return try GPTQLinearV2(
         inDim: inDim, outDim: outDim, dtype: dtype, device: device, hasBias: hasBias, quantizationConfig: config)
     }
-    return try LinearV2(
+    let linear = try LinearV2(
       inDim: inDim, outDim: outDim, dtype: dtype, device: device, hasBias: hasBias, quantizationEncoding: encoding)
+    // As it is stored, whatever the weight is: float16 has no room for what float32 may hold.
+    linear.bias?.otherDTypes = DType.floats
+    return linear
   }
 }
 
