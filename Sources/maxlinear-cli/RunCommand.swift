@@ -91,6 +91,7 @@ struct RunCommand: ParsableCommand {
     if threads > 0 { try Threads.set(threads) }
     let x = try NPY.read(input)
     let weights = try Weights.open([checkpoint])
+    try weights.checkIsNoFile(output, argument: "--output")
     let module: Layer
     if let tensor {
       module = try LinearV2.fromWeights(weights, name: tensor)

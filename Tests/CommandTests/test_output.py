@@ -159,3 +159,15 @@ def test_quiet_is_quiet(command, folder):
 
 def test_arguments_of_other_bytes(command, folder):
     misused(run(command, "inspect", os.fsdecode(b"w\xff.safetensors"), cwd=folder), "argument 2: is w")
+
+
+def test_what_is_read_is_not_written_over(command, folder):
+    """But by `quantize`, whose result is a checkpoint again."""
+    before = (folder / "w.safetensors").read_bytes()
+    (folder / "link").symlink_to("w.safetensors")
+    for out in ("w.safetensors", "./w.safetensors", "link"):
+        words = ["run", "w.safetensors", "--tensor", "w", "-i", "x.npy", "-o", out]
+        refused(run(command, *words, cwd=folder), "--output: is w.safetensors, a file of the checkpoint that is read")
+        words = ["compare", "w.safetensors", "w.safetensors", "--plot", out]
+        refused(run(command, *words, cwd=folder), "--plot: is w.safetensors, a file of the checkpoint that is read")
+    assert (folder / "w.safetensors").read_bytes() == before

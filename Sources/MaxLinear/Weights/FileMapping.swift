@@ -66,6 +66,13 @@ package final class FileMapping: Sendable {
     return !path.utf8.contains(0) && stat(path, &information) == 0
   }
 
+  /// Whether two paths lead to one file that is there.
+  static func areOne(_ path: String, _ other: String) -> Bool {
+    var (first, second) = (stat(), stat())
+    return stat(path, &first) == 0 && stat(other, &second) == 0 && first.st_dev == second.st_dev
+      && first.st_ino == second.st_ino
+  }
+
   private static func openForReading(_ path: String) throws -> Int32 {
     while true {
       // O_NONBLOCK does nothing to a regular file, and keeps a FIFO without a writer from blocking here for ever.

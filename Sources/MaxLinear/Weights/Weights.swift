@@ -117,6 +117,13 @@ public final class Weights: Sendable {
   /// The files, in their order, and how many bytes each has.
   package var fileSizes: [(path: String, byteCount: Int)] { files.map { ($0.path, $0.bytes.count) } }
 
+  /// Throws `.invalidArgument` where what is no checkpoint is to be written over one of the files. `argument` names the path.
+  package func checkIsNoFile(_ path: String, argument: String) throws(MaxLinearError) {
+    guard let file = files.first(where: { FileMapping.areOne($0.path, path) }) else { return }
+    throw MaxLinearError(
+      .invalidArgument, "\(argument): is \(file.path), a file of the checkpoint that is read, expected another")
+  }
+
   /// The number of files.
   package var fileCount: Int { files.count }
 

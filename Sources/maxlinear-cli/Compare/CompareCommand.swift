@@ -93,7 +93,9 @@ struct CompareCommand: ParsableCommand {
   }
 
   private func matrices(_ path: String) throws -> [CheckpointMatrix] {
-    try Weights.open([path]).matrices { name in layers.map { name.matches($0) } ?? true }
+    let weights = try Weights.open([path])
+    if let plot { try weights.checkIsNoFile(plot, argument: "--plot") }
+    return try weights.matrices { name in layers.map { name.matches($0) } ?? true }
   }
 
   private func pairs(_ references: [CheckpointMatrix], _ files: [CheckpointMatrix]) throws -> [Pair] {
