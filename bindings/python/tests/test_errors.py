@@ -17,6 +17,7 @@ from maxlinear.graph import DeviceRef
 from maxlinear.graph.quantization import QuantizationConfig, QuantizationEncoding
 from maxlinear.graph.weights import load_weights
 from maxlinear.nn import (
+    MLP,
     MLPV2,
     ColumnParallelLinear,
     DistributedMLP,
@@ -26,16 +27,21 @@ from maxlinear.nn import (
     LinearV2,
     QLinear,
     RowParallelLinear,
+    forward_together,
 )
 
 W = np.arange(6, dtype=np.float32).reshape(2, 3)
 
 
-@pytest.fixture
-def layer():
+def loaded():
     layer = LinearV2(3, 2, DType.float32)
     layer.load_state_dict({"weight": W})
     return layer
+
+
+@pytest.fixture
+def layer():
+    return loaded()
 
 
 @contextlib.contextmanager
@@ -164,6 +170,61 @@ OTHER_TYPES = {
         lambda: LinearV2(3, 2, DType.float32).load_state_dict({5: W}),
         lambda: MLPV2(DType.float32, None, 3, 2, functools.partial(LinearV2)).load_state_dict({5: W}),
     ),
+    "threads: is 1.5, expected an integer": (
+        lambda: maxlinear.set_num_threads(1.5),
+        lambda: loaded()(np.ones(3, np.float32), threads=1.5),
+        lambda: loaded().prepare(threads=1.5),
+        lambda: maxlinear.quantize(np.zeros(32, np.float32), "Q8_0", threads=1.5),
+        lambda: maxlinear.quantize_float8(W, threads=1.5),
+    ),
+    "in_dim: is 3.0, expected an integer": (
+        lambda: LinearV2(3.0, 2, DType.float32),
+        lambda: ColumnParallelLinear(3.0, 2, DType.float32),
+        lambda: maxlinear.can_run(3.0, 2, DType.float32),
+    ),
+    "in_dim: is 'a', expected an integer": (lambda: LinearV2("a", 2, DType.float32),),
+    "hidden_dim: is 3.0, expected an integer": (lambda: MLPV2(DType.float32, None, 3.0, 2),),
+    "in_features: is 'a', expected an integer": (lambda: Linear.create(DType.float32, None, "a", 2, W),),
+    "device: is 1.5, expected an integer": (lambda: LinearV2(3, 2, DType.float32, DeviceRef.CPU(1.5)),),
+    "weight_alignment: is 1.5, expected an integer": (
+        lambda: loaded().load_state_dict({"weight": W}, weight_alignment=1.5),
+    ),
+    "bits: is 4.0, expected an integer": (
+        lambda: GPTQLinearV2(32, 8, DType.uint8, quantization_config=QuantizationConfig("gptq", 4.0, 32)),
+        lambda: GPTQLinear(W, quantization_config=QuantizationConfig("gptq", 4.0, 32)),
+        lambda: maxlinear.quantize_gptq(W, QuantizationConfig("gptq", 4.0, 32)),
+    ),
+    "group_size: is '32', expected an integer": (
+        lambda: maxlinear.quantize_gptq(W, QuantizationConfig("gptq", 4, "32")),
+    ),
+    "sym: is 'yes', expected True or False": (
+        lambda: maxlinear.quantize_gptq(W, QuantizationConfig("gptq", 4, 32, sym="yes")),
+    ),
+    "has_bias: is None, expected True or False": (
+        lambda: LinearV2(3, 2, DType.float32, has_bias=None),
+        lambda: MLPV2(DType.float32, None, 3, 2, has_bias=None),
+    ),
+    "clip_weight: is 'a', expected a number": (lambda: LinearV2(3, 2, DType.float32, clip_weight="a"),),
+    "devices: is 5, expected a list": (
+        lambda: MLPV2(DType.float32, None, 3, 2, devices=5),
+        lambda: DistributedMLP(DType.float32, None, 3, 2, devices=5),
+        lambda: ColumnParallelLinear(3, 2, DType.float32, 5),
+    ),
+    "linear_cls: is 5, expected": (lambda: MLPV2(DType.float32, None, 3, 2, linear_cls=5),),
+    "state_dict: is a list, expected a mapping": (
+        lambda: loaded().load_state_dict([1]),
+        lambda: MLPV2(DType.float32, None, 3, 2, functools.partial(LinearV2)).load_state_dict([1]),
+    ),
+    "gate_proj: is a int, expected a layer": (lambda: MLP(1, 2, 3)(np.ones(3, np.float32)),),
+    "weights: is a NoneType, expected": (
+        lambda: loaded().load_weights(None),
+        lambda: MLPV2.from_weights(None),
+    ),
+    "paths: is 5, expected": (lambda: load_weights(5), lambda: load_weights([5])),
+    "path: is None, expected a path": (lambda: maxlinear.load_plugin(None),),
+    "layers: is 5, expected a list": (lambda: forward_together(5, W),),
+    "layers[0]: is a int, expected a linear layer": (lambda: forward_together([5], W),),
+    "out: is 5, expected a list": (lambda: forward_together([loaded()], W, out=5),),
     "name: is 5, expected text": (lambda: LinearV2(3, 2, DType.float32, name=5),),
     "kind: is 5, expected text": (lambda: maxlinear.Communicator(5),),
 }
@@ -175,6 +236,88 @@ def test_another_type(message):
         with raises(TypeError, "MXL_INVALID_DTYPE") as caught:
             call()
         assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize("integer", [np.int64, np.uint8, np.array])
+def test_integers_of_numpy(tmp_path, integer):
+    layer = LinearV2(integer(3), integer(2), DType.float32, has_bias=np.bool_(False), clip_weight=np.float32(9))
+    layer.load_state_dict({"weight": W}, weight_alignment=integer(16))
+    assert layer(np.ones(3, np.float32), threads=integer(1)).tolist() == [3, 12]
+    tensors = {f"blk.3.ffn_{part}.weight": np.ones((3, 3), np.float32) for part in ("gate", "up", "down")}
+    weights = load_weights(write_safetensors(tmp_path / "a.safetensors", tensors))
+    assert MLPV2.from_weights(weights, integer(3)).hidden_dim == 3
+    for wrong in ("3", 3.0, None):
+        with raises(TypeError, "MXL_INVALID_DTYPE", f"layer: is {wrong!r}, expected an integer"):
+            MLPV2.from_weights(weights, layer=wrong)
+
+
+@pytest.mark.parametrize("value", [[], {}, 5, "nonsense"])
+def test_a_choice_of_another_type(layer, value):
+    with raises(ValueError, "MXL_INVALID_ARGUMENT", f"compute: is {value!r}, expected one of None, 'float32', 'int8'"):
+        layer.prepare(compute=value)
+    with raises(ValueError, "MXL_INVALID_ARGUMENT", f"activation_function: is {value!r}, expected one of 'silu', "):
+        MLPV2(DType.float32, None, 3, 2, activation_function=value)
+
+
+NAN = np.full((2, 64), np.nan, np.float32)
+DOUBLE = np.zeros((2, 64))
+FLOAT8 = maxlinear.quantize_float8(np.ones((2, 64), np.float32))["weight"].view(np.uint8)
+BLOCKS = maxlinear.quantize(np.ones((2, 64), np.float32), "Q4_0")
+SYM = QuantizationConfig("gptq", 4, 32, sym=True)
+#: Calls by how their messages begin: with what Python calls the argument.
+OWN_NAMES = {
+    "array: row 0, column 0 is": (
+        lambda: maxlinear.quantize(NAN, "Q4_0"),
+        lambda: maxlinear.quantize_gptq(NAN, SYM),
+        lambda: maxlinear.quantize_float8(NAN),
+    ),
+    "array: dtype is float64": (
+        lambda: maxlinear.quantize(DOUBLE, "Q4_0"),
+        lambda: maxlinear.quantize_gptq(DOUBLE, SYM),
+        lambda: maxlinear.quantize_float8(DOUBLE),
+    ),
+    "dtype: is int32, expected float32, float16 or bfloat16": (
+        lambda: maxlinear.dequantize(BLOCKS, None, DType.int32),
+        lambda: maxlinear.dequantize_float8(FLOAT8, 1.0, DType.int32, float8=DType.float8_e4m3fn),
+    ),
+    "dtype: is float32, expected float8": (lambda: maxlinear.quantize_float8(W, DType.float32),),
+    "float8: is int32, expected": (lambda: maxlinear.dequantize_float8(FLOAT8, float8=DType.int32),),
+    "weight: dtype is uint8, expected": (lambda: maxlinear.dequantize_float8(FLOAT8),),
+    "weight_scale: shape is [7], expected": (
+        lambda: maxlinear.dequantize_float8(FLOAT8, np.ones(7, np.float32), float8=DType.float8_e4m3fn),
+    ),
+    "encoding: is ": (
+        lambda: maxlinear.quantize(NAN, "nonsense"),
+        lambda: maxlinear.quantize(NAN, "GPTQ"),
+        lambda: maxlinear.quantize(NAN, "GPTQ", None, "GPTQ"),
+        lambda: maxlinear.dequantize(np.zeros(34, np.uint8), "nonsense"),
+    ),
+    "fallback: is ": (
+        lambda: maxlinear.quantize(NAN, "Q4_0", None, "nonsense"),
+        lambda: maxlinear.quantize(NAN, "Q4_0", None, "GPTQ"),
+    ),
+    "config: bits is 5": (lambda: maxlinear.quantize_gptq(NAN, QuantizationConfig("gptq", 5, 32)),),
+    "quantization_encoding: is GPTQ, expected one that stores rows of blocks": (
+        lambda: QLinear(BLOCKS, None, "GPTQ"),
+        lambda: QLinear(np.asarray(BLOCKS), None, QuantizationEncoding.GPTQ),
+    ),
+}
+
+
+@pytest.mark.parametrize("message", OWN_NAMES)
+def test_arguments_have_their_names_in_python(message):
+    for call in OWN_NAMES[message]:
+        with pytest.raises(maxlinear.Error) as caught:
+            call()
+        assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize("cls", [ColumnParallelLinear, RowParallelLinear])
+def test_a_list_of_another_length(cls):
+    layer = cls(3, 2, DType.float32, (DeviceRef.CPU(0), DeviceRef.CPU(1)))
+    layer.load_state_dict({"weight": W})
+    with raises(ValueError, "MXL_INVALID_ARGUMENT", "xs: length is 1, expected the layer's 2 devices"):
+        layer([np.ones((1, 3), np.float32)])
 
 
 def test_a_failed_key_changes_nothing(layer):
@@ -256,6 +399,26 @@ def test_extra_keys_are_ignored_when_not_strict():
     layer = LinearV2(3, 2, DType.float32)
     layer.load_state_dict({"weight": W, "other": W}, strict=False)
     assert layer(np.ones(3, np.float32)).tolist() == [3, 12]
+
+
+@pytest.mark.parametrize(
+    "extra", [None, "text", {}, 3, object(), np.zeros(3, np.complex128), np.zeros(3, ">f4"), [[1], [1, 2]]]
+)
+def test_values_of_ignored_keys_are_ignored(extra):
+    layer = LinearV2(3, 2, DType.float32)
+    layer.load_state_dict({"weight": W, "extra": extra}, strict=False)
+    assert layer(np.ones(3, np.float32)).tolist() == [3, 12]
+    with pytest.raises(maxlinear.Error, match="extra: "):
+        LinearV2(3, 2, DType.float32).load_state_dict({"weight": W, "extra": extra})
+    with raises(KeyError, "MXL_MISSING_KEY", "weight: ", "wieght"):
+        LinearV2(3, 2, DType.float32).load_state_dict({"wieght": extra}, strict=False)
+    with pytest.raises(maxlinear.Error, match="weight: "):
+        LinearV2(3, 2, DType.float32).load_state_dict({"weight": extra}, strict=False)
+    state = {f"{part}_proj.weight": np.ones((3, 3), np.float32) for part in ("gate", "up", "down")}
+    for linear_cls in (LinearV2, functools.partial(LinearV2)):
+        mlp = MLPV2(DType.float32, None, 3, 3, linear_cls)
+        mlp.load_state_dict({**state, "gate_proj.extra": extra, "extra": extra}, strict=False)
+        assert mlp(np.ones(3, np.float32)).shape == (3,)
 
 
 def test_prepare(layer):

@@ -12,7 +12,7 @@ from .communicator import Communicator
 from .dtype import DType
 from .errors import Error
 from .errors import check as _check
-from .errors import encoded as _encoded
+from .errors import encoded_path as _encoded_path
 from .errors import integer as _integer
 from .errors import new_error as _new_error
 from .float8 import dequantize_float8, quantize_float8
@@ -47,7 +47,7 @@ def num_threads() -> int:
 
 
 def set_num_threads(threads: int) -> None:
-    """Sets `num_threads()`, 1 to 1024, for calls that begin afterwards. Raises ValueError (`maxlinear.Error`)."""
+    """Sets `num_threads()`, 1 to 1024, for calls that begin afterwards. Raises ValueError, or TypeError for what is no integer (`maxlinear.Error`)."""
     error = _new_error()
     _check(_library.mxl_set_threads(_integer(threads, 32, "threads"), error), error)
 
@@ -62,7 +62,7 @@ def load_plugin(path: str | _os.PathLike[str]) -> None:
         maxlinear.Error: no such file (OSError), no plugin or one that breaks the rules of maxlinear/plugin.h, another major version, a name
             that is there already (ValueError). Nothing is registered then.
     """
-    name = _encoded(_os.fsencode(path), "path")
+    name = _encoded_path(path, "path")
     error = _new_error()
     _check(_library.mxl_plugin_load(name, error), error)
 

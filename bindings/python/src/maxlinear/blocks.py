@@ -11,7 +11,7 @@ from ._ffi import structs
 from ._ffi.library import library
 from ._ffi.tensors import as_array, rows_of, tensor_of
 from .dtype import DType
-from .errors import ArgumentError, check, encoded, integer, new_error
+from .errors import ArgumentError, DTypeError, check, encoded, integer, new_error
 from .graph.quantization import QuantizationConfig, QuantizationEncoding
 
 Array = np.ndarray[Any, Any]
@@ -20,7 +20,7 @@ Array = np.ndarray[Any, Any]
 def _encoding(encoding: QuantizationEncoding | str, argument: str = "encoding") -> tuple[bytes, int, int]:
     """An encoding's name, and the weights and bytes of its blocks."""
     encoding = QuantizationEncoding._of(encoding, argument)
-    block = encoding.block_parameters
+    block = encoding._block(argument)
     return encoded(encoding.name, argument), block.elements_per_block, block.block_size
 
 
@@ -61,8 +61,11 @@ def _chosen(
     """The encoding that holds rows of so many values: this one or the fallback."""
     chosen = ctypes.c_char_p()
     error = new_error()
+    wanted = _encoding(encoding)[0]
     other = None if fallback is None else _encoding(fallback, "fallback")[0]
-    check(library.mxl_encoding_choose(_encoding(encoding)[0], other, columns, ctypes.byref(chosen), error), error)
+    status = library.mxl_encoding_choose(wanted, other, columns, ctypes.byref(chosen), error)
+    # The message is of the first of the two that stores no blocks.
+    check(status, error, {} if wanted == b"GPTQ" else {"encoding": "fallback"})
     return QuantizationEncoding((chosen.value or b"").decode())
 
 
@@ -104,7 +107,8 @@ def quantize(
         options.importance = ctypes.pointer(tensor_of(weights, "importance"))
     error = new_error()
     views = (tensor_of(values, "array"), tensor_of(blocks, "blocks"))
-    check(library.mxl_quantize(name, ctypes.byref(options), *(ctypes.byref(view) for view in views), error), error)
+    status = library.mxl_quantize(name, ctypes.byref(options), *(ctypes.byref(view) for view in views), error)
+    check(status, error, {"values": "array"})
     return blocks
 
 
@@ -151,7 +155,8 @@ def quantize_gptq(
     views = [tensor_of(part, name) for name, part in parts.items()]
     error = new_error()
     arguments = (ctypes.byref(part) for part in (settings, options, *views))
-    check(library.mxl_quantize_gptq(*arguments, error), error)
+    status = library.mxl_quantize_gptq(*arguments, error)
+    check(status, error, {"values": "array", "quantization_config": "config"})
     return state
 
 
@@ -160,28 +165,34 @@ def dequantize(blocks: Any, encoding: QuantizationEncoding | str | None = None, 
 
     Args:
         blocks: uint8 (..., row bytes): an array, or a tensor of a checkpoint.
-        encoding: of the blocks; None takes the checkpoint tensor's own.
+        encoding: of the blocks; None takes their own, which blocks of `quantize` and a checkpoint's tensors bring.
         dtype: of the result: float32, or rounded to float16 or bfloat16.
 
     Returns:
         (..., K) of dtype.
 
     Raises:
-        maxlinear.Error: as `quantize`.
+        maxlinear.Error: as `quantize`, and an encoding that is not the blocks' own (TypeError).
     """
     from .graph.weights import Weights
 
     DType._number(dtype)
     if isinstance(blocks, Weights):
         blocks = blocks.data()
+    own: QuantizationEncoding | None = getattr(blocks, "quantization_encoding", None)
     if encoding is None:
-        encoding = getattr(blocks, "quantization_encoding", None)
+        encoding = own
     if encoding is None:
         raise ArgumentError("MXL_INVALID_ARGUMENT", "encoding: is None, expected one, as the blocks bring none")
+    encoding = QuantizationEncoding._of(encoding, "encoding")
+    if own is not None and own != encoding:
+        message = f"blocks: encoding is {own.name}, expected {encoding.name}"
+        raise DTypeError("MXL_INVALID_DTYPE", message)
     name, elements, size = _encoding(encoding)
     stored = rows_of(blocks, "blocks")
     values = np.empty(_other_shape(stored.shape, size, elements, "blocks"), dtype.to_numpy())
     error = new_error()
     views = (tensor_of(stored, "blocks"), tensor_of(values, "values"))
-    check(library.mxl_dequantize(name, *(ctypes.byref(view) for view in views), error), error)
+    status = library.mxl_dequantize(name, *(ctypes.byref(view) for view in views), error)
+    check(status, error, {"values: dtype": "dtype:"})
     return values

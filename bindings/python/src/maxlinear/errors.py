@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import ctypes
+import operator
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from numbers import Integral
+from typing import Any, TypeVar
+
+import numpy as np
 
 from ._ffi import constants
 from ._ffi.library import library
 from ._ffi.structs import Error as _Error
+
+Item = TypeVar("Item")
 
 __all__ = [
     "ArgumentError",
@@ -106,11 +114,12 @@ def new_error() -> _Error:
 
 
 def check(status: int, error: _Error, named: Mapping[str, str] | None = None) -> None:
-    """Raises what a call reported. named: what Python calls arguments that have another name in C."""
+    """Raises what a call reported. named: what Python calls arguments that have another name in C; with what of them is told, such as "values: dtype",
+    where it is another argument's."""
     if status != constants.MXL_OK:
         message = error.message.decode()
         for name, own in (named or {}).items():
-            message = re.sub(rf"\b{name}(?=[:\[])", own, message)
+            message = re.sub(rf"\b{re.escape(name)}(?=[:\[]| is\b)", own, message)
         raise error_of(status, message)
 
 
@@ -125,8 +134,58 @@ def encoded(text: str | bytes, argument: str) -> bytes:
     return data
 
 
+def encoded_path(path: Any, argument: str) -> bytes:
+    """The path for C. Raises as `encoded`."""
+    try:
+        name = os.fsencode(path)
+    except TypeError:
+        message = f"{argument}: is {path!r}, expected a path, which is a str, bytes or os.PathLike"
+        raise DTypeError("MXL_INVALID_DTYPE", message) from None
+    return encoded(name, argument)
+
+
 def integer(value: int, bits: int, argument: str) -> int:
-    """The value, which ctypes would cut silently when it does not fit so many bits. Raises ValueError then."""
-    if not -(1 << (bits - 1)) <= value < 1 << (bits - 1):
-        raise ArgumentError("MXL_INVALID_ARGUMENT", f"{argument}: is {value}, expected a number of {bits} bits")
-    return value
+    """The value, which ctypes would cut silently when it does not fit so many bits. Raises ValueError then, TypeError for what is no integer, as a
+    float is none."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise DTypeError("MXL_INVALID_DTYPE", f"{argument}: is {value!r}, expected an integer") from None
+    if not -(1 << (bits - 1)) <= number < 1 << (bits - 1):
+        raise ArgumentError("MXL_INVALID_ARGUMENT", f"{argument}: is {number}, expected a number of {bits} bits")
+    return number
+
+
+def flag(value: bool, argument: str) -> int:
+    """The value for C, 0 or 1. Raises TypeError for what is no bool, nor an integer that stands for one."""
+    if not isinstance(value, (np.bool_, Integral)):
+        raise DTypeError("MXL_INVALID_DTYPE", f"{argument}: is {value!r}, expected True or False")
+    return int(bool(value))
+
+
+def float32(value: float, argument: str) -> ctypes.c_float:
+    """The value for C. Raises TypeError for what is no number, ValueError for one that no float holds."""
+    try:
+        return ctypes.c_float(value)
+    except TypeError:
+        raise DTypeError("MXL_INVALID_DTYPE", f"{argument}: is {value!r}, expected a number") from None
+    except OverflowError:
+        message = f"{argument}: is {value!r}, expected a number that a float32 holds"
+        raise ArgumentError("MXL_INVALID_ARGUMENT", message) from None
+
+
+def choice(table: Mapping[Any, int], value: str | None, argument: str) -> int:
+    """What the table has for a name. Raises ValueError for what it has nothing for."""
+    # Other types may not be hashable.
+    if not isinstance(value, (str, type(None))) or value not in table:
+        known = ", ".join(repr(key) for key in table)
+        raise ArgumentError("MXL_INVALID_ARGUMENT", f"{argument}: is {value!r}, expected one of {known}")
+    return table[value]
+
+
+def listed(values: Iterable[Item], argument: str) -> list[Item]:
+    """The values as a list. Raises TypeError for what has none."""
+    try:
+        return list(values)
+    except TypeError:
+        raise DTypeError("MXL_INVALID_DTYPE", f"{argument}: is {values!r}, expected a list") from None

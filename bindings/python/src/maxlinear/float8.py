@@ -61,7 +61,7 @@ def quantize_float8(
     scales = ctypes.pointer(tensor_of(state["weight_scale"], "weight_scale")) if scale is not None else None
     error = new_error()
     arguments = (ctypes.byref(options), *(ctypes.byref(view) for view in views), scales, error)
-    check(library.mxl_quantize_float8(*arguments), error)
+    check(library.mxl_quantize_float8(*arguments), error, {"values": "array", "weight: dtype": "dtype:"})
     return state
 
 
@@ -82,8 +82,9 @@ def dequantize_float8(
     from .graph.weights import WeightData, Weights
 
     DType._number(dtype)
-    if float8 is not None:
-        DType._number(float8, "float8")
+    given = float8
+    if given is not None:
+        DType._number(given, "float8")
     stored, scale = (value.data() if isinstance(value, Weights) else value for value in (weight, weight_scale))
     if float8 is None and isinstance(stored, WeightData):
         float8 = stored.dtype
@@ -100,7 +101,9 @@ def dequantize_float8(
     view, result = _view(codes, float8), tensor_of(values, "values")
     factor = None if scales is None else ctypes.pointer(tensor_of(scales, "weight_scale"))
     error = new_error()
-    check(library.mxl_dequantize_float8(ctypes.byref(view), factor, ctypes.byref(result), error), error)
+    status = library.mxl_dequantize_float8(ctypes.byref(view), factor, ctypes.byref(result), error)
+    of_codes = {} if given is None else {"weight: dtype": "float8:"}
+    check(status, error, {"values: dtype": "dtype:", "scale": "weight_scale", **of_codes})
     return values
 
 

@@ -10,8 +10,7 @@ from .dtype import DType
 from .errors import DTypeError, Error, check, new_error
 from .graph.device import DeviceRef
 from .graph.quantization import QuantizationConfig, QuantizationEncoding
-from .nn._options import linear_options
-from .nn.module import prepare_options
+from .nn._options import linear_options, prepare_options
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..dtype import DType
-from ..errors import ArgumentError, DTypeError
+from ..errors import ArgumentError, DTypeError, integer
 from . import constants
 from .dlpack import extension_from_dlpack
 from .structs import Tensor
@@ -54,6 +54,16 @@ def _numbers(value: Any, argument: str, dtype: Any) -> np.ndarray[Any, Any]:
     except (OverflowError, TypeError, ValueError) as error:
         message = f"{argument}: numpy says {error}, expected numbers in rows of one length"
         raise ArgumentError("MXL_INVALID_ARGUMENT", message) from error
+
+
+def as_int32(array: np.ndarray[Any, Any], argument: str) -> np.ndarray[Any, Any]:
+    """An array of integers as int32; any other as it is. Raises ValueError for numbers that do not fit."""
+    if array.dtype.kind not in "iu" or array.dtype == np.int32:
+        return array
+    if array.size:
+        for number in (array.min(), array.max()):
+            integer(number, 32, argument)
+    return array.astype(np.int32)
 
 
 def rows_contiguous(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -9,7 +9,7 @@ from typing import ClassVar, overload
 from .._ffi import structs
 from .._ffi.info import info
 from .._ffi.library import library
-from ..errors import ArgumentError, DTypeError, check, encoded, integer, new_error
+from ..errors import ArgumentError, DTypeError, check, encoded, flag, integer, new_error
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,15 @@ class QuantizationEncoding:
     @property
     def block_parameters(self) -> BlockParameters:
         """Raises ValueError (`maxlinear.Error`) for a name that the library does not know."""
+        return self._block("quantization_encoding")
+
+    def _block(self, argument: str) -> BlockParameters:
+        """`block_parameters`, with a message that names an argument."""
         elements, size = ctypes.c_int64(), ctypes.c_int64()
         error = new_error()
         views = ctypes.byref(elements), ctypes.byref(size)
-        check(library.mxl_encoding_block(encoded(self.name, "quantization_encoding"), *views, error), error)
+        name = encoded(self.name, argument)
+        check(library.mxl_encoding_block(name, *views, error), error, {"quantization_encoding": argument})
         return BlockParameters(elements.value, size.value)
 
     @property
@@ -138,12 +143,14 @@ class QuantizationConfig:
 
     @staticmethod
     def _checked(config: QuantizationConfig, argument: str = "quantization_config") -> QuantizationConfig:
-        """The config. TypeError (`maxlinear.Error`) for what is none, as the dict in a quantize_config.json."""
+        """The config. TypeError (`maxlinear.Error`) for what is none, as the dict in a quantize_config.json, and for one whose fields are of other
+        types."""
         if not isinstance(config, QuantizationConfig):
             message = (
                 f"{argument}: is a {type(config).__name__}, expected a maxlinear.graph.quantization.QuantizationConfig"
             )
             raise DTypeError("MXL_INVALID_DTYPE", message)
+        config._struct()
         return config
 
     @classmethod
@@ -192,8 +199,8 @@ class QuantizationConfig:
             struct_size=ctypes.sizeof(structs.Quantization),
             bits=integer(self.bits, 32, "bits"),
             group_size=integer(self.group_size, 32, "group_size"),
-            desc_act=int(self.desc_act),
-            sym=int(self.sym),
+            desc_act=flag(self.desc_act, "desc_act"),
+            sym=flag(self.sym, "sym"),
             quant_method=encoded(self.quant_method, "quant_method"),
             checkpoint_format=None
             if self.checkpoint_format is None

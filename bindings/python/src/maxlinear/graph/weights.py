@@ -6,6 +6,7 @@ import ctypes
 import functools
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -16,7 +17,7 @@ from .._ffi.library import library
 from .._ffi.lifetime import when_gone
 from .._ffi.tensors import array_of, shape_of
 from ..dtype import DType
-from ..errors import ArgumentError, DTypeError, check, encoded, new_error
+from ..errors import ArgumentError, DTypeError, check, encoded, encoded_path, listed, new_error
 from .quantization import QuantizationConfig, QuantizationEncoding
 
 __all__ = ["GGUFWeights", "SafetensorWeights", "WeightData", "Weights", "load_weights"]
@@ -28,7 +29,7 @@ class _Checkpoint:
     """An open mxl_weights; tensors and layers made of it keep the mapping alive."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
-        files = [encoded(os.fsencode(path), "paths") for path in paths]
+        files = [encoded_path(path, "paths") for path in paths]
         handle = structs.WeightsHandle()
         error = new_error()
         names = (ctypes.c_char_p * max(len(files), 1))(*files)
@@ -237,12 +238,12 @@ def load_weights(paths: Path | Sequence[Path]) -> Weights:
     `os.PathLike`, and UTF-8.
 
     Raises OSError or ValueError (`maxlinear.Error`) for a file that cannot be opened or breaks the rules of its format, for a folder
-    without a checkpoint or with several, and for a path that is not UTF-8.
+    without a checkpoint or with several, and for a path that is not UTF-8; TypeError for what is no path.
 
     The files stay open and mapped as long as something refers to them. They may be removed or replaced by renaming, and must not be written to or
     truncated: where a layer would read one that was, that is an OSError, but reading an array of it then ends the process (SIGBUS).
     """
-    files: list[Path] = [paths] if isinstance(paths, (str, bytes, os.PathLike)) else list(paths)
+    files: list[Path] = [paths] if isinstance(paths, (str, bytes, os.PathLike)) else listed(paths, "paths")
     checkpoint = _Checkpoint(files)
     first = os.fspath(files[0])
     if os.path.isdir(first):
@@ -306,3 +307,15 @@ _release = structs.Release(_let_go)
 def forget(entry: structs.Entry) -> None:
     """Lets go of an entry that no layer took."""
     _held.pop(entry.owner or 0, None)
+
+
+@contextmanager
+def forgotten_on_failure() -> Iterator[list[structs.Entry]]:
+    """A list for entries, of which no layer keeps one when something raises."""
+    entries: list[structs.Entry] = []
+    try:
+        yield entries
+    except BaseException:
+        for entry in entries:
+            forget(entry)
+        raise

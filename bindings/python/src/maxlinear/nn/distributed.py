@@ -14,15 +14,15 @@ from .._ffi.library import library
 from .._ffi.tensors import as_array, rows_contiguous, tensor_of
 from ..communicator import Communicator
 from ..dtype import DType
-from ..errors import ArgumentError, DTypeError, check, new_error
+from ..errors import ArgumentError, DTypeError, check, flag, listed, new_error
 from ..graph.device import DeviceRef
 from ..graph.quantization import QuantizationConfig, QuantizationEncoding, as_encoding
 from ..graph.weights import Weights
-from ._options import MADE_OF, DevicesField, EncodingField, linear_options, new_handle
+from ._options import MADE_OF, DevicesField, EncodingField, linear_options, new_handle, run_options
 from .gated import activation_number
 from .linear import GPTQLinearV2, LinearV2
 from .mlp import MLP, MLPV2, device_array
-from .module import Array, Module, Stored, run_options
+from .module import Array, Module, Stored
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -70,7 +70,7 @@ def _forward(layer: Module, xs: Any, out_dims: Sequence[int], threads: int | Non
     ]
     error = new_error()
     arguments = (layer._handle, ctypes.byref(options), *views, len(sources), error)
-    check(library.mxl_layer_forward_devices(*arguments), error)
+    check(library.mxl_layer_forward_devices(*arguments), error, {"count:": "xs: length"})
     return results
 
 
@@ -154,14 +154,14 @@ class DistributedMLP(MLPV2):
             raise ArgumentError("MXL_UNSUPPORTED", message)
         self.reduce = reduce
         self.communicator = communicator
-        self._wanted = tuple(devices)
+        self._wanted = tuple(listed(devices, "devices"))
         super().__init__(
             dtype,
             quantization_encoding,
             hidden_dim,
             feed_forward_length,
             linear_cls,
-            tuple(devices) if linear_cls is LinearV2 else (),
+            self._wanted if linear_cls is LinearV2 else (),
             has_bias,
             activation_function,
             quantization_config,
@@ -190,7 +190,8 @@ class DistributedMLP(MLPV2):
         Raises:
             maxlinear.Error: as `MLPV2.from_weights` and the constructor.
         """
-        distribution: dict[str, Any] = {"distributed": 1, "reduce": int(reduce)}
+        devices = listed(devices, "devices")
+        distribution: dict[str, Any] = {"distributed": 1, "reduce": flag(reduce, "reduce")}
         if communicator is not None:
             distribution |= {"communicator": Communicator._handle_of(communicator), "device_count": len(devices)}
         self = cls._from_weights(weights, layer, devices, activation_function, quantization_config, **distribution)
@@ -200,7 +201,7 @@ class DistributedMLP(MLPV2):
 
     def _make(self, activation: int) -> None:
         options = self._options(activation)
-        options.reduce = int(self.reduce)
+        options.reduce = flag(self.reduce, "reduce")
         if self.communicator is not None:
             options.communicator = Communicator._handle_of(self.communicator)
             options.device_count = len(self._wanted)
@@ -300,12 +301,13 @@ class _Parallel(Module):
         quantization_encoding = as_encoding(quantization_encoding)
         quantization = (quantization_encoding, name, clip_weight, quantization_config)
         linear = (in_dim, out_dim, dtype, DeviceRef.CPU(), has_bias, *quantization)
-        self._made_of: tuple[Any, ...] = (create, linear, tuple(devices), gather)
+        wanted = tuple(listed(devices, "devices"))
+        self._made_of: tuple[Any, ...] = (create, linear, wanted, gather)
         self._make_handle()
         self.in_dim = in_dim
         self.out_dim = out_dim
         self.dtype = dtype
-        self.devices = tuple(devices) or (DeviceRef.CPU(),)
+        self.devices = wanted or (DeviceRef.CPU(),)
         self.quantization_encoding = quantization_encoding
         self.quantization_config = quantization_config
 
@@ -313,7 +315,7 @@ class _Parallel(Module):
         create, linear, devices, gather = self._made_of
         options = structs.ParallelOptions(
             struct_size=ctypes.sizeof(structs.ParallelOptions),
-            gather=int(gather),
+            gather=flag(gather, "gather"),
             linear=ctypes.pointer(linear_options(*linear)),
             devices=device_array(devices),
             device_count=len(devices),
@@ -336,7 +338,7 @@ class _Parallel(Module):
         if name == "quantization_encoding":
             value = as_encoding(value)
         if name == "devices":
-            devices = tuple(value)
+            devices = tuple(listed(value, "devices"))
             value = devices or (DeviceRef.CPU(),)
         elif name == "gather":
             gather = value

@@ -13,7 +13,7 @@ from .._ffi import constants
 from .._ffi.library import library
 from .._ffi.tensors import as_array, dtype_of, tensor_of
 from ..dtype import DType
-from ..errors import ArgumentError, DTypeError, check, integer, new_error
+from ..errors import ArgumentError, DTypeError, check, choice, integer, new_error
 from ..graph.weight import Weight
 from ..graph.weights import Weights
 from ._options import new_handle
@@ -38,11 +38,7 @@ PARTS = ("gate_proj", "down_proj", "up_proj")
 
 def activation_number(name: str) -> int:
     """The library's number of an activation function."""
-    if name not in _ACTIVATIONS:
-        known = ", ".join(_ACTIVATIONS)
-        message = f"activation_function: is {name!r}, expected one of {known}"
-        raise ArgumentError("MXL_INVALID_ARGUMENT", message)
-    return _ACTIVATIONS[name]
+    return choice(_ACTIVATIONS, name, "activation_function")
 
 
 def gate(activation_function: str, gate: Array, up: Array) -> Array:
@@ -119,6 +115,10 @@ class Gated:
             _floats(writable(out, "out"), "out")
         _check_threads(threads)
         wide = source.astype(np.float32, copy=False)
+        for part, linear in zip(PARTS, self.linears, strict=True):
+            if not callable(linear):
+                message = f"{part}: is a {type(linear).__name__}, expected a layer"
+                raise DTypeError("MXL_INVALID_DTYPE", message)
         gate_proj, down_proj, up_proj = self.linears
         gates, ups = _called(gate_proj, wide, threads), _called(up_proj, wide, threads)
         y = _called(down_proj, gate(self.activation_function, gates, ups), threads)

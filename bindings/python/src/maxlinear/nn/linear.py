@@ -15,14 +15,25 @@ from ..errors import ArgumentError, encoded, integer
 from ..graph.device import DeviceRef
 from ..graph.quantization import QuantizationConfig, QuantizationEncoding, as_encoding
 from ..graph.weight import Weight
-from ..graph.weights import WeightData, Weights
+from ..graph.weights import WeightData, Weights, forgotten_on_failure
 from ._options import MADE_OF, WEIGHTS, OptionalWeightField, WeightField, linear_options, new_handle, quantization_of
-from .module import Module, Stored, forgotten_on_failure
+from .module import Module, Stored
 
 if TYPE_CHECKING:
-    from .distributed import *  # A type checker takes these for exported, whatever __all__ says.
+    from .distributed import MLP, MLPV2, ColumnParallelLinear, DistributedMLP, RowParallelLinear
 
-__all__ = ["GPTQLinear", "GPTQLinearV2", "Linear", "LinearV2", "QLinear"]
+__all__ = [
+    "MLP",
+    "MLPV2",
+    "ColumnParallelLinear",
+    "DistributedMLP",
+    "GPTQLinear",
+    "GPTQLinearV2",
+    "Linear",
+    "LinearV2",
+    "QLinear",
+    "RowParallelLinear",
+]
 
 
 class LinearV2(Module):
@@ -194,7 +205,7 @@ class Linear(Module):
                 return gptq
             quantization_encoding = None
         for features, argument in ((in_features, "in_features"), (out_features, "out_features")):
-            if features < 1:
+            if integer(features, 64, argument) < 1:
                 raise ArgumentError("MXL_INVALID_SHAPE", f"{argument}: is {features}, expected 1 or more")
         weight = cls._found(weights, "weight")
         data = weight.data() if isinstance(weight, Weights) else weight
@@ -300,6 +311,9 @@ class QLinear(Linear):
         self, weight: Any, bias: Any = None, quantization_encoding: QuantizationEncoding | str | None = None
     ) -> None:
         quantization_encoding = as_encoding(quantization_encoding)
+        if quantization_encoding == QuantizationEncoding.GPTQ:
+            message = "quantization_encoding: is GPTQ, expected one that stores rows of blocks: GPTQLinear is of GPTQ's tensors"
+            raise ArgumentError("MXL_INVALID_ARGUMENT", message)
         own = weight.data() if isinstance(weight, Weights) else weight
         if quantization_encoding is None and getattr(own, "quantization_encoding", None) is None:
             raise ArgumentError(

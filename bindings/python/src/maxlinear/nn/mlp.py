@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .._ffi import structs
 from .._ffi.library import library
 from ..dtype import DType
-from ..errors import ArgumentError, encoded, integer
+from ..errors import ArgumentError, DTypeError, encoded, flag, integer, listed
 from ..graph.device import DeviceRef
 from ..graph.quantization import QuantizationConfig, QuantizationEncoding, as_encoding
 from ..graph.weight import Weight
@@ -42,7 +42,8 @@ class MLP:
     over x; where one overrides `__call__`, it is called.
 
     Raises:
-        maxlinear.Error: when called: shapes that do not fit together (ValueError), layers without weights (RuntimeError).
+        maxlinear.Error: when called: shapes that do not fit together (ValueError), layers without weights (RuntimeError), what is no layer
+            (TypeError).
     """
 
     def __init__(self, gate_proj: Linear, down_proj: Linear, up_proj: Linear) -> None:
@@ -149,7 +150,7 @@ class MLPV2(Module):
         self.quantization_encoding = as_encoding(quantization_encoding)
         self.hidden_dim = hidden_dim
         self.feed_forward_length = feed_forward_length
-        self.devices = tuple(devices) or (DeviceRef.CPU(),)
+        self.devices = tuple(listed(devices, "devices")) or (DeviceRef.CPU(),)
         self.has_bias = has_bias
         self.activation_function = activation_function
         self.quantization_config = quantization_config
@@ -157,6 +158,9 @@ class MLPV2(Module):
         if linear_cls is LinearV2:
             self._make(number)
             return
+        if not callable(linear_cls):
+            message = f"linear_cls: is {linear_cls!r}, expected what makes a layer, such as LinearV2"
+            raise DTypeError("MXL_INVALID_DTYPE", message)
         shapes = [
             (hidden_dim, feed_forward_length),
             (feed_forward_length, hidden_dim),
@@ -215,7 +219,7 @@ class MLPV2(Module):
     ) -> Self:
         checkpoint = whole_checkpoint(weights)
         self = cls.__new__(cls)
-        self.devices = tuple(devices) or (DeviceRef.CPU(),)
+        self.devices = tuple(listed(devices, "devices")) or (DeviceRef.CPU(),)
         options = structs.MLPWeightsOptions(
             struct_size=ctypes.sizeof(structs.MLPWeightsOptions),
             activation=activation_number(activation_function),
@@ -273,7 +277,7 @@ class MLPV2(Module):
         if name == "quantization_encoding":
             value = as_encoding(value)
         elif name == "devices":
-            value = tuple(value) or (DeviceRef.CPU(),)
+            value = tuple(listed(value, "devices")) or (DeviceRef.CPU(),)
         self.__dict__[name] = value
         if name == "activation_function":
             self._remake(stored)
@@ -319,7 +323,7 @@ class MLPV2(Module):
             dtype=DType._number(self.dtype),
             hidden_dim=integer(self.hidden_dim, 64, "hidden_dim"),
             feed_forward_length=integer(self.feed_forward_length, 64, "feed_forward_length"),
-            has_bias=int(self.has_bias),
+            has_bias=flag(self.has_bias, "has_bias"),
             activation=activation,
             encoding=None if encoding is None else encoded(encoding.name, "quantization_encoding"),
             devices=self._device_array(),
@@ -342,6 +346,8 @@ class MLPV2(Module):
             super().load_state_dict(state_dict, strict=strict, **options)
         else:
             self._linears.load_state_dict(state_dict, strict=strict, **options)
+            if options.get("override_quantization_encoding"):
+                self._tell_encoding()
 
     def load_weights(self, weights: Weights, prefix: str = "", **options: Any) -> None:
         """As `Module.load_weights`, with its options; of layers that `linear_cls` made, each gets its own."""
@@ -349,6 +355,8 @@ class MLPV2(Module):
             super().load_weights(weights, prefix, **options)
         else:
             self._linears.load_weights(weights, prefix, **options)
+            if options.get("override_quantization_encoding"):
+                self._tell_encoding()
 
     def state_dict(self, auto_initialize: bool = True) -> dict[str, Array]:
         """As `Module.state_dict`."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,58 +13,31 @@ import numpy as np
 from .._ffi import constants, structs
 from .._ffi.library import library
 from .._ffi.lifetime import when_gone
-from .._ffi.tensors import array_of, as_array, rows_contiguous, shape_of, tensor_of, whole_strides
+from .._ffi.tensors import array_of, as_array, as_int32, rows_contiguous, shape_of, tensor_of, whole_strides
 from ..blocks import Blocks
 from ..dtype import DType
 from ..errors import ArgumentError, DTypeError, StateError, check, encoded, integer, new_error
 from ..graph.quantization import QuantizationEncoding
 from ..graph.weight import Weight
-from ..graph.weights import WeightData, Weights, checkpoint_of, entry_of, forget
+from ..graph.weights import WeightData, Weights, checkpoint_of, entry_of, forgotten_on_failure
+from ._options import load_flags, prepare_options, run_options
 
 Array = np.ndarray[Any, Any]
 #: A weight as it was loaded: its key, its encoding, its elements or blocks.
 Stored = tuple[str, "str | None", Array]
 
-#: The keys of GPTQ's int32 tensors.
+#: The keys of GPTQ's int32 tensors, and those of them that are numbers of columns or groups, which other integers say as well.
 _WHOLE_NUMBERS = ("qweight", "qzeros", "g_idx", "perm_idx")
+_INDICES = ("g_idx", "perm_idx")
+
+#: The value of a key that is ignored.
+_NOTHING = np.empty(0, np.float32)
 
 #: Attributes of a layer that mean nothing in another process.
 _OF_THIS_PROCESS = ("_handle", "_destroy", "_calls", "_owner", "_changes", "_prepared_at")
 
-_COMPUTE = {
-    None: constants.MXL_COMPUTE_DEFAULT,
-    "float32": constants.MXL_COMPUTE_FLOAT32,
-    "int8": constants.MXL_COMPUTE_INT8,
-}
-_PACK = {None: constants.MXL_PACK_DEFAULT, "always": constants.MXL_PACK_ALWAYS, "never": constants.MXL_PACK_NEVER}
-
 #: mxl_layer_forward with plain addresses, which ctypes passes fastest.
 _forward = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_void_p] * 5)(("mxl_layer_forward", library))
-
-
-def _choice(table: dict[str | None, int], value: str | None, argument: str) -> int:
-    if value not in table:
-        known = ", ".join(repr(key) for key in table)
-        raise ArgumentError("MXL_INVALID_ARGUMENT", f"{argument}: is {value!r}, expected one of {known}")
-    return table[value]
-
-
-def prepare_options(compute: str | None, pack: str | None, threads: int | None) -> structs.PrepareOptions:
-    """The C options of `Module.prepare`."""
-    return structs.PrepareOptions(
-        struct_size=ctypes.sizeof(structs.PrepareOptions),
-        compute=_choice(_COMPUTE, compute, "compute"),
-        pack=_choice(_PACK, pack, "pack"),
-        threads=0 if threads is None else integer(threads, 32, "threads"),
-    )
-
-
-def _load_flags(strict: bool, replace: bool, override_encoding: bool) -> int:
-    return (
-        (constants.MXL_LOAD_STRICT if strict else 0)
-        | (constants.MXL_LOAD_REPLACE if replace else 0)
-        | (constants.MXL_LOAD_OVERRIDE_ENCODING if override_encoding else 0)
-    )
 
 
 def _is_plain(array: Any) -> bool:
@@ -86,27 +59,6 @@ def check_accumulate(accumulate: bool, out: Any) -> None:
     if accumulate and out is None:
         message = "accumulate: is True without out, expected what to add to"
         raise ArgumentError("MXL_INVALID_ARGUMENT", message)
-
-
-def run_options(threads: int | None, accumulate: bool = False) -> structs.RunOptions:
-    """The C options of a call."""
-    return structs.RunOptions(
-        struct_size=ctypes.sizeof(structs.RunOptions),
-        threads=0 if threads is None else integer(threads, 32, "threads"),
-        accumulate=int(accumulate),
-    )
-
-
-@contextmanager
-def forgotten_on_failure() -> Iterator[list[structs.Entry]]:
-    """A list for entries, of which no layer keeps one when something raises."""
-    entries: list[structs.Entry] = []
-    try:
-        yield entries
-    except BaseException:
-        for entry in entries:
-            forget(entry)
-        raise
 
 
 class _Call:
@@ -237,8 +189,28 @@ class Module:
                 return
             entries = (structs.Entry * len(made))(*made)
             error = new_error()
-            flags = _load_flags(strict=True, replace=False, override_encoding=override_encoding)
+            flags = load_flags(strict=True, replace=False, override_encoding=override_encoding)
             check(library.mxl_layer_load(self._handle, entries, len(made), flags, error), error)
+        if override_encoding:
+            self._tell_encoding()
+
+    def _tell_encoding(self) -> None:
+        """Sets the fields that say how the weight is stored, an MLP's of its gate, to what a load that may override the encoding has left."""
+        weights = {weight.name: weight for weight in self.weights}
+        own = next(iter(weights.values()), None)
+        fields = self.__dict__
+        told = fields.get("weight")
+        before = getattr(self if told is None else told, "quantization_encoding", None)
+        # GPTQ's tensors have other names, and no encoding to override.
+        if own is None or own.name.rpartition(".")[2] != "weight" or own.quantization_encoding == before:
+            return
+        if isinstance(told, Weight):
+            fields["weight"] = replace(told, dtype=own.dtype, quantization_encoding=own.quantization_encoding)
+        if "quantization_encoding" in fields:
+            fields["quantization_encoding"] = own.quantization_encoding
+        if "dtype" in fields and before is None:
+            # Beside an encoding, a layer's dtype is that of its biases.
+            fields["dtype"] = weights.get(f"{own.name.removesuffix('weight')}bias", own).dtype
 
     @property
     def _out_dim(self) -> int:
@@ -274,22 +246,34 @@ class Module:
             override_quantization_encoding: a weight takes the encoding of a checkpoint's tensor or of what `quantize` gave, instead of
                 refusing another than its own.
             weight_alignment: a power of two, as in MAX; the kernels here take any alignment.
-            strict: refuse keys that the layer does not have, instead of ignoring them.
+            strict: refuse keys that the layer does not have, instead of ignoring them with whatever their values are.
             replace: accept a layer that is prepared; calls that are running finish on the old weights.
 
         Raises:
             maxlinear.Error: a missing or unexpected key (KeyError), a shape (ValueError) or dtype (TypeError) that does not
                 fit, a prepared layer without replace (RuntimeError), a checkpoint's file that has changed since it was opened (OSError).
         """
-        if weight_alignment is not None and (weight_alignment < 1 or weight_alignment & (weight_alignment - 1)):
-            message = f"weight_alignment: is {weight_alignment}, expected a power of two"
-            raise ArgumentError("MXL_INVALID_ARGUMENT", message)
-        flags = _load_flags(strict, replace, override_quantization_encoding)
+        if weight_alignment is not None:
+            alignment = integer(weight_alignment, 64, "weight_alignment")
+            if alignment < 1 or alignment & (alignment - 1):
+                message = f"weight_alignment: is {alignment}, expected a power of two"
+                raise ArgumentError("MXL_INVALID_ARGUMENT", message)
+        if not hasattr(state_dict, "items"):
+            message = f"state_dict: is a {type(state_dict).__name__}, expected a mapping of keys to values"
+            raise DTypeError("MXL_INVALID_DTYPE", message)
+        known = None if strict else {weight.name.encode() for weight in self.weights}
+        flags = load_flags(strict, replace, override_quantization_encoding)
         kept: list[Any] = []
         with forgotten_on_failure() as made:
             for key, value in state_dict.items():
                 name = encoded(key, "key of state_dict")
-                entry, keep = self._incoming(value, key)
+                try:
+                    entry, keep = self._incoming(value, name.decode(errors="replace"))
+                except Exception:
+                    if known is None or name in known:
+                        raise
+                    # A key that is ignored is passed on without its value, as what a missing one may be a misspelling of.
+                    entry, keep = self._incoming(_NOTHING, name.decode(errors="replace"))
                 made.append(entry)
                 entry.name = name
                 kept.append(keep)
@@ -297,6 +281,8 @@ class Module:
             error = new_error()
             check(library.mxl_layer_load(self._handle, entries, len(made), flags, error), error)
         self._changes = object()
+        if override_quantization_encoding:
+            self._tell_encoding()
 
     @staticmethod
     def _incoming(value: Any, key: str) -> tuple[structs.Entry, Any]:
@@ -305,8 +291,10 @@ class Module:
             value = value.data()
         if isinstance(value, WeightData):
             return entry_of(value), value
-        dtype = np.int32 if key.rpartition(".")[2] in _WHOLE_NUMBERS else np.float32
-        array = whole_strides(as_array(value, key, dtype))
+        kind = key.rpartition(".")[2]
+        array = whole_strides(as_array(value, key, np.int32 if kind in _WHOLE_NUMBERS else np.float32))
+        if kind in _INDICES:
+            array = as_int32(array, key)
         entry = structs.Entry(tensor=tensor_of(array, key), storage=constants.MXL_STORAGE_COPY)
         if isinstance(value, Blocks) and value.quantization_encoding is not None:
             entry.encoding = encoded(value.quantization_encoding.name, key)
@@ -333,10 +321,12 @@ class Module:
         """
         handle = checkpoint_of(weights).handle
         path = encoded(f"{weights.name}.{prefix}" if weights.name else prefix, "prefix")
-        flags = _load_flags(strict, replace, override_quantization_encoding)
+        flags = load_flags(strict, replace, override_quantization_encoding)
         error = new_error()
         check(library.mxl_layer_load_weights(self._handle, handle, path, flags, error), error)
         self._changes = object()
+        if override_quantization_encoding:
+            self._tell_encoding()
 
     def state_dict(self, auto_initialize: bool = True) -> dict[str, Array]:
         """What was loaded, bit for bit, as read-only arrays.

@@ -13,8 +13,9 @@ from .._ffi import structs
 from .._ffi.library import library
 from .._ffi.tensors import as_array, rows_contiguous, tensor_of
 from ..dtype import DType
-from ..errors import ArgumentError, check, new_error
-from .module import Array, Module, _is_plain, check_accumulate, run_options, writable
+from ..errors import ArgumentError, DTypeError, check, listed, new_error
+from ._options import run_options
+from .module import Array, Module, _is_plain, check_accumulate, writable
 
 #: mxl_layers_forward with plain addresses, which ctypes passes fastest.
 _forward = ctypes.CFUNCTYPE(
@@ -94,12 +95,11 @@ def forward_together(
         out, or new arrays of x's dtype: the bits of the layers called one by one.
 
     Raises:
-        maxlinear.Error: a number of layers, a shape that does not fit (ValueError), a dtype (TypeError), no weights yet (RuntimeError). No
-            array has changed then.
-        TypeError: an MLP, a layer that is split among devices, one whose class has a call of its own, or no layer.
+        maxlinear.Error: a number of layers, a shape that does not fit (ValueError), a dtype, an MLP, a layer that is split among devices, one
+            whose class has a call of its own, or no layer (TypeError), no weights yet (RuntimeError). No array has changed then.
     """
-    layers = list(layers)
-    out = None if out is None else tuple(out)
+    layers = listed(layers, "layers")
+    out = None if out is None else tuple(listed(out, "out"))
     if threads is None and not accumulate and _is_plain(x):
         call = _Call.of(layers, x.shape)
         done = call.run(x, out) if call is not None else None
@@ -107,7 +107,8 @@ def forward_together(
             return done
     for index, layer in enumerate(layers):
         if not isinstance(layer, Module) or type(layer).__call__ is not Module.__call__:
-            raise TypeError(f"layers[{index}]: is a {type(layer).__name__}, expected a linear layer of maxlinear.nn")
+            message = f"layers[{index}]: is a {type(layer).__name__}, expected a linear layer of maxlinear.nn"
+            raise DTypeError("MXL_INVALID_DTYPE", message)
         layer._ensure_prepared()
     source = rows_contiguous(as_array(x, "x"))
     check_accumulate(accumulate, out)
