@@ -157,7 +157,7 @@ def test_other_options(tmp_path, memory_plugin, checkpoint):
         ("no data", "MXL_INVALID_ARGUMENT", "data is NULL"),
         ("options", "MXL_INVALID_ARGUMENT", "compute: is 9"),
         ("accumulate", "MXL_INVALID_ARGUMENT", "accumulate: is 2"),
-        ("devices", "MXL_INVALID_ARGUMENT", "count: is 2"),
+        ("devices", "MXL_INVALID_ARGUMENT", "is 2, expected the layer's 1 devices"),
         ("load", "MXL_INVALID_SHAPE", "weight: shape is"),
     ):
         assert [result[key]["status"] for result in told] == ["MXL_COMMUNICATION", status, "MXL_COMMUNICATION"]
