@@ -24,7 +24,7 @@ struct InspectCommand: ParsableCommand {
   @Flag(help: "Leave the checksums out, for which all tensors are read.")
   var noChecksum = false
 
-  @Flag(help: "Print the files' metadata too.")
+  @Flag(help: "Print the files' metadata too, of arrays their sizes, in JSON null.")
   var metadata = false
 
   @Flag(help: "Print JSON.")

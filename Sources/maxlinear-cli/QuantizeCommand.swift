@@ -11,7 +11,8 @@ struct QuantizeCommand: ParsableCommand {
       general.quantization_version is added where it is missing. What GPTQ or AWQ has quantized is refused, and so is a checkpoint with \
       nothing to quantize. OUT appears once it is whole: a run that fails or is \
       interrupted leaves nothing behind.
-      With --gptq, OUT is a safetensors file, with a quantize_config.json beside it: values are rounded to the nearest codes, \
+      With --gptq, OUT is a safetensors file, with a quantize_config.json beside it unless the folder says the same already; a folder with \
+      another GPTQ or AWQ checkpoint is refused. Values are rounded to the nearest codes, \
       group by group. "a.weight" becomes "a.qweight", "a.qzeros", "a.scales" and "a.g_idx"; what is not quantized is copied, \
       blocks of a GGUF file as float32.
       MAXLINEAR_NUM_THREADS sets the number of threads.

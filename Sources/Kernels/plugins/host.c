@@ -68,7 +68,8 @@ static void loop_thread(void *context, const mxlk_team *team) {
   int64_t begin, end;
   mxlk_share(team, all->count, &begin, &end);
   if (begin >= end) return;
-  int before = mxlk_plugin_set_loading(all->is_loading);
+  int before = mxlk_plugin_is_loading();
+  mxlk_plugin_set_loading(all->is_loading);
   all->body(all->context, begin, end);
   mxlk_plugin_set_loading(before);
 }
@@ -77,8 +78,7 @@ static void host_parallel_for(const mxl_host *host, int64_t count,
                               void (*body)(void *context, int64_t begin, int64_t end), void *context) {
   (void)host;
   if (count < 1 || body == NULL) return;
-  loop all = {count, body, context, mxlk_plugin_set_loading(0)};
-  mxlk_plugin_set_loading(all.is_loading);
+  loop all = {count, body, context, mxlk_plugin_is_loading()};
   int64_t threads = mxlk_threads();
   mxlk_parallel((int32_t)(count < threads ? count : threads), loop_thread, &all);
 }

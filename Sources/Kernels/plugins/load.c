@@ -22,11 +22,8 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 /* This thread is loading one: what the plugin calls meanwhile must neither wait for that nor load another. */
 static _Thread_local int is_loading;
 
-int mxlk_plugin_set_loading(int loading) {
-  int before = is_loading;
-  is_loading = loading;
-  return before;
-}
+int mxlk_plugin_is_loading(void) { return is_loading; }
+void mxlk_plugin_set_loading(int loading) { is_loading = loading; }
 
 /* A library whose entry has been called: it stays, and so does its host. */
 typedef struct opened opened;

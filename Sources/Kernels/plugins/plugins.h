@@ -56,8 +56,9 @@ const mxl_communicator_kind *mxlk_registered_communicator(const char *name);
 mxl_status mxlk_plugin_register(const mxl_plugin *plugin, const char *path, const mxl_host *host,
                                 const mxlk_reason *reason);
 
-/* load.c: whether this thread is loading a plugin, from now on; whether it was. A plugin's body on other threads is as its entry. */
-int mxlk_plugin_set_loading(int loading);
+/* load.c: whether this thread is loading a plugin, also where it runs a body of the plugin's entry for another. */
+int mxlk_plugin_is_loading(void);
+void mxlk_plugin_set_loading(int loading);
 
 /* host.c */
 /* What a plugin is given; never freed, a plugin may keep it. NULL when memory is refused. */
